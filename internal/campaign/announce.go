@@ -11,17 +11,17 @@ import (
 	"github.com/llenergymeasure/llem/study"
 )
 
-// announcer makes the events that a study is followed by.
+// announcer emits the events of a study.
 type announcer struct {
 	study *study.Study
-	// names are the ones of the study's experiments.
+	// names are the names of the study's experiments.
 	names naming.Naming
 }
 
 func newAnnouncer(s *study.Study) announcer { return announcer{s, naming.Of(s.Experiments)} }
 
-// opening is the event that opens the study: its grid, and what of it an earlier
-// process has made, as the journal says.
+// opening returns the event that opens the study: its experiments, and the runs of earlier processes from the
+// journal.
 func (a announcer) opening(plan []Planned, f *folder, retryFailed bool) event.StudyStarted {
 	out := event.StudyStarted{Name: nameOf(a.study), Runs: len(plan), Dir: f.path(),
 		Experiments: a.rows(), Cycles: a.study.Execution.Cycles}
@@ -36,7 +36,7 @@ func (a announcer) opening(plan []Planned, f *folder, retryFailed bool) event.St
 	return out
 }
 
-// finished is the event that closes a run, without its place in the study.
+// finished returns the event that closes a run, without its position in the study.
 func (a announcer) finished(r result.Row) event.RunFinished {
 	message := r.Message
 	if code := r.Unequal(); code != "" && r.Status == result.OK {
@@ -46,8 +46,8 @@ func (a announcer) finished(r result.Row) event.RunFinished {
 		Message: message, LeftOut: r.Class == codes.ClassLeftOut}
 }
 
-// metric is the number by which an experiment is followed: that which decides on more
-// cycles, else energy per output token, else output tokens per second.
+// metric returns the number that is shown for an experiment: the metric of execution.until, otherwise energy
+// per output token, otherwise output tokens per second.
 func (a announcer) metric(r result.Row) event.Metric {
 	if !r.Comparable() {
 		return event.Metric{Value: math.NaN()} // the view shows means of the values
@@ -74,7 +74,7 @@ func (a announcer) metric(r result.Row) event.Metric {
 	return event.Metric{Value: math.NaN()}
 }
 
-// rows lists the experiments by name.
+// rows lists the experiments with their names.
 func (a announcer) rows() []event.Experiment {
 	out := make([]event.Experiment, len(a.study.Experiments))
 	for i, e := range a.study.Experiments {

@@ -1,6 +1,5 @@
-// Package campaign runs the experiments of a study in order and writes what they
-// give. Runs are independent: one that fails is a row with its failure, and the
-// next one starts.
+// Package campaign runs the experiments of a study in order and stores the results. Runs are independent: a
+// failed run is recorded with its failure, and the next one starts.
 package campaign
 
 import (
@@ -13,8 +12,8 @@ import (
 	"github.com/llenergymeasure/llem/result"
 )
 
-// Run makes all runs that have not been made. The result holds the ones that were made,
-// also after an error; the error is the context's, or comes from writing.
+// Run executes all runs that have not finished. The result has the finished runs, even with an error; the
+// error is the cause of ctx or a write error.
 func Run(ctx context.Context, o Options) (*result.StudyResult, error) {
 	f, err := openFolder(&o)
 	if err != nil {
@@ -40,7 +39,7 @@ func Run(ctx context.Context, o Options) (*result.StudyResult, error) {
 	}
 	o.emit(event.StudyFinished{Dir: f.path(), OK: summary.OK, Failed: summary.Failed})
 	if errors.Is(runErr, errFailFast) {
-		runErr = nil // the failed run itself says what happened
+		runErr = nil // the failed run itself has the message
 	}
 	return summary, errors.Join(runErr, err)
 }

@@ -14,7 +14,7 @@ import (
 // errFailFast ends a study early.
 var errFailFast = errors.New("stopped at the first failed run")
 
-// TimeoutError reports that the study's time was up before all runs were made.
+// TimeoutError is the error if the study's time limit is reached before all runs have finished.
 type TimeoutError struct {
 	Limit time.Duration
 	Dir   string
@@ -22,17 +22,17 @@ type TimeoutError struct {
 
 // Error names the limit.
 func (e *TimeoutError) Error() string {
-	return fmt.Sprintf("the study's time limit (execution.study_timeout, %v over all its parts) is reached; "+
-		"runs are left", e.Limit)
+	return fmt.Sprintf("the study's time limit (execution.study_timeout, %v over all its starts) is reached; "+
+		"runs remain", e.Limit)
 }
 
-// NextStep is what to do.
+// NextStep returns the next step for the user.
 func (e *TimeoutError) NextStep() string {
-	return fmt.Sprintf("go on with more time: llem run %s --resume=%s -s execution.study_timeout=%v",
+	return fmt.Sprintf("continue with more time: llem run %s --resume=%s -s execution.study_timeout=%v",
 		filepath.Join(e.Dir, store.StudyFile), e.Dir, study.Duration(2*e.Limit))
 }
 
-// ended tells why no more runs were made.
+// ended returns why the study ended.
 func ended(s *result.StudyResult, err error, interrupted bool) result.Ended {
 	_, timeout := errors.AsType[*TimeoutError](err)
 	switch {

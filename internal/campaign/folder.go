@@ -17,22 +17,22 @@ import (
 	"github.com/llenergymeasure/llem/study"
 )
 
-// folder owns what a study leaves on disk: its frozen inputs, the snapshots of its
-// machines, the journal with the runs, and the summary. Nothing else here writes results.
+// folder writes what a study leaves on disk: its frozen inputs, the snapshots of its machines, the journal
+// with the runs, and the summary. No other code of this package writes results.
 type folder struct {
 	study    *study.Study
 	snapshot *host.Snapshot
 	clock    tick.Clock
 	dir      *store.Dir
-	// made are the runs of earlier processes.
+	// made are the finished runs of earlier processes.
 	made map[store.RunKey]store.Entry
-	// part counts the processes that have worked on the study, and counted is up to when
-	// its time stands in the records.
+	// part counts the processes that have worked on the study; counted is the time up to which records
+	// include the study's time.
 	part    int
 	counted time.Time
 }
 
-// openFolder makes the study's folder, or opens the one of a study that is resumed.
+// openFolder creates the study's folder, or opens the folder of a resumed study.
 func openFolder(o *Options) (*folder, error) {
 	f := &folder{study: o.Study, snapshot: o.Snapshot, clock: o.Clock, part: 1}
 	var err error
@@ -45,7 +45,7 @@ func openFolder(o *Options) (*folder, error) {
 	return f, err
 }
 
-// create makes a new folder.
+// create creates a new folder.
 func (f *folder) create(results string, selfTest any) error {
 	in, err := inputsOf(f.study)
 	if err != nil {
@@ -54,7 +54,7 @@ func (f *folder) create(results string, selfTest any) error {
 	if f.dir, err = store.Create(results, nameOf(f.study), f.clock.Time()); err != nil {
 		return err
 	}
-	// The study comes last: a folder without it cannot be resumed.
+	// The study is written last: a folder without it cannot be resumed.
 	err = errors.Join(f.dir.WriteJSON(store.EnvFile, f.snapshot), f.dir.WriteJSON(inputsFile, in))
 	if err == nil && selfTest != nil {
 		err = f.dir.WriteJSON(store.DoctorFile, selfTest)
@@ -68,7 +68,7 @@ func (f *folder) create(results string, selfTest any) error {
 	return nil
 }
 
-// reopen resumes a study, if its files and its GPUs are the ones that it began with.
+// reopen opens the folder of a resumed study, if its files and GPUs have not changed.
 func (f *folder) reopen(path string) error {
 	for f.part = 1; ; f.part++ {
 		if _, err := os.Stat(filepath.Join(path, store.EnvPart(f.part))); err != nil {
@@ -97,8 +97,8 @@ func (f *folder) reopen(path string) error {
 	return nil
 }
 
-// sameExperiments refuses a study that lacks experiments of its own journal: one of an earlier version, which has
-// no sum, may have been cut.
+// sameExperiments returns an error if the study lacks experiments of its journal: a study of an earlier
+// version has no checksum and may have been truncated.
 func (f *folder) sameExperiments() error {
 	ids := make(map[string]bool, len(f.study.Experiments))
 	for _, e := range f.study.Experiments {
@@ -106,16 +106,16 @@ func (f *folder) sameExperiments() error {
 	}
 	for key := range f.made {
 		if !ids[key.ID] {
-			return &ResumeError{Msg: fmt.Sprintf("%s in %s names a run of the experiment %s, which is not in "+
+			return &ResumeError{Msg: fmt.Sprintf("%s in %s has a run of the experiment %s, which is not in "+
 				"%s: one of "+
-				"them was cut or changed", store.JournalFile, f.path(), key.ID, store.StudyFile),
+				"them was truncated or changed", store.JournalFile, f.path(), key.ID, store.StudyFile),
 				Next: "restore the file from a copy, or start the study again without --resume"}
 		}
 	}
 	return nil
 }
 
-// nameOf names the folder after the study, or after its model.
+// nameOf returns the folder's name, from the study or its model.
 func nameOf(s *study.Study) string {
 	if s.Name != "" {
 		return s.Name
@@ -123,13 +123,13 @@ func nameOf(s *study.Study) string {
 	return s.Experiments[0].Model
 }
 
-// path of the folder.
+// path returns the path of the folder.
 func (f *folder) path() string { return f.dir.Path() }
 
-// close lets other processes write.
+// close releases the folder's lock.
 func (f *folder) close() { f.dir.Close() }
 
-// spent is the time that earlier processes worked on the study.
+// spent returns the time that earlier processes worked on the study.
 func (f *folder) spent() time.Duration {
 	var seconds float64
 	for _, e := range f.made {
@@ -138,7 +138,7 @@ func (f *folder) spent() time.Duration {
 	return digits.Duration(seconds)
 }
 
-// wasMade reports whether a run of an earlier process counts.
+// wasMade reports whether a run of an earlier process counts as finished.
 func (f *folder) wasMade(key store.RunKey, retryFailed bool) bool {
 	e, ok := f.made[key]
 	if !ok {
@@ -153,8 +153,8 @@ func (f *folder) wasMade(key store.RunKey, retryFailed bool) bool {
 	return false
 }
 
-// add makes the folder of a run, has it measured and commits it. The error of the
-// measurement is returned beside the record, which is then on disk, too.
+// add creates the folder of a run, measures it and commits it. An error of the measurement is returned with
+// the record, which is then also on disk.
 func (f *folder) add(p Planned, measure func(log string) (*result.Record, series.All, error)) (*result.Record,
 	error) {
 	run, err := f.dir.Begin(p.Experiment.ID(), p.Cycle)
@@ -168,14 +168,14 @@ func (f *folder) add(p Planned, measure func(log string) (*result.Record, series
 	return rec, runErr
 }
 
-// took is the time since it was last asked for: what the study's time has grown by.
+// took returns the time since its last call, by which the study's time has grown.
 func (f *folder) took() float64 {
 	before := f.counted
 	f.counted = f.clock.Time()
 	return f.counted.Sub(before).Seconds()
 }
 
-// describe completes the snapshot with what an engine said of itself.
+// describe completes the snapshot with facts from an engine.
 func (f *folder) describe(l backend.Loaded) {
 	if python := l.Versions["python"]; python != "" {
 		f.snapshot.Merge(host.WorkerReport{PythonVersion: python, Packages: l.Versions,
@@ -183,13 +183,13 @@ func (f *folder) describe(l backend.Loaded) {
 	}
 }
 
-// summarize writes the summary from what is on disk.
+// summarize writes the summary from the files on disk.
 func (f *folder) summarize(runErr error, interrupted bool) (*result.StudyResult, error) {
 	summary, err := store.Summarize(f.path(), f.study, f.clock.Time())
 	if summary == nil {
 		return nil, errors.Join(f.dir.Check(), fmt.Errorf("rebuild the summary: %w", err))
 	}
-	// What was taken away while the study ran says more than that it is not there.
+	// A file that was removed while the study ran explains more than a missing file.
 	if damage := f.dir.Check(); damage != nil {
 		err = damage
 	}

@@ -20,32 +20,32 @@ import (
 	"github.com/llenergymeasure/llem/study"
 )
 
-// inputsFile freezes the files that a study reads, beside its study.yaml: a name in the
-// study does not change when the file does.
+// inputsFile records the files that a study reads, beside its study.yaml, because the name in the study does
+// not change with the file.
 const inputsFile = "inputs.json"
 
-// input is a file, or a folder, that a study reads.
+// input is a file or folder that a study reads.
 type input struct {
 	Kind string `json:"kind"` // dataset or model
-	// Name is as the study has it, Path where it was.
+	// Name is the name in the study, Path its absolute path.
 	Name string `json:"name"`
 	Path string `json:"path"`
-	// SHA256 of a data set. Of a model, which may have many gigabytes, it is the hash of
-	// the names, sizes and times of its files.
+	// SHA256 is the hash of a data set. For a model, which may have many gigabytes, it is the hash of the
+	// names, sizes and times of its files.
 	SHA256 string `json:"sha256"`
 }
 
-// ChangedError reports that a study cannot be resumed, since its later runs would not
-// be comparable with the earlier ones.
+// ChangedError is the error if a study cannot be resumed because its later runs would not be comparable with
+// the earlier ones.
 type ChangedError struct{ Msg, Next string }
 
-// Error tells what has changed.
+// Error describes the change.
 func (e *ChangedError) Error() string { return e.Msg }
 
-// NextStep is what to do.
+// NextStep returns the next step for the user.
 func (e *ChangedError) NextStep() string { return e.Next }
 
-// inputsOf are the files of a study, each once.
+// inputsOf returns the distinct files of a study.
 func inputsOf(s *study.Study) ([]input, error) {
 	out := []input{}
 	seen := map[[2]string]bool{}
@@ -57,10 +57,10 @@ func inputsOf(s *study.Study) ([]input, error) {
 			seen[q] = true
 			in, err := read(q[0], q[1])
 			if errors.Is(err, fs.ErrNotExist) {
-				continue // a name of something that is not a file here
+				continue // a name that is not a local file
 			}
 			if err != nil {
-				return nil, fmt.Errorf("look at the %s %s: %w", q[0], q[1], err)
+				return nil, fmt.Errorf("read the %s %s: %w", q[0], q[1], err)
 			}
 			out = append(out, in)
 		}
@@ -68,7 +68,7 @@ func inputsOf(s *study.Study) ([]input, error) {
 	return out, nil
 }
 
-// read describes one file; the error is fs.ErrNotExist for what is not a file.
+// read describes one file; the error is fs.ErrNotExist if the name is not a file.
 func read(kind, name string) (input, error) {
 	in := input{Kind: kind, Name: name}
 	inside := name == workload.Builtin || name == workload.BuiltinFirst || name == workload.SyntheticSource
@@ -82,7 +82,7 @@ func read(kind, name string) (input, error) {
 	in.Path = path
 	h := sha256.New()
 	if _, err := os.Stat(path); err != nil && kind == "model" {
-		return in, fs.ErrNotExist // an id, perhaps
+		return in, fs.ErrNotExist // possibly a model id
 	}
 	if kind == "dataset" {
 		f, err := disk.Open(path, disk.Unbounded)
@@ -120,8 +120,8 @@ func listFiles(w io.Writer, path string) error {
 	})
 }
 
-// sameInputs refuses to resume a study whose files have changed. Studies of earlier
-// versions have not frozen them.
+// sameInputs returns an error if a study's files have changed. Studies of earlier versions have no record of
+// them.
 func sameInputs(dir string) error {
 	text, err := disk.ReadFile(filepath.Join(dir, inputsFile), disk.MaxDocument)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -134,7 +134,7 @@ func sameInputs(dir string) error {
 	if err != nil {
 		return &ChangedError{fmt.Sprintf("cannot read the inputs of the study, %s: %v",
 			filepath.Join(dir, inputsFile), err),
-			"restore it from a copy: without it nothing tells whether the study's files have changed"}
+			"restore it from a copy: without it, changes of the study's files cannot be detected"}
 	}
 	var errs []error
 	for _, was := range then {
@@ -144,28 +144,28 @@ func sameInputs(dir string) error {
 			errs = append(errs,
 				&ChangedError{fmt.Sprintf("the %s %s is not at %s: it was %s when the study began", was.Kind,
 					was.Name, now.Path, was.Path),
-					"start llem in the folder in which the study was started, so that relative paths mean the same"})
+					"start llem in the folder in which the study was started, so that relative paths match"})
 		case err != nil:
 			errs = append(errs,
-				&ChangedError{fmt.Sprintf("the %s %s cannot be read any more: %v", was.Kind, was.Path, err),
-					"put it back, or start the study anew without --resume"})
+				&ChangedError{fmt.Sprintf("the %s %s can no longer be read: %v", was.Kind, was.Path, err),
+					"restore it, or start the study again without --resume"})
 		case now.SHA256 != was.SHA256:
 			errs = append(errs,
 				&ChangedError{fmt.Sprintf("the %s %s has changed since the study began: its later runs would do "+
-					"other work under the same ids", was.Kind, now.Path),
-					"put the file back as it was (its hash is in " + filepath.Join(dir, inputsFile) +
-						"), or start the study anew without --resume"})
+					"different work under the same ids", was.Kind, now.Path),
+					"restore the original file (its hash is in " + filepath.Join(dir, inputsFile) +
+						"), or start the study again without --resume"})
 		}
 	}
 	if len(errs) == 1 {
-		return errs[0] // its hint is found
+		return errs[0] // so that its hint is found
 	}
 	return errors.Join(errs...)
 }
 
-// sameMachine refuses to resume a study on another GPU, driver or power limit: energy and
-// speed would belong to two devices under one id. Another host with the same GPU goes, as a
-// caveat of the summary.
+// sameMachine returns an error if a study is resumed on another GPU, driver or power limit: energy and speed
+// would belong to two devices under one id. Another host with the same GPU is allowed, with a caveat in the
+// summary.
 func sameMachine(path string, now *host.Snapshot) error {
 	text, err := disk.ReadFile(filepath.Join(path, store.EnvFile), disk.MaxDocument)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -176,18 +176,19 @@ func sameMachine(path string, now *host.Snapshot) error {
 		err = json.Unmarshal(text, &then)
 	}
 	if err != nil {
-		return &ChangedError{fmt.Sprintf("cannot read the machine of the study's first part, %s: %v",
+		return &ChangedError{fmt.Sprintf("cannot read the description of the study's first machine, %s: %v",
 			filepath.Join(path, store.EnvFile), err),
-			"restore it from a copy: without it nothing tells whether the GPU is the same"}
+			"restore it from a copy: without it, a different GPU cannot be detected"}
 	}
 	if a, b := gpus(&then), gpus(now); a != b {
-		return &ChangedError{fmt.Sprintf("the study began on %s; here is %s: its runs would not be comparable", a, b),
-			"go on where it began, or start it anew without --resume"}
+		return &ChangedError{fmt.Sprintf("the study began on %s, but this machine has %s: its runs would not "+
+			"be comparable", a, b),
+			"continue on the first machine, or start again without --resume"}
 	}
 	return nil
 }
 
-// gpus names the GPUs of a machine with what their speed and energy depend on.
+// gpus describes the GPUs of a machine with the facts that affect speed and energy.
 func gpus(s *host.Snapshot) string {
 	text := func(s *string) string {
 		if s == nil {

@@ -15,28 +15,28 @@ import (
 	"github.com/llenergymeasure/llem/power"
 )
 
-// BusyError reports that another llem measures on a GPU.
+// BusyError is the error if another llem process is measuring on a GPU.
 type BusyError struct {
 	Device string
-	Holder string // what the holder wrote about itself
+	Holder string // what the holder wrote to the lock file
 }
 
-// Error names the GPU and who has it.
+// Error names the GPU and the holder.
 func (e *BusyError) Error() string {
-	return fmt.Sprintf("%s is in use by another llem (%s)", e.Device, e.Holder)
+	return fmt.Sprintf("%s is in use by another llem process (%s)", e.Device, e.Holder)
 }
 
-// NextStep is what to do.
+// NextStep returns the next step for the user.
 func (e *BusyError) NextStep() string {
 	return "wait until it has finished, or choose another GPU with CUDA_VISIBLE_DEVICES"
 }
 
-// LockDir is where the locks of GPUs lie: one folder for all users of the machine,
-// whatever TMPDIR says. It is /run/lock where everybody may write there, else /tmp.
+// LockDir returns the folder of the locks of GPUs: one folder for all users of the machine, independent of
+// TMPDIR. It is /run/lock if every user may write there, otherwise /tmp.
 func LockDir() string { return firstShared("/run/lock", "/tmp") }
 
-// firstShared is the first folder in which every user may make files, and otherwise
-// the last one. It must not depend on who asks: root may write anywhere.
+// firstShared returns the first folder in which every user may create files, otherwise the last one. It must
+// not depend on the user: root may write anywhere.
 func firstShared(dirs ...string) string {
 	for _, dir := range dirs {
 		info, err := os.Stat(dir)
@@ -51,9 +51,8 @@ func firstShared(dirs ...string) string {
 	return dirs[len(dirs)-1]
 }
 
-// LockGPUs takes all GPUs of the meters for this process, or none: two measurements
-// on one GPU would count each other's energy. Release gives them back; so does the end
-// of the process.
+// LockGPUs locks all GPUs of the meters for this process, or none: two measurements on one GPU would count
+// each other's energy. release unlocks them, as does the end of the process.
 func LockGPUs(dir string, meters []power.Meter) (release func(), err error) {
 	var files []*os.File
 	release = func() {
@@ -73,7 +72,7 @@ func LockGPUs(dir string, meters []power.Meter) (release func(), err error) {
 	for u := range uuids {
 		order = append(order, u)
 	}
-	slices.Sort(order) // the same order everywhere
+	slices.Sort(order) // the same order in every process
 	for _, u := range order {
 		f, err := lockFile(filepath.Join(dir, "llem-"+u+".lock"))
 		if err != nil {
@@ -88,8 +87,7 @@ func LockGPUs(dir string, meters []power.Meter) (release func(), err error) {
 	return release, nil
 }
 
-// lockFile takes one lock. Every user of the machine may: the file says nothing but
-// who holds it.
+// lockFile takes one lock. Every user of the machine may: the file only names the holder.
 func lockFile(path string) (*os.File, error) {
 	f, err := openLock(path)
 	if err != nil {
@@ -102,26 +100,25 @@ func lockFile(path string) (*os.File, error) {
 			n, _ := f.ReadAt(text, 0)
 			holder := secret.Plain(strings.TrimSpace(string(text[:n])))
 			if holder == "" {
-				holder = "it does not say which"
+				holder = "unknown process"
 			}
 			return nil, &BusyError{Holder: holder}
 		}
 		return nil, fmt.Errorf("lock the GPU: %w", err)
 	}
-	// What it says is for people; a file that cannot be written locks as well.
+	// The content is for people; a file that cannot be written still locks.
 	if f.Truncate(0) == nil {
 		_, _ = fmt.Fprintf(f, "process %d of user %d\n", os.Getpid(), os.Getuid())
 	}
 	return f, nil
 }
 
-// openLock opens the file of a lock, or makes it. In a sticky folder the kernel may
-// refuse O_CREAT on a file that another user made (fs.protected_regular), so it is
-// asked for only where there is none.
+// openLock opens or creates the file of a lock. In a sticky folder, the kernel may reject O_CREAT for a file
+// that another user created (fs.protected_regular), so O_CREAT is used only if there is no file.
 func openLock(path string) (*os.File, error) {
 	for range 3 {
 		f, err := os.OpenFile(path, os.O_RDWR|unix.O_NOFOLLOW, 0)
-		if errors.Is(err, fs.ErrPermission) { // flock needs no right to write
+		if errors.Is(err, fs.ErrPermission) { // flock needs no write permission
 			f, err = os.OpenFile(path, os.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
 		}
 		if err == nil {
@@ -134,22 +131,22 @@ func openLock(path string) (*os.File, error) {
 		}
 		f, err = os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o666)
 		if err == nil {
-			return f, f.Chmod(0o666) // whatever the umask is
+			return f, f.Chmod(0o666) // whatever the umask
 		}
-		if !errors.Is(err, fs.ErrExist) { // else another llem was quicker
+		if !errors.Is(err, fs.ErrExist) { // otherwise another process was faster
 			return nil, err
 		}
 	}
-	return nil, fmt.Errorf("%s comes and goes", path)
+	return nil, fmt.Errorf("%s appears and disappears", path)
 }
 
-// alone refuses what is not an ordinary file of one name: another name of a file of the user's would be
-// written to.
+// alone returns an error unless the file is a regular file with a single name: otherwise another file of the
+// user would be overwritten.
 func alone(f *os.File) error {
 	var st unix.Stat_t
 	err := unix.Fstat(int(f.Fd()), &st)
 	if err == nil && (st.Mode&unix.S_IFMT != unix.S_IFREG || st.Nlink != 1) {
-		err = fmt.Errorf("%s is a link or not an ordinary file: remove it", f.Name())
+		err = fmt.Errorf("%s is a link or not a regular file: remove it", f.Name())
 	}
 	if err != nil {
 		f.Close()

@@ -13,38 +13,38 @@ import (
 	"github.com/llenergymeasure/llem/study"
 )
 
-// Options is what a campaign needs.
+// Options are the inputs of a campaign.
 type Options struct {
 	Study    *study.Study
 	Backends map[string]backend.Backend
 	Meters   []power.Meter
 	Missing  []power.Unavailable
 	Store    model.Store
-	// Results is the folder below which the study's folder is made.
+	// Results is the folder in which the study's folder is created.
 	Results string
-	// Baselines remembers idle power from run to run.
+	// Baselines stores idle power from run to run.
 	Baselines *measure.Baselines
-	// Profiles are what a self-test found about the sensors, by device.
+	// Profiles are the self-test's profiles of the sensors, by device.
 	Profiles map[string]*power.Profile
-	// SelfTest, if set, is written beside the results as doctor.json: what a self-test
-	// found, or why there is none.
+	// SelfTest, if set, is written to the results as doctor.json: the report of a self-test, or why there is
+	// none.
 	SelfTest any
-	// Snapshot describes the machine; it is completed with what engines report.
+	// Snapshot describes the machine; facts from engines are added.
 	Snapshot *host.Snapshot
-	// Timeout bounds one run; 0 bounds its phases by what they are expected to take.
+	// Timeout bounds one run; 0 bounds its phases by their expected durations.
 	Timeout time.Duration
-	// Expected is about how long a run takes at most, 0 where that is not known.
+	// Expected returns about the maximum duration of a run, 0 if unknown.
 	Expected func(study.Experiment) time.Duration
-	// FailFast ends the study with the first run that fails.
+	// FailFast ends the study at the first run that fails.
 	FailFast bool
-	// Resume is the folder of an earlier study to continue; finished runs are skipped.
-	// RetryFailed repeats the ones that failed.
+	// Resume is the folder of an earlier study to continue; finished runs are skipped. RetryFailed repeats
+	// failed runs.
 	Resume      string
 	RetryFailed bool
-	// NoGaps leaves the pauses between runs out.
+	// NoGaps skips the pauses between runs.
 	NoGaps bool
 	Emit   func(event.Event)
-	// Clock is the time of the study, of its meters and of its engines.
+	// Clock is the time of the study, its meters and its engines.
 	Clock tick.Clock
 }
 

@@ -9,13 +9,13 @@ import (
 	"github.com/llenergymeasure/llem/study"
 )
 
-// Planned is one run to make.
+// Planned is one planned run.
 type Planned struct {
 	Experiment study.Experiment
 	Cycle      int
 }
 
-// Order lists the runs of a study in the order in which they are made.
+// Order lists the runs of a study in the order of execution.
 func Order(s *study.Study) []Planned {
 	cycles := s.Execution.Cycles
 	out := make([]Planned, 0, len(s.Experiments)*cycles)
@@ -36,9 +36,9 @@ func Order(s *study.Study) []Planned {
 	return out
 }
 
-// sideBySide returns experiments in an order in which the ones that one engine can serve stand side by side, each group
-// at the place of its first one. Forwards and backwards in turn, an engine then serves the end of a cycle and the
-// start of the next. Other orders than balanced, and runs that have an engine each, are left as they are.
+// sideBySide groups experiments that one engine can serve, each group at the position of its first
+// experiment. With alternating forward and backward cycles, an engine then serves the end of one cycle and
+// the start of the next. Orders other than balanced, and runs with an engine each, are unchanged.
 func sideBySide(s *study.Study, all []study.Experiment) []study.Experiment {
 	if s.Execution.Order != terms.Balanced || s.Execution.Restart == terms.RestartAlways {
 		return all
@@ -58,8 +58,8 @@ func sideBySide(s *study.Study, all []study.Experiment) []study.Experiment {
 	return slices.Concat(groups...)
 }
 
-// Starts returns a function that reports whether an engine is started for the run at i: the
-// one of the run before serves it if it can, and if that run does not fail.
+// Starts returns a function that reports whether run i starts an engine. Otherwise it reuses the engine of
+// the previous run, which requires a suitable engine and a successful run.
 func Starts(s *study.Study, runs []Planned) func(i int) bool {
 	var sharing measure.Sharing
 	return func(i int) bool {
@@ -68,12 +68,12 @@ func Starts(s *study.Study, runs []Planned) func(i int) bool {
 	}
 }
 
-// First lists the first runs of a study in their order; 0 is all of them.
+// First lists the first n runs of a study in order; 0 means all.
 func First(s *study.Study, n int) []Planned {
 	if n <= 0 || n >= len(s.Experiments)*s.Execution.Cycles {
 		return Order(s)
 	}
-	// The order of one cycle needs all experiments, but not all cycles.
+	// The order of one cycle depends on all experiments, but not on all cycles.
 	short := *s
 	if s.Execution.Order == terms.Sequential {
 		short.Experiments = s.Experiments[:min(len(s.Experiments), n)]
@@ -83,7 +83,7 @@ func First(s *study.Study, n int) []Planned {
 	return Order(&short)[:n]
 }
 
-// cycleOrder is the order of n experiments in one cycle, counted from 0.
+// cycleOrder returns the order of n experiments in one cycle, counted from 0.
 func cycleOrder(x study.Execution, n, cycle int) []int {
 	if x.Order == terms.LatinSquare {
 		return latinRow(n, cycle)
@@ -104,10 +104,9 @@ func cycleOrder(x study.Execution, n, cycle int) []int {
 	return order
 }
 
-// latinRow is a row of a square that is balanced for carry-over (E. J. Williams, 1949):
-// over n rows every experiment stands at every place once, and follows every other one
-// once. For an odd n it takes 2n rows, n of them mirrored, for which each follows each
-// other twice.
+// latinRow returns a row of a square that is balanced for carry-over (E. J. Williams, 1949): over n rows,
+// every experiment is at every position once and follows every other one once. An odd n needs 2n rows, n of
+// them mirrored, in which each follows each other twice.
 func latinRow(n, row int) []int {
 	mirrored := n%2 == 1 && row%2 == 1
 	shift := row

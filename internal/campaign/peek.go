@@ -15,8 +15,8 @@ import (
 	"github.com/llenergymeasure/llem/power"
 )
 
-// PeekGPUs gives a *BusyError if another llem measures on one of the GPUs. It takes no
-// lock, since a study that starts at this moment must not find one, and makes no file.
+// PeekGPUs returns a *BusyError if another llem process is measuring on one of the GPUs. It takes no lock,
+// because a study that starts at this moment must not find one, and creates no file.
 func PeekGPUs(dir string, meters []power.Meter) error {
 	for _, m := range meters {
 		for _, d := range m.Devices() {
@@ -35,7 +35,7 @@ func PeekGPUs(dir string, meters []power.Meter) error {
 	return nil
 }
 
-// holderOf returns who holds a lock, or nothing.
+// holderOf returns the holder of a lock, or "".
 func holderOf(path string) (string, error) {
 	var st unix.Stat_t
 	err := unix.Stat(path, &st)
@@ -43,7 +43,7 @@ func holderOf(path string) (string, error) {
 		return "", nil
 	}
 	if err != nil {
-		return "", fmt.Errorf("look at the lock of a GPU: %w", err)
+		return "", fmt.Errorf("read the lock of a GPU: %w", err)
 	}
 	held, err := flocked(st.Ino)
 	if err != nil || !held {
@@ -53,15 +53,15 @@ func holderOf(path string) (string, error) {
 	if holder := strings.TrimSpace(string(text[:min(len(text), 200)])); err == nil && holder != "" {
 		return holder, nil
 	}
-	return "it does not say which", nil
+	return "unknown process", nil
 }
 
-// flocked looks for an exclusive flock on a file in the kernel's list. The device is not
-// compared: the one of an overlay differs from what stat returns.
+// flocked looks for an exclusive flock on a file in the kernel's list. It does not compare the device,
+// because stat returns another one for an overlay.
 func flocked(inode uint64) (bool, error) {
 	f, err := os.Open("/proc/locks")
 	if err != nil {
-		return false, fmt.Errorf("see which GPUs are in use: %w", err)
+		return false, fmt.Errorf("find out which GPUs are in use: %w", err)
 	}
 	defer f.Close()
 	end := fmt.Sprintf(":%d", inode)

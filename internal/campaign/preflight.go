@@ -15,9 +15,8 @@ import (
 	"github.com/llenergymeasure/llem/study"
 )
 
-// Preflight finds mistakes that can be seen before anything is started or
-// written: models and data sets that do not exist or cannot be read. Every
-// mistake is reported once.
+// Preflight finds mistakes that can be detected before anything is started or written: models and data sets
+// that do not exist or cannot be read. Each mistake is reported once.
 func Preflight(s *study.Study) error {
 	var errs study.Errors
 	for _, p := range Problems(s) {
@@ -29,14 +28,13 @@ func Preflight(s *study.Study) error {
 	return nil
 }
 
-// Problem is a mistake that can be seen before anything is started, and the
-// experiments that it concerns.
+// Problem is such a mistake, with the experiments that it concerns.
 type Problem struct {
 	Err      *study.Error
 	Concerns func(study.Experiment) bool
 }
 
-// Problems are what Preflight reports, with what they concern.
+// Problems returns the mistakes that Preflight reports, with their experiments.
 func Problems(s *study.Study) []Problem {
 	var out []Problem
 	type asked struct{ what, backend, name string }
@@ -76,7 +74,7 @@ func Problems(s *study.Study) []Problem {
 	return out
 }
 
-// checkModel finds what is wrong with a model, and what its engine would not read.
+// checkModel checks a model, and whether its engine can read it.
 func checkModel(s *study.Study, e study.Experiment) error {
 	if err := model.Check(model.Request{Model: e.Model, Format: formatOf(s, e)}); err != nil {
 		return err
@@ -87,7 +85,7 @@ func checkModel(s *study.Study, e study.Experiment) error {
 	return nil
 }
 
-// checkTemplate finds a model without the chat template that its prompts are to be put into.
+// checkTemplate finds a model without the chat template that its prompts need.
 func checkTemplate(e study.Experiment) error {
 	if e.Workload.ChatTemplate != terms.TemplateModel {
 		return nil
@@ -95,7 +93,7 @@ func checkTemplate(e study.Experiment) error {
 	return model.CheckTemplate(e.Model, "")
 }
 
-// checkDType finds a dtype that a finished GGUF file does not have.
+// checkDType finds a dtype that an existing GGUF file does not have.
 func checkDType(s *study.Study, e study.Experiment) error {
 	path, ok := model.FileOf(e.Model)
 	if !ok || formatOf(s, e) != model.FormatGGUF || e.DType == terms.DTypeAuto {
@@ -108,7 +106,7 @@ func checkDType(s *study.Study, e study.Experiment) error {
 	return model.CheckDType(e.Model, e.DType, h.DType())
 }
 
-// formatOf is what the engine of an experiment loads.
+// formatOf returns the format that the engine of an experiment loads.
 func formatOf(s *study.Study, e study.Experiment) string {
 	d := s.Engine(e.Backend)
 	if _, isFile := model.FileOf(e.Model); about.TakesGGUF(&d, isFile) {
@@ -117,8 +115,7 @@ func formatOf(s *study.Study, e study.Experiment) string {
 	return model.FormatHF
 }
 
-// checkDataset reads a data set and sees whether it has enough prompts for every
-// experiment that uses it.
+// checkDataset reads a data set and checks that it has enough prompts for every experiment that uses it.
 func checkDataset(s *study.Study, dataset string) error {
 	if dataset == workload.SyntheticSource {
 		return nil
@@ -133,11 +130,11 @@ func checkDataset(s *study.Study, dataset string) error {
 			most = max(most, e.Workload.Prompts)
 		}
 	}
-	_, err = set.Select(most, 0) // of any seed: the number is the same
+	_, err = set.Select(most, 0) // with any seed: the number is the same
 	return err
 }
 
-// mistakes gives an error the form of the mistakes in a study.
+// mistakes converts an error to the form of mistakes in a study.
 func mistakes(err error) study.Errors {
 	if e, ok := errors.AsType[*fault.Error](err); ok {
 		return study.Errors{wrong("model", e.Failure.Error(), e.Next)}
@@ -160,7 +157,7 @@ func mistakes(err error) study.Errors {
 	return out
 }
 
-// wrong is a mistake in a source, without a position.
+// wrong returns a mistake in a source, without a position.
 func wrong(source, message, next string) *study.Error {
 	return &study.Error{Source: source, Note: note.Note{Code: codes.Mistake, Message: message, Next: next}}
 }

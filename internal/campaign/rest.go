@@ -16,20 +16,20 @@ import (
 	"github.com/llenergymeasure/llem/study"
 )
 
-// Limits of what counts as back at rest, and how long to wait for it.
+// Limits for a device at rest, and for waiting.
 const (
-	restPowerW    = 1.0 // above the power at rest, whatever its part is
+	restPowerW    = 1.0 // above the power at rest, as an absolute minimum
 	restLook      = time.Second
-	restLooksLeft = 2 // looks in a row that must agree
+	restLooksLeft = 2 // consecutive polls that must agree
 )
 
-// rest is the state of a device that does nothing.
+// rest is the state of an idle device.
 type rest struct {
 	watts   float64
-	celsius float64 // NaN where it is not known
+	celsius float64 // NaN if unknown
 }
 
-// atRest is how the devices are now, by id.
+// atRest returns the current state of the devices, by id.
 func (o *Options) atRest(ctx context.Context) (map[string]rest, error) {
 	sampler := power.NewSampler(o.Meters...)
 	sampler.Now = o.Clock.Mono
@@ -70,7 +70,7 @@ func (o *Options) atRest(ctx context.Context) (map[string]rest, error) {
 	return out, nil
 }
 
-// above tells by what a device is not back at rest; empty if it is.
+// above returns by how much a device is above rest; empty if it is at rest.
 func (r rest) above(now rest, limit study.Rest) string {
 	switch {
 	case now.watts > r.watts+max(restPowerW, limit.PowerPct/100*r.watts):
@@ -81,15 +81,14 @@ func (r rest) above(now rest, limit study.Rest) string {
 	return ""
 }
 
-// restOf completes what a study asks for: an H100 and an H200 reach the rest within some
-// seconds.
+// restOf completes the study's limits: an H100 and an H200 reach rest within some seconds.
 func restOf(r study.Rest) study.Rest {
 	return study.Rest{Degrees: cmp.Or(r.Degrees, 3), PowerPct: cmp.Or(r.PowerPct, 3),
 		AtMost: cmp.Or(r.AtMost, study.Duration(3*time.Minute))}
 }
 
-// gap waits between two runs and returns for how long. What was at rest is how the
-// first run found the machine.
+// gap waits between two runs and returns the duration. The state of rest is the machine's state before the
+// first run.
 func (o *Options) gap(ctx context.Context, found map[string]rest) (time.Duration, error) {
 	began := o.Clock.Time()
 	switch g := o.Study.Execution.Gap; {
@@ -107,8 +106,8 @@ func (o *Options) gap(ctx context.Context, found map[string]rest) (time.Duration
 		if atMost := time.Duration(limit.AtMost); o.Clock.Time().Sub(began) > atMost {
 			o.emit(event.Note{Code: codes.NotAtRest,
 				Message: fmt.Sprintf(
-					"the machine did not come back to rest within %v; the next run begins all the same, and its "+
-						"baseline says so", atMost)})
+					"the machine did not return to rest within %v; the next run begins anyway, and its "+
+						"baseline shows it", atMost)})
 			break
 		}
 		now, err := o.atRest(ctx)

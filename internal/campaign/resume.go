@@ -20,12 +20,12 @@ import (
 // ResumeError reports why a study cannot be resumed.
 type ResumeError struct {
 	Msg string
-	// Differences between the study that was given and the one in the folder.
+	// Differences between the given study and the study in the folder.
 	Differences []string
 	Next        string
 }
 
-// Error tells what is wrong.
+// Error describes the problem.
 func (e *ResumeError) Error() string {
 	if len(e.Differences) == 0 {
 		return e.Msg
@@ -33,11 +33,11 @@ func (e *ResumeError) Error() string {
 	return e.Msg + "\n  - " + strings.Join(e.Differences, "\n  - ")
 }
 
-// NextStep is what to do.
+// NextStep returns the next step for the user.
 func (e *ResumeError) NextStep() string { return e.Next }
 
-// Unfinished is the folder of the newest study below results that has runs left to make.
-// With retryFailed, runs that failed are left, too.
+// Unfinished returns the folder of the newest study in results with remaining runs. With retryFailed, failed
+// runs also remain.
 func Unfinished(results string, retryFailed bool) (string, error) {
 	found, err := filepath.Glob(filepath.Join(results, "*", store.StudyFile))
 	if err != nil {
@@ -52,21 +52,21 @@ func Unfinished(results string, retryFailed bool) (string, error) {
 		newest, at = filepath.Dir(f), info.ModTime().UnixNano()
 	}
 	if newest == "" {
-		return "", &ResumeError{Msg: fmt.Sprintf("there is no unfinished study below %s", results),
-			Next: "name the study's folder with --resume=DIR, or the folder of all results with --output"}
+		return "", &ResumeError{Msg: fmt.Sprintf("there is no unfinished study in %s", results),
+			Next: "give the study's folder with --resume=DIR, or the folder of all results with --output"}
 	}
 	return newest, nil
 }
 
-// finished reports whether a study's summary states that no run is left to make. What
-// cannot be read states nothing.
+// finished reports whether a study's summary states that no runs remain. A summary that cannot be read states
+// nothing.
 func finished(dir string, retryFailed bool) bool {
 	s, err := result.ReadHead(dir)
 	return err == nil && s.Complete && (s.Failed == 0 || !retryFailed)
 }
 
-// meaningIn is what an experiment means in a study that is resumed. The built-in prompts are those of the version
-// that started the study, which also may have known less of the types in a model's files.
+// meaningIn returns the meaning of an experiment in a resumed study. The built-in prompts are the prompts of
+// the version that started the study, which may not have known all types in a model's files.
 func meaningIn(frozen *study.Study) func(study.Experiment) study.Experiment {
 	edition := workload.Builtin
 	if slices.ContainsFunc(frozen.Experiments, func(e study.Experiment) bool {
@@ -88,18 +88,18 @@ func meaningIn(frozen *study.Study) func(study.Experiment) study.Experiment {
 				e.DType = terms.DTypeAuto
 			}
 		}
-		return e.Measured() // some seeds mean nothing to the first edition
+		return e.Measured() // the first edition ignores some seeds
 	}
 }
 
-// Frozen is the study of a folder, as it was started. If given is not nil it must ask
-// for the same runs; its limits count.
+// Frozen returns the study of a folder as it was started. If given is not nil, it must have the same runs;
+// its limits apply.
 func Frozen(dir string, given *study.Study) (*study.Study, error) {
 	path := filepath.Join(dir, store.StudyFile)
 	if _, err := os.Stat(path); err != nil {
 		return nil, &ResumeError{Msg: fmt.Sprintf("%s is not the folder of a study: it has no %s", dir,
 			store.StudyFile),
-			Next: "give the folder that `llem run` made, or leave it out to take the newest unfinished one"}
+			Next: "give a folder that `llem run` created, or omit it to continue the newest unfinished study"}
 	}
 	frozen, _, err := store.ReadFrozen(dir)
 	if damage, ok := errors.AsType[*store.DamageError](err); ok {
@@ -110,10 +110,10 @@ func Frozen(dir string, given *study.Study) (*study.Study, error) {
 	}
 	if given != nil {
 		if d := naming.Differences(given, frozen, meaningIn(frozen)); len(d) > 0 {
-			return nil, &ResumeError{Msg: "the study is not the one that was started in " + dir, Differences: d,
-				Next: "start it anew without --resume, or leave the study file out to finish the one that was started"}
+			return nil, &ResumeError{Msg: "the given study differs from the study in " + dir, Differences: d,
+				Next: "start it without --resume, or omit the study file to finish the study in the folder"}
 		}
-		// Limits decide on how far a study gets, not on what it measures.
+		// Limits determine how far a study gets, not what it measures.
 		frozen.Engines = given.Engines
 		x, g := &frozen.Execution, given.Execution
 		x.RunTimeout, x.StudyTimeout, x.MaxFailures = g.RunTimeout, g.StudyTimeout, g.MaxFailures

@@ -14,14 +14,14 @@ import (
 	"github.com/llenergymeasure/llem/result/series"
 )
 
-// machineWarnings are doubts about the machine that hold for every run. Who is on the GPUs that a run
-// uses, it finds out itself.
+// machineWarnings returns doubts about the machine that apply to every run. Each run checks itself who uses
+// its GPUs.
 func machineWarnings(s *host.Snapshot) note.List {
 	return slices.DeleteFunc(host.Warnings(s), func(n note.Note) bool { return n.Code == codes.GPUShared })
 }
 
-// measure measures one run and commits it. An interrupted run is committed too:
-// what happened is on record, and it is not counted as done.
+// measure measures one run and commits it. An interrupted run is also committed, but does not count as
+// finished.
 func (o *Options) measure(ctx context.Context, f *folder, engines *measure.Engines, p Planned, gap time.Duration) (
 	*result.Record, error) {
 	if o.Timeout > 0 {

@@ -19,28 +19,28 @@ import (
 	"github.com/llenergymeasure/llem/study"
 )
 
-// schedule is the state of a study that runs.
+// schedule is the state of a running study.
 type schedule struct {
 	*Options
 	folder   *folder
 	announce announcer
-	// engines keeps an engine from run to run; nil if every run is to have its own.
+	// engines reuses engines from run to run; nil if every run has its own.
 	engines *measure.Engines
-	// deadline is when the study's time is up; zero without a limit.
+	// deadline is the end of the study's time; zero without a limit.
 	deadline time.Time
 	total    int
 	index    int
-	// failures counts runs in a row that failed; reasons are the last ones'.
+	// failures counts consecutive failed runs; reasons has the latest messages.
 	failures map[engineKey]int
 	reasons  map[engineKey]string
-	// values of the metric that decides on more cycles, by experiment.
+	// values are the values of the metric of execution.until, by experiment.
 	values map[string][]float64
-	// found is how the first run found the machine; ran is set once there was one.
+	// found is the machine's state before the first run; ran reports whether there was one.
 	found map[string]rest
 	ran   bool
 }
 
-// engineKey is what fails together: a model on a backend.
+// engineKey identifies what fails together: a model on a backend.
 type engineKey struct{ backend, model string }
 
 func keyOf(e study.Experiment) engineKey { return engineKey{e.Backend, e.Model} }
@@ -58,14 +58,14 @@ func newSchedule(o *Options, f *folder) *schedule {
 	return s
 }
 
-// noteValue notes the value that decides on more cycles.
+// noteValue records a run's value of the metric of execution.until.
 func (s *schedule) noteValue(r result.Row) {
 	if v, ok := r.Values.Get(s.Study.Execution.Until.Metric); ok && r.Comparable() {
 		s.values[r.ID] = append(s.values[r.ID], v)
 	}
 }
 
-// warn raises at the start what the study cannot give.
+// warn warns at the start of what the study cannot reach.
 func (s *schedule) warn() {
 	x := s.Study.Execution
 	if text := store.Unbalanced(x, len(s.Study.Experiments)); text != "" {
@@ -83,17 +83,17 @@ func (s *schedule) warn() {
 	if without > 0 {
 		s.emit(event.Note{Code: codes.PrecisionUnknown,
 			Message: fmt.Sprintf(
-				"execution.until waits for %s, which is not measured here for %d of %d experiments: they run %d "+
-					"times and no more",
+				"execution.until needs %s, which is not measured on this machine for %d of %d experiments: "+
+					"they run %d "+
+					"times only",
 				x.Until.Metric, without, len(s.Study.Experiments), x.Cycles)})
 	}
 }
 
-// runAll makes the planned runs, and then as many cycles more as the wanted precision
-// takes.
+// runAll executes the planned runs, and then further cycles until the wanted precision is reached.
 func (s *schedule) runAll(ctx context.Context, plan []Planned) error {
 	if s.Study.Execution.Gap.Mode == terms.GapByCondition && !s.NoGaps && len(s.Meters) > 0 {
-		s.emit(event.PhaseStarted{Phase: event.Rest, Detail: "how the machine is at rest"})
+		s.emit(event.PhaseStarted{Phase: event.Rest, Detail: "measure the machine at rest"})
 		found, err := s.atRest(ctx)
 		if err != nil {
 			return err
@@ -121,7 +121,7 @@ func (s *schedule) runAll(ctx context.Context, plan []Planned) error {
 	return nil
 }
 
-// runNext makes one run, unless it has been made or is left out.
+// runNext executes one run, unless it has finished or is skipped.
 func (s *schedule) runNext(ctx context.Context, p Planned) error {
 	s.index++
 	key := store.RunKey{ID: p.Experiment.ID(), Cycle: p.Cycle}
@@ -133,7 +133,7 @@ func (s *schedule) runNext(ctx context.Context, p Planned) error {
 	case s.tripped(p.Experiment):
 		return s.leaveOut(p)
 	}
-	// The limit holds for pauses and for the run in flight, too.
+	// The limit also applies to pauses and to the current run.
 	if !s.deadline.IsZero() {
 		timeout := &TimeoutError{time.Duration(s.Study.Execution.StudyTimeout), s.folder.path()}
 		if !s.Clock.Time().Before(s.deadline) {
@@ -146,7 +146,7 @@ func (s *schedule) runNext(ctx context.Context, p Planned) error {
 	return s.runAfterPause(ctx, p, key)
 }
 
-// runAfterPause makes one run after its pause.
+// runAfterPause executes one run after its pause.
 func (s *schedule) runAfterPause(ctx context.Context, p Planned, key store.RunKey) error {
 	found, err := s.before(p.Experiment)
 	if err != nil {
@@ -175,8 +175,8 @@ func (s *schedule) runAfterPause(ctx context.Context, p Planned, key store.RunKe
 	return nil
 }
 
-// before ends the engine of the last run unless it serves the next one, and returns what
-// rest is until then: the machine as it was found, or with the engine loaded.
+// before ends the engine of the last run unless the next one can reuse it, and returns the state of rest
+// until then: the machine's first state, or the state with the engine loaded.
 func (s *schedule) before(next study.Experiment) (map[string]rest, error) {
 	if !s.engines.Serves(s.Study.Engine(next.Backend), next, len(s.Meters) > 0) {
 		return s.found, s.engines.Close()
@@ -190,7 +190,7 @@ func (s *schedule) before(next study.Experiment) (map[string]rest, error) {
 	return loaded, nil
 }
 
-// done takes note of a finished run.
+// done records a finished run.
 func (s *schedule) done(p Planned, rec *result.Record, took time.Duration) {
 	finished := s.announce.finished(store.RowOf(rec))
 	finished.Index, finished.Total, finished.Took = s.index, s.total, took
@@ -205,23 +205,23 @@ func (s *schedule) done(p Planned, rec *result.Record, took time.Duration) {
 	s.emit(finished)
 }
 
-// tripped reports whether a model on a backend has failed so often in a row that its other
-// runs are left out.
+// tripped reports whether a model on a backend has failed so many consecutive times that its other runs are
+// skipped.
 func (s *schedule) tripped(e study.Experiment) bool {
 	most := s.Study.Execution.MaxFailures
 	return most > 0 && s.failures[keyOf(e)] >= most
 }
 
-// leaveOut enters a run that is not made.
+// leaveOut records a skipped run.
 func (s *schedule) leaveOut(p Planned) error {
 	rec := &result.Record{SchemaVersion: result.SchemaVersion, ID: p.Experiment.ID(), Cycle: p.Cycle,
 		Status: result.Failed, Config: p.Experiment,
 		Backend: result.Backend{Name: p.Experiment.Backend},
 		Failure: &note.Failure{Class: codes.ClassLeftOut,
-			Message: fmt.Sprintf("left out: %d runs of %s with %s in a row had failed, the last with: %s",
+			Message: fmt.Sprintf("left out: %d consecutive runs of %s with %s had failed, the last with: %s",
 				s.Study.Execution.MaxFailures, p.Experiment.Model, p.Experiment.Backend,
-				s.reasons[keyOf(p.Experiment)]), Next: "mend what made them fail and go on with --resume"},
-		Energy: result.Energy{Provenance: result.None, Reason: "the run was not made", Sources: []string{},
+				s.reasons[keyOf(p.Experiment)]), Next: "fix the cause of the failures and continue with --resume"},
+		Energy: result.Energy{Provenance: result.None, Reason: "the run was skipped", Sources: []string{},
 			Devices: []result.Device{}},
 		Warnings: note.List{}, Files: map[string]string{}}
 	_, err := s.folder.add(p, func(string) (*result.Record, series.All, error) { return rec, series.All{}, nil })
@@ -234,8 +234,8 @@ func (s *schedule) leaveOut(p Planned) error {
 	return nil
 }
 
-// imprecise returns the experiments whose metric is not known well enough. Where runs fail,
-// or have no such number, more of them would not help.
+// imprecise returns the experiments whose metric is not precise enough yet. Experiments whose runs fail or
+// lack the number are excluded, because more runs would not help.
 func (s *schedule) imprecise() []study.Experiment {
 	var out []study.Experiment
 	for _, e := range s.Study.Experiments {

@@ -176,7 +176,8 @@ func TestCircuitBreaker(t *testing.T) {
 				res.Left, res.Ended)
 		}
 		if msg := res.Runs[7].Failure.Message; !strings.Contains(msg,
-			"2 runs of random:tiny-llama with embedded in a row") || !strings.Contains(msg, "no memory for batch 1") {
+			"2 consecutive runs of random:tiny-llama with embedded") ||
+			!strings.Contains(msg, "no memory for batch 1") {
 			t.Errorf("message %q", msg)
 		}
 		e.failing, c.options.Resume = 0, res.Dir
@@ -356,7 +357,7 @@ func TestLockGPUs(t *testing.T) {
 	}
 	var busy *BusyError
 	if _, err := LockGPUs(dir, []power.Meter{locked{"GPU-0", "GPU-b"}}); !errors.As(err, &busy) ||
-		!strings.Contains(err.Error(), fmt.Sprintf("gpu1 is in use by another llem (process %d", os.Getpid())) {
+		!strings.Contains(err.Error(), fmt.Sprintf("gpu1 is in use by another llem process (process %d", os.Getpid())) {
 		t.Errorf("error %v", err)
 	}
 	free, err := LockGPUs(dir, []power.Meter{locked{"GPU-0"}})
@@ -535,11 +536,11 @@ func TestInputsAreFrozen(t *testing.T) {
 		write("{\"prompt\": \"two\"}\n")
 		refused("the dataset " + data + " has changed since the study began")
 		os.Remove(data)
-		refused("cannot be read any more")
+		refused("can no longer be read")
 		write("{\"prompt\": \"one\"}\n")
 		other := "580.9"
 		c.options.Snapshot.GPUs = []host.GPU{{Name: &card, DriverVersion: &other}}
-		refused("began on NVIDIA H100 (driver 570.1); here is NVIDIA H100 (driver 580.9)")
+		refused("began on NVIDIA H100 (driver 570.1), but this machine has NVIDIA H100 (driver 580.9)")
 		c.options.Snapshot.GPUs = []host.GPU{{Name: &card, DriverVersion: &driver}}
 		kernel := "6.1"
 		c.options.Snapshot.OS.Kernel = &kernel

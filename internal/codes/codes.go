@@ -264,7 +264,8 @@ func Codes() []Entry {
 		{BaselineDrift, Care, "The idle power changed while it was measured."},
 		{BaselineCache, Told, "The idle power could not be stored for later runs."},
 		{NetNotPositive, Care, "The energy net of idle is not distinguishable from zero."},
-		{ShortWindow, Care, "The window is so short that the timing of the sensor's readings dominates the uncertainty."},
+		{ShortWindow, Care, "The window is so short that the timing of the sensor's readings dominates the " +
+			"uncertainty."},
 		{MinWindow, Care, "The window is shorter than energy.min_window requires."},
 		{WindowRepeated, Told, "The workload was repeated in the window until it was long enough."},
 		{Unattributed, Flagged, "A large part of the energy belongs to no phase."},
@@ -276,7 +277,8 @@ func Codes() []Entry {
 		{FirstUse, Care, "Requests include the first use of a shape in the window."},
 		{DatasetSkipped, Told, "Lines of the data set without a prompt were skipped."},
 		{DatasetFields, Told, "Prompts were joined from several fields, or fields that may contain one were ignored."},
-		{ChatTemplate, Told, "How many prompt tokens come from the chat template, and how many prompts it made too long."},
+		{ChatTemplate, Told, "How many prompt tokens come from the chat template, and how many prompts it " +
+			"made too long."},
 		{Synthetic, Flagged, "The weights are random: the energy depends on the shape, not on a trained model."},
 		{Simulated, Flagged, "The GPU is simulated: time, power and energy follow an artificial model."},
 		{Engine, Told, "The engine reported how it runs the model."},
@@ -285,7 +287,8 @@ func Codes() []Entry {
 		{Reconnects, Flagged, "Connections to the server were opened in the window."},
 		{SharedStamps, Flagged, "Tokens arrived together, so the times between them are not known."},
 		{FLOPsUnknown, Missing, "Parameters and FLOPs of the model are unknown."},
-		{FLOPsApproximate, Care, "The model's family is unknown, so FLOPs are computed as for an ordinary transformer."},
+		{FLOPsApproximate, Care,
+			"The model's family is unknown, so FLOPs are computed as for an ordinary transformer."},
 		{PartCounted, Told, "The model has a vision tower; the note states what is counted."},
 		{TokenOutside, Care, "The model's config.json names a first or last token outside its vocabulary."},
 
@@ -302,7 +305,8 @@ func Codes() []Entry {
 		{LatinSquareUnbalanced, Care, "The cycles do not fill a latin square, so order effects are not balanced."},
 		{JournalGone, Told, "The journal of a resumed study was missing and was rebuilt from its runs."},
 		{RunGone, Told, "Runs of a resumed study were missing and are repeated."},
-		{FilesUnchecked, Told, "An earlier version stored files of the study without checksums, so they cannot be verified."},
+		{FilesUnchecked, Told,
+			"An earlier version stored files of the study without checksums, so they cannot be verified."},
 
 		{TooFewValues, Missing, "There are too few values for a confidence interval."},
 		{AllEqual, Care, "All values are equal, so the confidence interval has no width."},

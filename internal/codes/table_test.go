@@ -107,7 +107,8 @@ func document() string {
 		"number is null " +
 		"with the reason, and\nthe run is part of no mean, comparison, front or estimate. **flag**: the number is " +
 		"printed, and every line of the run is\nmarked with the code: rows of tables, the column `flags` of CSV and " +
-		"JSON, the one line to paste. **caution**: it is printed\nbeneath. A doubt that can turn a number into a different " +
+		"JSON, the one line to paste. **caution**: it is printed\nbeneath. A doubt that can turn a number into " +
+		"a different " +
 		"quantity refuses it; one that can change it by more than its interval flags it.\n" +
 		"\n## Doubts\n\n| code | consequence | effect | meaning |\n|---|---|---|---|\n")
 	for _, e := range Codes() {

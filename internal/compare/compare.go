@@ -1,9 +1,10 @@
-// Package compare holds the runs of two configurations against each other, number by number: by how much they differ,
-// whether chance explains it, and where it cannot be known, what would be needed to know it.
+// Package compare compares the runs of two configurations, number by number: by how much they differ, whether
+// chance explains it, and if that is unknown, what would be needed to know it.
 //
-// One number, the primary one, is tested at the full level of 5 %. The others are tested together: their p-values are
-// corrected for their number (Holm), so that the chance of any false finding among them stays below 5 %, too. Every
-// number has the least difference that as many runs with as much scatter would show: below it nothing can be said.
+// One number, the primary metric, is tested at the full level of 5 %. The others are tested together: their
+// p-values are corrected for their number (Holm), so that the probability of any false finding among them
+// also stays below 5 %. Every number has the smallest difference that as many runs with as much scatter would
+// show: below it nothing can be concluded.
 package compare
 
 import (
@@ -20,44 +21,43 @@ import (
 
 // Side is one configuration with its comparable runs.
 type Side struct {
-	// Study is the folder that the runs were made in.
+	// Study is the folder of the runs.
 	Study string
-	// Runs are the comparable ones.
+	// Runs are the comparable runs.
 	Runs []*result.Record
-	// Machine describes the machine; empty where it is not known.
+	// Machine describes the machine; empty if unknown.
 	Machine string
-	// Until is the wanted precision by which the number of cycles was decided; empty if it was fixed.
+	// Until is the wanted precision that determined the number of cycles; empty if it was fixed.
 	Until string
 }
 
-// Options of a comparison.
+// Options are the options of a comparison.
 type Options struct {
-	// Primary names the metric that is tested on its own; empty is the first of primaries that both
-	// sides have.
+	// Primary names the metric that is tested separately; empty means the first of primaries that both sides
+	// have.
 	Primary string
-	// All takes every metric, not the main ones.
+	// All compares every metric instead of the main ones.
 	All bool
 }
 
-// Comparison is what was found.
+// Comparison is the result of a comparison.
 type Comparison struct {
 	// Answer is one sentence about the primary metric.
 	Answer string `json:"answer"`
-	// Primary names the metric that is tested on its own.
+	// Primary names the metric that is tested separately.
 	Primary string `json:"primary"`
-	// Paired says that values of the same cycle were held against each other, and PairedWhy why, or
-	// why not.
+	// Paired reports whether values of the same cycle were compared, and PairedWhy is the reason.
 	Paired    bool   `json:"paired"`
 	PairedWhy string `json:"paired_why"`
 	// Metrics begin with the primary one.
 	Metrics []Metric `json:"metrics"`
 	// Missing is why metrics are not compared.
 	Missing []Gap `json:"missing,omitempty"`
-	// Warnings are reasons to doubt all of it.
+	// Warnings are reasons to doubt the whole comparison.
 	Warnings []string `json:"warnings,omitempty"`
 }
 
-// Verdict says in words what is known of a difference.
+// Verdict is what is known about a difference.
 type Verdict string
 
 // Verdicts.
@@ -65,15 +65,15 @@ const (
 	// Lower and Higher: B differs, beyond chance.
 	Lower  Verdict = "lower"
 	Higher Verdict = "higher"
-	// MaybeLower and MaybeHigher: the interval leaves out equality, but with as many metrics one of
-	// them may do so by chance.
+	// MaybeLower and MaybeHigher: the interval excludes equality, but among so many metrics one may do so by
+	// chance.
 	MaybeLower  Verdict = "maybe lower"
 	MaybeHigher Verdict = "maybe higher"
-	// NotTold: chance explains it. The difference may be anything inside the interval.
+	// NotTold: chance explains the difference, which may be anything inside the interval.
 	NotTold Verdict = "not told"
 	// Same: all runs of both sides have the same value.
 	Same Verdict = "same"
-	// NotTested: there is one run on a side, so nothing is known of chance.
+	// NotTested: a side has a single run, so chance cannot be judged.
 	NotTested Verdict = "not tested"
 )
 
@@ -88,18 +88,19 @@ type Metric struct {
 	B  float64 `json:"b"`
 	NA int     `json:"n_a"`
 	NB int     `json:"n_b"`
-	// Ratio is B / A (of geometric means) with its 95 % interval; null where it cannot be known.
+	// Ratio is B / A (of geometric means) with its 95 % confidence interval; null if unknown.
 	Ratio *float64    `json:"ratio"`
 	CI95  *[2]float64 `json:"ratio_ci95"`
-	// Difference is B − A in the unit, with its 95 % interval.
+	// Difference is B − A in the unit, with its 95 % confidence interval.
 	Difference     float64     `json:"difference"`
 	DifferenceCI95 *[2]float64 `json:"difference_ci95"`
 	Verdict        Verdict     `json:"verdict"`
-	// Test is what Verdict comes from; null where nothing could be tested.
+	// Test is the test behind Verdict; null if nothing could be tested.
 	Test *Test `json:"test"`
-	// Permutation assumes nothing about the shape of the values, and can find nothing in few.
+	// Permutation assumes nothing about the distribution of the values, but cannot find anything in few of
+	// them.
 	Permutation Permutation `json:"permutation"`
-	// Visible is what as many runs of this scatter can show; null where the scatter is not known.
+	// Visible is what as many runs with this scatter can show; null if the scatter is unknown.
 	Visible *Visible `json:"visible"`
 
 	scatter stats.Scatter
@@ -108,12 +109,12 @@ type Metric struct {
 // Test is a test of two samples.
 type Test struct {
 	Name string `json:"name"`
-	// P is the chance of such a difference or a larger one if there were none, and PAdjusted that
-	// corrected for the number of secondary metrics; of the primary metric both are the same.
+	// P is the probability of such a difference or a larger one without a true difference; PAdjusted is P
+	// corrected for the number of secondary metrics, and equal to P for the primary metric.
 	P         float64 `json:"p"`
 	PAdjusted float64 `json:"p_adjusted"`
-	// Correlation is the correlation of successive runs, where it is above 0 and the sides are not in pairs: CountAs is
-	// how many independent runs the sides then count as.
+	// Correlation is the correlation of successive runs, if it is positive and the sides are not paired:
+	// CountAs is the number of independent runs that the sides then count as.
 	Correlation float64     `json:"serial_correlation,omitempty"`
 	CountAs     *[2]float64 `json:"runs_count_as,omitempty"`
 }
@@ -121,27 +122,27 @@ type Test struct {
 // Permutation is a permutation test.
 type Permutation struct {
 	P float64 `json:"p"`
-	// LeastP is the least P that so many runs can have, and Needs the number of runs on each side
-	// from which it is below 0.05.
+	// LeastP is the smallest P that so many runs can have, and Needs the number of runs on each side from
+	// which it is below 0.05.
 	LeastP float64 `json:"least_p"`
 	Needs  int     `json:"cycles_needed"`
 }
 
-// Visible says what a number of runs can show four times in five.
+// Visible is what a number of runs can show with 80 % power.
 type Visible struct {
-	// From is the least relative difference that the runs at hand show, and FromFive that of five on
-	// each side. Where there is no ratio both are in the unit of the metric.
+	// From is the smallest relative difference that these runs can show, and FromFive the same for five on
+	// each side. Without a ratio, both are in the unit of the metric.
 	From     float64 `json:"from"`
 	FromFive float64 `json:"from_with_5_cycles"`
-	// Needed is how many runs on each side would show a difference as large as the one seen; 0 is
-	// more than 10,000.
+	// Needed is the number of runs on each side that would show a difference as large as the observed one; 0
+	// means more than 10,000.
 	Needed int `json:"cycles_for_the_difference_seen"`
 }
 
-// level is the chance of a false finding that is taken.
+// level is the accepted probability of a false finding.
 const level = 0.05
 
-// primaries are the metrics by which configurations are told apart where none is asked for.
+// primaries are the default primary metrics.
 var primaries = []string{"energy.per_output_token_j", "throughput.output_tokens_per_s"}
 
 // mainMetrics are compared by default. The more metrics, the larger a difference must be for any one of them.
@@ -149,13 +150,13 @@ var mainMetrics = []string{"energy.per_output_token_j", "energy.mean_w", "energy
 	"energy.phases.decode.j_per_token",
 	"throughput.output_tokens_per_s", "latency.ttft_ms.p50", "latency.itl_ms.p50", "memory.peak_bytes"}
 
-// ErrNothing is the refusal of two sides that have no number in common.
+// ErrNothing is the error if two sides have no number in common.
 var ErrNothing = errors.New("the two have no number in common")
 
-// ErrPrimary is the refusal of a primary metric that one side does not have.
+// ErrPrimary is the error for a primary metric that one side lacks.
 var ErrPrimary = errors.New("is not measured on both sides")
 
-// Sides holds b against a.
+// Sides compares b with a.
 func Sides(a, b Side, o Options) (*Comparison, error) {
 	c := &Comparison{}
 	a.Runs, b.Runs = byTime(a.Runs), byTime(b.Runs)
@@ -180,7 +181,7 @@ func Sides(a, b Side, o Options) (*Comparison, error) {
 	return c, nil
 }
 
-// byTime returns runs in the order in which they were made.
+// byTime returns runs in the order of execution.
 func byTime(runs []*result.Record) []*result.Record {
 	out := slices.Clone(runs)
 	slices.SortStableFunc(out, func(x, y *result.Record) int {
@@ -196,8 +197,8 @@ func byTime(runs []*result.Record) []*result.Record {
 func (c *Comparison) collect(a, b Side, o Options) error {
 	otherMemory, noService := false, false
 	for _, m := range result.Metrics() {
-		// Where the engines' own peaks differ in kind, those of their processes stand in, and response
-		// times where one side does not know its service times.
+		// If the methods of the engines' own memory peaks differ, the peaks of their processes replace them;
+		// response times replace unknown service times.
 		standsIn := otherMemory && m.Name == "memory.process_peak_bytes" ||
 			noService && m.Name == "latency.response_ttft_ms.p50"
 		if !o.All && m.Name != o.Primary && !slices.Contains(mainMetrics, m.Name) && !standsIn {
@@ -222,7 +223,7 @@ func (c *Comparison) collect(a, b Side, o Options) error {
 	return nil
 }
 
-// compared compares values that were taken in pairs, or each side in one stretch, in the order of the values.
+// compared compares values that are paired, or each side in one interval of time, in the order of the values.
 func compared(x, y []float64, paired bool) (stats.Comparison, error) {
 	o := stats.Options{Level: 1 - level, Seed: 1}
 	if paired {
@@ -231,10 +232,10 @@ func compared(x, y []float64, paired bool) (stats.Comparison, error) {
 	return stats.CompareSeries(x, y, o)
 }
 
-// serviceMetric is the time to the first token, which may not be known of a server with a queue.
+// serviceMetric is the time to the first token, which may be unknown for a server with a queue.
 const serviceMetric = "latency.ttft_ms.p50"
 
-// metricOf is what was found of one metric.
+// metricOf returns the result for one metric.
 func metricOf(m result.MetricInfo, found stats.Comparison, n, k int, paired bool) Metric {
 	out := Metric{Name: m.Name, Unit: m.Unit, Label: m.Label, A: found.MeanA, B: found.MeanB, NA: n, NB: k,
 		Difference: found.Difference.Value, DifferenceCI95: interval(found.Difference), CI95: interval(found.Ratio),
@@ -289,12 +290,12 @@ func (c *Comparison) choosePrimary(asked string) error {
 	c.Metrics = append([]Metric{primary}, slices.Delete(c.Metrics, at, at+1)...)
 	if c.Primary = primary.Name; asked == "" && c.Primary != primaries[0] {
 		c.Warnings = append(c.Warnings,
-			fmt.Sprintf("%s is not known on both sides: %s takes its place", primaries[0], c.Primary))
+			fmt.Sprintf("%s is not known on both sides: %s replaces it", primaries[0], c.Primary))
 	}
 	return nil
 }
 
-// judge puts in the verdicts: of the primary metric at the full level, of the others after Holm.
+// judge sets the verdicts: the primary metric at the full level, the others after Holm's correction.
 func (c *Comparison) judge() error {
 	var p []float64
 	for _, m := range c.Metrics[1:] {
@@ -321,7 +322,7 @@ func (c *Comparison) judge() error {
 	return nil
 }
 
-// decide makes the verdict of a test.
+// decide derives the verdict from a test.
 func (m *Metric) decide() {
 	if m.Test == nil || m.Test.P >= level {
 		return
@@ -342,7 +343,7 @@ func (m *Metric) decide() {
 	}
 }
 
-// visible says what the runs can show at a level.
+// visible returns what the runs can show at a level.
 func (m *Metric) visible(alpha float64) *Visible {
 	if m.Test == nil {
 		return nil
@@ -361,14 +362,15 @@ func (m *Metric) visible(alpha float64) *Visible {
 	return &v
 }
 
-// five is the number of cycles that a study for publication has at least.
+// five is the minimum number of cycles of a study for publication.
 const five = 5
 
-// inPairs tells whether the runs of a cycle were made together on both sides, so that what disturbed one disturbed the
-// other, and why. That is so if each cycle's two runs were both made before the next cycle's, on the same GPUs.
+// inPairs reports whether the runs of a cycle were executed together on both sides, so that disturbances
+// affected both, with the reason. That holds if each cycle's two runs were both executed before the next
+// cycle's, on the same GPUs.
 func inPairs(a, b Side) (paired bool, why string) {
 	if a.Study != b.Study {
-		return false, "the two are of different studies"
+		return false, "the two are from different studies"
 	}
 	second := map[int]*result.Record{}
 	for _, r := range b.Runs {
@@ -383,24 +385,24 @@ func inPairs(a, b Side) (paired bool, why string) {
 			continue
 		}
 		if common++; x.Window == nil || y.Window == nil {
-			return false, "it is not known when the runs were made"
+			return false, "the times of the runs are unknown"
 		}
 		if !slices.Equal(x.Backend.GPUs, y.Backend.GPUs) {
-			return false, "the runs of a cycle were on different GPUs"
+			return false, "the runs of a cycle used different GPUs"
 		}
-		// The wall clock, since a study may go on after a restart of the machine.
+		// The wall clock, because a study may be resumed after a restart of the machine.
 		if min(x.Window.Start.UnixNano(), y.Window.Start.UnixNano()) < end {
-			return false, "the runs of a cycle were not made one after the other"
+			return false, "the runs of a cycle were not consecutive"
 		}
 		end = max(x.Window.Start.UnixNano(), y.Window.Start.UnixNano())
 	}
 	if common == 0 {
 		return false, "they have no cycle in common"
 	}
-	return true, "the runs of each cycle were made one after the other"
+	return true, "the runs of each cycle were consecutive"
 }
 
-// otherMethods says that a peak of memory is not the same thing on both sides.
+// otherMethods returns that a memory peak has different methods on the two sides, or "".
 func otherMethods(m result.MetricInfo, a, b []*result.Record) string {
 	methods := func(runs []*result.Record) (out []string) {
 		for _, r := range runs {
@@ -419,8 +421,7 @@ func otherMethods(m result.MetricInfo, a, b []*result.Record) string {
 		m.Name, strings.Join(x, ", "), strings.Join(y, ", "))
 }
 
-// valuesOf are a metric's values on both sides; paired ones are those of the cycles
-// that both have.
+// valuesOf returns a metric's values on both sides; paired values are from the cycles that both have.
 func valuesOf(m result.MetricInfo, a, b []*result.Record, paired bool) (x, y []float64) {
 	other := map[int]float64{}
 	for _, r := range b {

@@ -149,7 +149,7 @@ func TestAnswers(t *testing.T) {
 		"one more cycle": {sideOf("s", 0, 2, 1, 1.01, 1), extra, true, Lower,
 			[]string{"3 cycles in pairs"}},
 		"one run": {sideOf("s", 0, 2, 1), sideOf("s", 1, 2, 2), true, NotTested,
-			[]string{"is 100 % higher in B than in A, by 1 run each: how far runs lie apart by chance is not known",
+			[]string{"is 100 % higher in B than in A, by 1 run each: the scatter of the runs is unknown",
 				"The runs' own 95 % intervals, of the sensor alone, are 990 mJ to 1.01 J in A and 1.98 J to " +
 					"2.02 J in B."}},
 		"one against three": {sideOf("s", 0, 2, 1), sideOf("t", 1, 2, 2, 2.1, 2.2), false, NotTested,

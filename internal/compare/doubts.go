@@ -9,13 +9,13 @@ import (
 	"github.com/llenergymeasure/llem/result"
 )
 
-// doubts are reasons to doubt that only the settings differ between the sides.
+// doubts returns reasons to doubt that only the settings differ between the sides.
 func doubts(a, b Side) []string {
 	var out []string
 	if x, y := cards(a.Runs), cards(b.Runs); x != "" && y != "" && x != y {
 		out = append(out, fmt.Sprintf("the sides ran on different GPUs: A on %s, B on %s; the difference "+
 			"between the cards "+
-			"counts as one of the configurations", x, y))
+			"counts as a difference of the configurations", x, y))
 	} else if x, y := uuids(a.Runs), uuids(b.Runs); len(x) > 0 && len(y) > 0 && !slices.Equal(x, y) {
 		out = append(out, fmt.Sprintf("the sides ran on different GPUs of one kind (A %s, B %s), which can differ by "+
 			"several percent in power", strings.Join(x, ", "), strings.Join(y, ", ")))
@@ -30,7 +30,7 @@ func doubts(a, b Side) []string {
 	return out
 }
 
-// stopped is the caution that the stop rule decided on the number of runs; empty if it did not.
+// stopped returns the caution that a stop rule determined the number of runs; empty if not.
 func stopped(a, b Side) string {
 	which, by := "A and B", cmp.Or(a.Until, b.Until)
 	switch {
@@ -41,12 +41,12 @@ func stopped(a, b Side) string {
 	case a.Until == "":
 		which = "B"
 	}
-	return fmt.Sprintf("execution.until (%s) decided on the number of cycles of %s: runs that happen to lie "+
+	return fmt.Sprintf("execution.until (%s) determined the number of cycles of %s: runs that happen to lie "+
 		"close together "+
-		"end early, so the intervals are somewhat too narrow, above all below 5 cycles", by, which)
+		"end early, so the intervals are somewhat too narrow, especially below 5 cycles", by, which)
 }
 
-// cards are the names of the GPUs that are counted.
+// cards returns the names of the counted GPUs.
 func cards(runs []*result.Record) string {
 	var out []string
 	for _, r := range runs {
@@ -60,7 +60,7 @@ func cards(runs []*result.Record) string {
 	return strings.Join(out, ", ")
 }
 
-// uuids are the GPUs that held the model.
+// uuids returns the GPUs that held the model.
 func uuids(runs []*result.Record) []string {
 	var out []string
 	for _, r := range runs {

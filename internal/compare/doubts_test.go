@@ -32,7 +32,7 @@ func TestDoubts(t *testing.T) {
 		"machines": {with(a(), func(s *Side) { s.Machine = "CPU x" }), with(b(), func(s *Side) { s.Machine = "CPU y" }),
 			"A on CPU x; B on CPU y"},
 		"stop rule": {with(a(), func(s *Side) { s.Until = "energy.total_j to ±2 %" }), b(),
-			"execution.until (energy.total_j to ±2 %) decided on the number of cycles of A:"},
+			"execution.until (energy.total_j to ±2 %) determined the number of cycles of A:"},
 		"both": {with(a(), func(s *Side) { s.Until = "x" }), with(b(), func(s *Side) { s.Until = "x" }),
 			"cycles of A and B:"},
 	} {

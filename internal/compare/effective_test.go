@@ -21,7 +21,7 @@ func TestUsedDifferently(t *testing.T) {
 	}
 	got := usedDifferently(record("8", "FLASH_ATTN", "true"), record("16", "TRITON_ATTN", "True"))
 	want := []string{"the engines used vllm.attention_backend: A FLASH_ATTN, B TRITON_ATTN, " +
-		"which the studies do not name"}
+		"which the studies do not set"}
 	if !slices.Equal(got, want) {
 		t.Errorf("%q, want %q", got, want)
 	}

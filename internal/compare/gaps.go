@@ -9,20 +9,20 @@ import (
 	"github.com/llenergymeasure/llem/result"
 )
 
-// Gap is why metrics are not compared, or with fewer runs than there are.
+// Gap is why metrics are not compared, or compared with fewer runs.
 type Gap struct {
 	Metrics []string `json:"metrics"`
-	// Of names the runs that lack them: A, B, A and B, or 2 of 5 runs of A.
+	// Of lists the runs that lack them: A, B, A and B, or 2 of 5 runs of A.
 	Of string `json:"of"`
-	// Reason is empty where the results hold none.
+	// Reason is empty if the results have none.
 	Reason string `json:"reason,omitempty"`
 	labels []string
 }
 
-// Head names the metrics and the runs that lack them.
+// Head lists the metrics and the runs that lack them.
 func (g Gap) Head() string { return fmt.Sprintf("no %s (%s)", strings.Join(g.labels, ", "), g.Of) }
 
-// lack notes which runs of the two sides lack a metric, and why. What all runs lack without a reason is not a gap: the
+// lack records which runs of the two sides lack a metric, and why. If all runs lack it without a reason, the
 // metric does not apply to them.
 func (c *Comparison) lack(m result.MetricInfo, a, b []*result.Record) {
 	inA, whyA := lacking(m, a)
@@ -49,7 +49,7 @@ func (c *Comparison) lack(m result.MetricInfo, a, b []*result.Record) {
 	}
 }
 
-// addGap puts metrics that the same runs lack for the same reason together.
+// addGap groups metrics that the same runs lack for the same reason.
 func (c *Comparison) addGap(m result.MetricInfo, of, reason string) {
 	i := slices.IndexFunc(c.Missing, func(g Gap) bool { return g.Of == of && g.Reason == reason })
 	if i < 0 {
@@ -59,7 +59,7 @@ func (c *Comparison) addGap(m result.MetricInfo, of, reason string) {
 	g.Metrics, g.labels = append(g.Metrics, m.Name), append(g.labels, m.Label)
 }
 
-// lacking counts the runs that lack a metric, and returns the first one's reason.
+// lacking returns the number of runs that lack a metric, and the first one's reason.
 func lacking(m result.MetricInfo, runs []*result.Record) (n int, reason string) {
 	for _, r := range runs {
 		if _, ok := m.Value(r); ok {

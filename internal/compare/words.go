@@ -8,8 +8,8 @@ import (
 	"github.com/llenergymeasure/llem/internal/digits"
 )
 
-// Change is B against A as a percentage, or as a factor where that is easier to read: the value, and its 95 % interval,
-// empty where there is none. Without a ratio both are empty.
+// Change returns the change from A to B as a percentage, or as a factor if that is easier to read: the value,
+// and its 95 % confidence interval, empty if there is none. Without a ratio both are empty.
 func (m Metric) Change() (value, interval string) {
 	if m.Ratio == nil {
 		return "", ""
@@ -32,7 +32,7 @@ func (m Metric) Change() (value, interval string) {
 	return signed(*m.Ratio, n) + " %", signed(low, n) + " to " + signed(high, n) + " %"
 }
 
-// factor tells whether the ratio is printed as a factor.
+// factor reports whether the ratio is printed as a factor.
 func (m Metric) factor() bool {
 	low, high := *m.Ratio, *m.Ratio
 	if m.CI95 != nil {
@@ -41,7 +41,7 @@ func (m Metric) factor() bool {
 	return *m.Ratio < 0.5 || *m.Ratio > 2 || low < 0.2 || high > 5
 }
 
-// places is how many decimals a percentage has of which this share is known in two digits.
+// places returns the number of decimals of a percentage so that a part of it has two digits.
 func places(share float64) int {
 	if share == 0 {
 		return 0
@@ -49,7 +49,7 @@ func places(share float64) int {
 	return min(3, max(0, 1-int(math.Floor(math.Log10(100*math.Abs(share))))))
 }
 
-// signed is a ratio as a percentage with its sign.
+// signed returns a ratio as a percentage with its sign.
 func signed(ratio float64, decimals int) string {
 	text := fmt.Sprintf("%+.*f", decimals, 100*(ratio-1))
 	if strings.Trim(text, "+-0.") == "" {
@@ -58,7 +58,7 @@ func signed(ratio float64, decimals int) string {
 	return strings.Replace(text, "-", "−", 1)
 }
 
-// lies says in words where a ratio lies: 46.5 % lower, 481 times.
+// lies returns a ratio in words: 46.5 % lower, 481 times.
 func (m Metric) lies(ratio float64, decimals int) string {
 	switch text := fmt.Sprintf("%.*f %%", decimals, 100*math.Abs(ratio-1)); {
 	case m.factor():
@@ -70,7 +70,7 @@ func (m Metric) lies(ratio float64, decimals int) string {
 	}
 }
 
-// range95 says in words where the interval lies: 46.1 to 46.9 % lower, or from 0.2 % lower to 0.3 % higher.
+// range95 returns the interval in words: 46.1 to 46.9 % lower, or from 0.2 % lower to 0.3 % higher.
 func (m Metric) range95(decimals int) string {
 	low, high := m.lies(m.CI95[0], decimals), m.lies(m.CI95[1], decimals)
 	unit := low[strings.IndexByte(low, ' '):]
@@ -83,7 +83,7 @@ func (m Metric) range95(decimals int) string {
 	return low + " to " + high + unit
 }
 
-// change says in words by how much B differs, and how well that is known.
+// change returns in words by how much B differs, and the interval.
 func (m Metric) change() (value, between string) {
 	if m.Ratio == nil {
 		value = digits.SI(math.Abs(m.Difference), m.Unit) + " higher"
@@ -107,7 +107,7 @@ func (m Metric) change() (value, between string) {
 	return value, between
 }
 
-// answer is one sentence or two about the primary metric.
+// answer returns one or two sentences about the primary metric.
 func (c *Comparison) answer(a, b Side) string {
 	m := c.Metrics[0]
 	runs := digits.Count(m.NA, "cycle") + " in pairs"
@@ -126,8 +126,8 @@ func (c *Comparison) answer(a, b Side) string {
 	case Same:
 		return fmt.Sprintf("%s is the same in all runs of both (%s).", m.Name, runs)
 	case NotTested:
-		return fmt.Sprintf("%s is %s%s, by %s: how far runs lie apart by chance is not known, so it cannot be told "+
-			"from chance.%s Make 3 to 5 cycles of each.", m.Name, value, than, runs, own(m, a, b))
+		return fmt.Sprintf("%s is %s%s, by %s: the scatter of the runs is unknown, so it cannot be distinguished "+
+			"from chance.%s Run 3 to 5 cycles of each.", m.Name, value, than, runs, own(m, a, b))
 	case NotTold:
 		return fmt.Sprintf("Whether %s differs cannot be told with %s: B lies %s. %s", m.Name, runs, between,
 			m.Limits())
@@ -141,7 +141,7 @@ func (c *Comparison) answer(a, b Side) string {
 // most is the number of cycles above which no number is given.
 const most = 200
 
-// Limits says what the runs at hand show, and what more of them would; empty where that is not known.
+// Limits returns what these runs can show, and what more of them could; empty if unknown.
 func (m Metric) Limits() string {
 	v := m.Visible
 	if v == nil {
@@ -166,7 +166,7 @@ func (m Metric) Limits() string {
 	return text + "."
 }
 
-// amount is a difference as a percentage, or in the unit where there is no ratio.
+// amount returns a difference as a percentage, or in the unit without a ratio.
 func (m Metric) amount(v float64) string {
 	if m.Ratio == nil {
 		return digits.SI(v, m.Unit)
@@ -174,7 +174,7 @@ func (m Metric) amount(v float64) string {
 	return Amount(v)
 }
 
-// Amount is a relative difference as a percentage, or as a factor.
+// Amount returns a relative difference as a percentage, or as a factor.
 func Amount(v float64) string {
 	if v > 99 {
 		return "over 100 times"
@@ -185,7 +185,7 @@ func Amount(v float64) string {
 	return digits.Significant(100*v, 2) + " %"
 }
 
-// own are the intervals of two single runs, where they have one.
+// own returns the intervals of two single runs, if they have one.
 func own(m Metric, a, b Side) string {
 	var texts []string
 	for _, s := range []Side{a, b} {

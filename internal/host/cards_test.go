@@ -23,11 +23,11 @@ func TestCardWarnings(t *testing.T) {
 		"default below the highest": {GPU{SMClockMaxMHz: new(1410), SMClockApplicationsMHz: new(1095),
 			SMClockDefaultMHz: new(1095)}, nil, ""},
 		"not persistent": {GPU{PersistenceMode: new("disabled")}, []note.Code{codes.PersistenceOff},
-			"counter starts again"},
+			"counter restarts"},
 		"limited": {GPU{PowerLimitW: new(350.0), PowerLimitDefaultW: new(700.0)}, []note.Code{codes.PowerLimit},
-			"350 W and not the 700 W (50 % of it)"},
+			"350 W instead of the default 700 W (50 % of it)"},
 		"held": {GPU{SMClockMaxMHz: new(1980), SMClockApplicationsMHz: new(1200), SMClockDefaultMHz: new(1980)},
-			[]note.Code{codes.ClocksHeld}, "1200 MHz, of 1980 MHz"},
+			[]note.Code{codes.ClocksHeld}, "1200 MHz of at most 1980 MHz"},
 		"no ECC": {GPU{ECCMode: new("disabled")}, []note.Code{codes.ECCOff}, "ECC is off"},
 	} {
 		q.gpu.UUID = new("GPU-1")

@@ -127,9 +127,8 @@ func (r *reader) group(controller string, entries []cgroupEntry, mounts []cgroup
 	return g, false
 }
 
-// tightest walks up the groups and returns the smallest limit that read gives;
-// nil if there is none. The first failure other than a missing file is
-// returned: a limit may hide behind it.
+// tightest walks up the groups and returns the smallest limit that read gives; nil if there is none. It
+// returns the first failure other than a missing file, because the file may contain a limit.
 func tightest[T int64 | float64](dirs []string, read func(dir string) (T, error)) (*T, error) {
 	var found *T
 	for _, dir := range dirs {
@@ -192,7 +191,7 @@ func (r *reader) memoryLimit(g group) *int64 {
 	return limit
 }
 
-// cpuset returns the processors of the nearest group that names them.
+// cpuset returns the processors of the nearest group that lists them.
 func (r *reader) cpuset(g group) *string {
 	files := []string{"cpuset.effective_cpus", "cpuset.cpus"}
 	if g.v2 {
@@ -213,8 +212,8 @@ func (r *reader) cpuset(g group) *string {
 	return nil
 }
 
-// throttling fills how often the quota stopped the process or its neighbours
-// in the group: the worst group on the way up.
+// throttling sets how often the quota stopped the process or its neighbours in the group: the worst group on
+// the way up.
 func (r *reader) throttling(g group, c *Cgroup) {
 	for _, dir := range g.dirs {
 		text, err := r.text(path.Join(dir, "cpu.stat"))

@@ -12,8 +12,8 @@ const (
 	dirCgroup     = "/sys/fs/cgroup"
 )
 
-// A cgroupEntry is one line of /proc/self/cgroup: where the process is in one
-// hierarchy. Version 2 has no controllers in it.
+// A cgroupEntry is one line of /proc/self/cgroup: the position of the process in one hierarchy. Version 2
+// lists no controllers.
 type cgroupEntry struct {
 	controllers []string
 	path        string
@@ -81,17 +81,16 @@ func unescape(s string) string {
 	return strings.NewReplacer(`\040`, " ", `\011`, "\t", `\012`, "\n", `\134`, `\`).Replace(s)
 }
 
-// A group is the process's place in the hierarchy of one controller.
+// A group is the process's position in the hierarchy of one controller.
 type group struct {
 	v2 bool
-	// dirs lists the folders from the process's own group to the highest that
-	// is visible, relative to the tree's root.
+	// dirs lists the folders from the process's own group up to the highest visible one, relative to the
+	// tree's root.
 	dirs []string
 }
 
-// groupOf finds the group that governs controller: a version 1 hierarchy that
-// carries it, else the version 2 one. On machines with both, each controller
-// is in one of them.
+// groupOf finds the group that governs controller: in a version 1 hierarchy with the controller, otherwise in
+// the version 2 hierarchy. On machines with both, each controller is in one of them.
 func groupOf(controller string, entries []cgroupEntry, mounts []cgroupMount) (group, bool) {
 	for _, v2 := range []bool{false, true} {
 		e := slices.IndexFunc(entries, func(e cgroupEntry) bool {
@@ -122,9 +121,8 @@ func groupOf(controller string, entries []cgroupEntry, mounts []cgroupMount) (gr
 	return group{}, false
 }
 
-// groupDirs lists the folders to look in. Without a cgroup namespace the
-// process's path starts with the mount's root, which the mount point stands
-// for; a path outside of it is taken for the mount point itself.
+// groupDirs lists the folders to read. Without a cgroup namespace, the process's path starts with the mount's
+// root, which the mount point represents; a path outside of it is treated as the mount point itself.
 func groupDirs(own string, m cgroupMount) []string {
 	rel := path.Clean(own)
 	if root := path.Clean("/" + m.root); root != "/" {

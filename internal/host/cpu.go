@@ -15,14 +15,14 @@ const (
 	dirNode     = "sys/devices/system/node"
 )
 
-// cpu reads the processors. It stops early, with facts missing, when ctx ends.
+// cpu reads the processors. It stops early, with missing facts, when ctx ends.
 func (r *reader) cpu(ctx context.Context, group Cgroup) CPU {
 	var c CPU
 	b, err := r.bytes(fileCPUInfo, maxCPUInfo)
 	info := parseCPUInfo(string(b))
 	r.cpuFlags, r.cpuHypervisor = info.flags, info.hypervisor
 
-	// What cpuinfo alone can tell.
+	// These facts are only in cpuinfo.
 	say := func(field, value, line string) *string {
 		switch {
 		case value != "":
@@ -63,15 +63,15 @@ func (r *reader) cpu(ctx context.Context, group Cgroup) CPU {
 	return c
 }
 
-// topology fills sockets, physical cores and threads per core, and returns the
-// processors of each physical core; nil if that is not known.
+// topology sets sockets, physical cores and threads per core, and returns the processors of each physical
+// core; nil if unknown.
 func (r *reader) topology(ctx context.Context, c *CPU, online []int, info cpuInfo) [][]int {
 	var cores [][]int
 	sockets := map[string]bool{}
 	seen := map[int]bool{}
 	for _, n := range online {
 		if seen[n] {
-			continue // the first thread of the core spoke for this one
+			continue // the first thread of the core counted for it
 		}
 		if ctx.Err() != nil {
 			return nil
@@ -101,7 +101,7 @@ func (r *reader) topology(ctx context.Context, c *CPU, online []int, info cpuInf
 		cores = info.cores
 	}
 
-	const nobody = "neither /sys/devices/system/cpu/cpu*/topology nor /proc/cpuinfo says so"
+	const nobody = "neither /sys/devices/system/cpu/cpu*/topology nor /proc/cpuinfo lists it"
 	if n := max(len(sockets), btoi(len(sockets) == 0)*info.packages); n > 0 {
 		c.Sockets = &n
 	} else {
@@ -120,15 +120,14 @@ func (r *reader) topology(ctx context.Context, c *CPU, online []int, info cpuInf
 	return cores
 }
 
-// usable fills what the process may use of the processors: affinity first,
-// then the quota.
+// usable sets which processors the process may use: affinity first, then the quota.
 func (r *reader) usable(c *CPU, online []int, cores [][]int, group Cgroup) {
 	allowed, why := r.allowed(online, group)
 	switch {
 	case len(allowed) > 0:
 		c.CPUsAllowed = new(len(allowed))
 	case r.live && c.CoresLogical != nil:
-		// Go asks the system for the affinity when the program starts.
+		// Go reads the affinity when the program starts.
 		c.CPUsAllowed = new(runtime.NumCPU())
 	default:
 		r.miss("cpu.cpus_allowed", why)
@@ -144,7 +143,7 @@ func (r *reader) usable(c *CPU, online []int, cores [][]int, group Cgroup) {
 	c.CoresUsable = &usable
 
 	if cores == nil || len(allowed) == 0 {
-		r.miss("cpu.cores_physical_usable", "the physical cores are not known")
+		r.miss("cpu.cores_physical_usable", "the physical cores are unknown")
 		return
 	}
 	n := 0
@@ -154,10 +153,9 @@ func (r *reader) usable(c *CPU, online []int, cores [][]int, group Cgroup) {
 	c.CoresPhysicalUsable = &n
 }
 
-// allowed returns the online processors that the affinity mask admits, or why
-// they are not known. The mask is read from the process's status file: it is
-// what sched_getaffinity returns, without that call's limit of 1024
-// processors, and works on a copied tree.
+// allowed returns the online processors in the affinity mask, or why they are unknown. It reads the mask from
+// the process's status file, which has the result of sched_getaffinity without that call's limit of 1024
+// processors, and which works on a copied tree.
 func (r *reader) allowed(online []int, group Cgroup) (list []int, why string) {
 	text, err := r.text(fileStatus)
 	if err == nil {

@@ -6,17 +6,17 @@ import (
 	"strings"
 )
 
-// cpuInfo is what /proc/cpuinfo says. The file's form differs by architecture;
-// a key that is not there leaves its field empty.
+// cpuInfo is the content of /proc/cpuinfo. The file's format differs by architecture; a missing key leaves
+// its field empty.
 type cpuInfo struct {
 	cpus       []int    // numbers of the processors listed
 	models     []string // distinct, in order of appearance
 	vendor     string
 	microcode  string
-	flags      []string // all flags of the first processor that lists any; nil: no such line
-	hypervisor bool     // the CPU itself says that it is virtual (x86)
-	packages   int      // distinct physical ids; 0: not said
-	cores      [][]int  // processors by physical core; nil: not said
+	flags      []string // flags of the first processor with flags; nil if there is no such line
+	hypervisor bool     // the CPU reports that it is virtual (x86)
+	packages   int      // distinct physical ids; 0 if not listed
+	cores      [][]int  // processors by physical core; nil if not listed
 }
 
 // parseCPUInfo reads /proc/cpuinfo: paragraphs of "key : value", one per
@@ -77,7 +77,7 @@ func parseCPUInfo(text string) cpuInfo {
 		}
 		key = strings.TrimSpace(key)
 		if _, again := cur["processor"]; again && key == "processor" {
-			flush() // some kernels leave out the blank line
+			flush() // some kernels omit the blank line
 		}
 		if _, seen := cur[key]; !seen {
 			cur[key] = strings.TrimSpace(value)
@@ -107,8 +107,8 @@ func firstKey(m map[string]string, keys ...string) (string, bool) {
 	return "", false
 }
 
-// modelName finds the name in one paragraph. 64-bit Arm kernels give numbers
-// only, which are put into words where the words are known.
+// modelName returns the name in one paragraph. 64-bit Arm kernels list only numbers, which are translated if
+// known.
 func modelName(cur map[string]string) string {
 	if name, ok := firstKey(cur, "model name", "cpu model", "uarch", "cpu"); ok {
 		return clean(name)
@@ -155,8 +155,8 @@ func vendorName(cur map[string]string) string {
 	return clean("implementer " + impl)
 }
 
-// armPart names a core by the implementer and part number of its main ID
-// register, as in the kernel's arch/arm64/include/asm/cputype.h.
+// armPart returns the name of a core by the implementer and part number of its main ID register, as in the
+// kernel's arch/arm64/include/asm/cputype.h.
 func armPart(impl, part string) string {
 	switch impl + " " + part {
 	case "0x41 0xd03":
@@ -197,8 +197,8 @@ func armPart(impl, part string) string {
 	return ""
 }
 
-// flagsOfInterest picks, from all flags of a CPU, those that decide how fast
-// matrix code runs on it, under one name across architectures.
+// flagsOfInterest selects the flags of a CPU that determine the speed of matrix code, under the same names
+// for all architectures.
 func flagsOfInterest(flags []string) []string {
 	out := []string{}
 	for _, f := range flags {

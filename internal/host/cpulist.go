@@ -9,9 +9,8 @@ import (
 // maxCPU bounds the numbers in a CPU list; kernels are built for at most 8192.
 const maxCPU = 1 << 16
 
-// parseCPUList reads the kernel's list form, "0-3,8", into ascending numbers.
-// An empty list is valid: a node may have no processors. Strides ("0-8:2/4")
-// are refused; the kernel accepts them but does not write them.
+// parseCPUList parses the kernel's list format, "0-3,8", to ascending numbers. An empty list is valid: a node
+// may have no processors. Strides ("0-8:2/4") are rejected; the kernel accepts but never writes them.
 func parseCPUList(text string) ([]int, bool) {
 	text = strings.TrimSpace(text)
 	if text == "" {

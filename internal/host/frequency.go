@@ -6,9 +6,8 @@ import (
 	"strings"
 )
 
-// frequency fills how the kernel sets the clocks. A policy is a group of
-// processors that share one clock setting; the current clock is left out,
-// since reading it wakes the core and blocks for milliseconds.
+// frequency sets how the kernel controls the clocks. A policy is a group of processors that share one clock
+// setting. The current clock is omitted, because reading it wakes the core and blocks for milliseconds.
 func (r *reader) frequency(ctx context.Context, c *CPU) {
 	dir := path.Join(dirCPU, "cpufreq")
 	policies := r.numbered(dir, "policy")
@@ -77,8 +76,8 @@ func (r *reader) policySize(policy string) int {
 	return len(list)
 }
 
-// boost reads whether clocks above the nominal one are allowed: one switch for
-// the generic driver, the inverse one for Intel's.
+// boost reports whether clocks above the nominal one are allowed: one switch for the generic driver, the
+// inverse one for Intel's.
 func (r *reader) boost(c *CPU) {
 	if n, err := r.integer(path.Join(dirCPU, "intel_pstate/no_turbo")); err == nil {
 		c.Boost = new(n == 0)

@@ -9,9 +9,8 @@ import (
 	"strings"
 )
 
-// GPU holds the facts of one GPU, filled in by whoever talks to its driver. A
-// nil field is not known; Unknown says why, keyed by the JSON name. [Collect]
-// adds an entry where the caller gave none.
+// GPU has the facts about one GPU, set by the code that reads its driver. A nil field is unknown; Unknown has
+// the reason under the JSON name. [Collect] adds reasons that the caller did not give.
 type GPU struct {
 	Index  int     `json:"index"`
 	UUID   *string `json:"uuid"`
@@ -48,7 +47,7 @@ type GPU struct {
 	MemClockMaxMHz          *int `json:"mem_clock_max_mhz"`
 	SMClockApplicationsMHz  *int `json:"sm_clock_applications_mhz"`
 	MemClockApplicationsMHz *int `json:"mem_clock_applications_mhz"`
-	SMClockDefaultMHz       *int `json:"sm_clock_default_mhz"` // to which applications clocks are reset
+	SMClockDefaultMHz       *int `json:"sm_clock_default_mhz"` // the clock to which applications clocks are reset
 
 	TemperatureC         *float64 `json:"temperature_c"`
 	TemperatureSlowdownC *float64 `json:"temperature_slowdown_c"`
@@ -61,7 +60,7 @@ type GPU struct {
 	Unknown map[string]string `json:"unknown"`
 }
 
-// GPUProcess is another process on a GPU. Its name is left out on purpose.
+// GPUProcess is another process on a GPU. Its name is omitted on purpose.
 type GPUProcess struct {
 	PID       int    `json:"pid"`
 	UsedBytes *int64 `json:"used_bytes"` // null inside containers and under some drivers
@@ -70,16 +69,16 @@ type GPUProcess struct {
 
 var (
 	pciBusID = regexp.MustCompile(`^([0-9a-f]{4,8}):([0-9a-f]{2}:[0-9a-f]{2}\.[0-7])$`)
-	// absPath is an absolute path of two names or more outside the kernel's
-	// own file systems; the text before it ends in no path character.
+	// absPath matches an absolute path of two or more names outside the kernel's file systems; the preceding
+	// text does not end in a path character.
 	absPath = regexp.MustCompile(`(^|[\s"'=:(,/])(/[^\s"':,()/]+(?:/[^\s"':,()/]+)+/?)`)
 )
 
-// gpus completes copies of the caller's facts: the NUMA node, a reason for
-// each null, no private path in a reason.
+// gpus completes copies of the caller's facts: the NUMA node, a reason for each null, no private path in a
+// reason.
 func (r *reader) gpus(in []GPU) []GPU {
 	if in == nil {
-		r.miss("gpus", "the GPUs were not looked for")
+		r.miss("gpus", "the GPUs were not examined")
 		return nil
 	}
 	out := slices.Clone(in)
@@ -140,8 +139,7 @@ func (g *GPU) explain() {
 	}
 }
 
-// hidePaths takes paths out of a text, except those of the kernel's file
-// systems, which name no one.
+// hidePaths removes paths from a text, except paths in the kernel's file systems, which identify no one.
 func hidePaths(s string) string {
 	return absPath.ReplaceAllStringFunc(clean(s), func(m string) string {
 		at := strings.IndexByte(m, '/')

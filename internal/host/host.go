@@ -1,32 +1,29 @@
-// Package host takes the environment snapshot of a study: what machine, what
-// limits, what neighbours and what software stood behind the joules. The
-// snapshot is written once per study as env.json and is what a reader needs to
-// judge whether two results are comparable.
+// Package host takes the environment snapshot of a study: the machine, limits, neighbours and software behind
+// the measured energy. The snapshot is written once per study as env.json; readers need it to judge whether
+// two results are comparable.
 //
 // Three rules hold everywhere:
 //
 //   - Nothing is guessed. A fact that cannot be read is null and has an entry
 //     in the snapshot's unknown map, keyed by its dotted JSON path, with the
 //     reason ("cpu.microcode": "/proc/cpuinfo has no microcode line"). A GPU has
-//     a map of its own.
+//     its own map.
 //   - Nothing identifies a person or a machine. Host and user names, home
 //     paths, addresses, serial numbers, cgroup paths and the environment at
-//     large never enter the snapshot; the only way in for a free text is
-//     through a filter that admits names and version numbers. The host name is
-//     there only on request (Options.IncludeHostname).
-//   - Nothing is changed. The package reads small files below /proc, /sys and
-//     /etc, all relative to Options.Root, so a copied or fabricated tree gives
-//     the same answer as the machine it came from.
+//     large never enter the snapshot; free texts pass a filter that only
+//     admits names and version numbers. The host name is included only on
+//     request (Options.IncludeHostname).
+//   - Nothing is changed. The package reads small files in /proc, /sys and
+//     /etc, all relative to Options.Root, so a copied or fake tree gives the
+//     same answer as the original machine.
 //
-// Three fields are null for a reason that is itself knowledge and then have no
-// entry in unknown: a cgroup limit where none is set (cgroup.cpu_quota_cores,
-// cgroup.memory_limit_bytes, memory.cgroup_limit_bytes) and slurm outside of a
-// Slurm job.
+// Three fields are null for a known reason and then have no entry in unknown: a cgroup limit that is not set
+// (cgroup.cpu_quota_cores, cgroup.memory_limit_bytes, memory.cgroup_limit_bytes) and slurm outside of a Slurm
+// job.
 //
-// How the pieces flow: [Collect] reads the machine and takes the GPU facts that
-// the power side gathered; when a worker has reported its interpreter and its
-// packages, [Snapshot.Merge] adds them. [Warnings] derives what a reader should
-// doubt, [CPUThreads] what the engine should use.
+// [Collect] reads the machine and takes the GPU facts from its caller; when a worker has reported its
+// interpreter and packages, [Snapshot.Merge] adds them. [Warnings] returns what a reader should doubt,
+// [CPUThreads] the number of threads that the engine should use.
 package host
 
 import (
@@ -38,37 +35,34 @@ import (
 	"time"
 )
 
-// SchemaVersion is the version of the JSON form of [Snapshot]. It rises when a
-// key changes its meaning or goes away, not when one is added.
+// SchemaVersion is the version of the JSON form of [Snapshot]. It increases when a key changes its meaning or
+// is removed, not when one is added.
 const SchemaVersion = 1
 
-// Options says where [Collect] reads and what it is told.
+// Options are the inputs of [Collect].
 type Options struct {
-	// Root is the folder that holds proc, sys and etc; empty means "/", the
-	// running machine.
+	// Root is the folder that contains proc, sys and etc; empty means "/", the running machine.
 	Root string
-	// GPUs are the facts that the caller gathered. Nil means that nobody
-	// looked, an empty slice that there is none.
+	// GPUs are the facts from the caller. Nil means that GPUs were not examined, an empty slice that there
+	// are none.
 	GPUs []GPU
-	// IncludeHostname adds the host name, which is left out otherwise.
+	// IncludeHostname adds the host name, which is omitted otherwise.
 	IncludeHostname bool
-	// Env looks up an environment variable. Only the names listed in the
-	// Slurm reader and KUBERNETES_SERVICE_HOST are asked for; of the latter
-	// only whether it is set. Nil means no environment.
+	// Env looks up an environment variable. It is called only for the names in the Slurm reader and for
+	// KUBERNETES_SERVICE_HOST, whose value is not used. Nil means no environment.
 	Env func(string) string
-	// Now is the time of the snapshot; zero means the present.
+	// Now is the time of the snapshot; zero means the current time.
 	Now time.Time
 	// Build describes the running binary; zero means [CurrentBuild].
 	Build BuildInfo
-	// Packages are the Python packages of engines whose versions [Snapshot.Merge] keeps,
-	// beside those of any engine. A name that ends with * stands for all that begin so.
+	// Packages are the Python packages of engines whose versions [Snapshot.Merge] keeps, in addition to the
+	// packages of all engines. A name that ends with * matches all names with the prefix.
 	Packages []string
 }
 
-// Collect reads the environment snapshot. It takes some milliseconds, tens of
-// them on a machine with hundreds of cores. Facts that cannot be read are no
-// error but entries in the snapshot's unknown map; an error means that ctx
-// ended or that Root is not a folder.
+// Collect reads the environment snapshot. It takes some milliseconds, tens of milliseconds on a machine with
+// hundreds of cores. Facts that cannot be read are not an error but entries in the snapshot's unknown map; an
+// error means that ctx ended or that Root is not a folder.
 func Collect(ctx context.Context, opt Options) (*Snapshot, error) {
 	root := opt.Root
 	if root == "" {
@@ -99,8 +93,8 @@ func Collect(ctx context.Context, opt Options) (*Snapshot, error) {
 	}
 	r := &reader{fsys: fsys, live: root == "/", env: opt.Env, unknown: s.Unknown}
 
-	// The order matters: usable cores need the cgroup, the virtualisation
-	// needs the CPU flags, CUDA needs the GPUs.
+	// The order matters: usable cores need the cgroup, the virtualisation needs the CPU flags, CUDA needs the
+	// GPUs.
 	steps := []func(){
 		func() { s.Cgroup = r.cgroup() },
 		func() { s.CPU = r.cpu(ctx, s.Cgroup) },

@@ -12,8 +12,7 @@ const (
 	fileTHP     = "sys/kernel/mm/transparent_hugepage/enabled"
 )
 
-// parseMeminfo reads "Key:  123 kB" lines into bytes; counts have no unit and
-// stay as they are.
+// parseMeminfo parses "Key:  123 kB" lines to bytes; counts have no unit and are unchanged.
 func parseMeminfo(text string) map[string]int64 {
 	out := map[string]int64{}
 	for line := range strings.SplitSeq(text, "\n") {
@@ -64,7 +63,7 @@ func (r *reader) memory(group Cgroup) Memory {
 		if m.SwapTotalBytes != nil {
 			m.SwapUsedBytes = new(max(0, *m.SwapTotalBytes-*free))
 		} else {
-			r.miss("memory.swap_used_bytes", "the swap's size is not known")
+			r.miss("memory.swap_used_bytes", "the size of the swap is unknown")
 		}
 	}
 	m.HugePages.Total = get("hugepages.total", "HugePages_Total")
@@ -79,7 +78,7 @@ func (r *reader) memory(group Cgroup) Memory {
 	return m
 }
 
-// transparent returns the chosen word of "always [madvise] never".
+// transparent returns the selected word of "always [madvise] never".
 func (r *reader) transparent() *string {
 	const field = "memory.hugepages.transparent"
 	text, err := r.text(fileTHP)

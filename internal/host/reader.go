@@ -12,8 +12,7 @@ import (
 	"unicode"
 )
 
-// Limits on what is read: a file in /proc or /sys is small, and a fabricated
-// or broken tree must not fill the memory.
+// Limits on reads: files in /proc or /sys are small, and a fake or broken tree must not fill the memory.
 const (
 	maxFile    = 1 << 20
 	maxCPUInfo = 32 << 20 // 1.5 KiB per hardware thread on x86
@@ -25,7 +24,7 @@ var (
 	errFormat = errors.New("has an unexpected form")
 )
 
-// reader reads one tree and notes why a fact is missing.
+// reader reads one tree and records why a fact is missing.
 type reader struct {
 	fsys    fs.FS
 	live    bool // the tree is the running machine
@@ -36,21 +35,20 @@ type reader struct {
 	cpuHypervisor bool
 }
 
-// miss notes why the field with the dotted JSON path is null.
+// miss records why the field with the dotted JSON path is null.
 func (r *reader) miss(field, reason string) { r.unknown[field] = reason }
 
-// missErr notes that the field is null because reading name failed. Only the
-// kind of the failure is kept: the text of an error may hold a private path.
+// missErr records that the field is null because reading name failed. It keeps only the kind of the failure,
+// because the text of an error may contain a private path.
 func (r *reader) missErr(field, name string, err error) { r.miss(field, reason("/"+name, err)) }
 
-// reason words a failure to read what is called name without repeating err's
-// own text.
+// reason describes a failure to read name, without err's text.
 func reason(name string, err error) string {
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return name + " does not exist"
 	case errors.Is(err, fs.ErrPermission):
-		return name + " may not be read"
+		return name + " is not readable by this user"
 	case errors.Is(err, errEmpty):
 		return name + " " + errEmpty.Error()
 	case errors.Is(err, errFormat):
@@ -102,8 +100,7 @@ func (r *reader) integer(name string) (int64, error) {
 	return n, nil
 }
 
-// str returns the file's content as one clean value, or nil and a reason under
-// field.
+// str returns the file's content as one clean value, or nil, with a reason for field.
 func (r *reader) str(field, name string) *string {
 	t, err := r.text(name)
 	if err == nil {
@@ -118,8 +115,8 @@ func (r *reader) str(field, name string) *string {
 	return &t
 }
 
-// numbered returns the paths of the entries of dir whose names are prefix and
-// a number, such as policy0.
+// numbered returns the paths of the entries of dir whose names consist of prefix and a number, such as
+// policy0.
 func (r *reader) numbered(dir, prefix string) []string {
 	entries, err := fs.ReadDir(r.fsys, dir)
 	if err != nil {
@@ -154,9 +151,9 @@ func clean(s string) string {
 	return s
 }
 
-// token returns s if it looks like a name or a version number: at most 64
-// letters, digits and the signs of a version, no separator of paths, users or
-// hosts. It is the gate for everything that a worker or the environment says.
+// token returns s if it looks like a name or a version number: at most 64 letters, digits and version
+// characters, without separators of paths, users or hosts. Every text from a worker or the environment passes
+// it.
 func token(s string) (string, bool) {
 	s = strings.TrimSpace(s)
 	if s == "" || len(s) > 64 {

@@ -5,8 +5,7 @@ import (
 	"strconv"
 )
 
-// slurm reads the batch job's size. User, account, job name, node names and
-// cluster name are not asked for.
+// slurm reads the batch job's size. It does not read user, account, job name, node names and cluster name.
 func (r *reader) slurm() *Slurm {
 	id, ok := token(r.env("SLURM_JOB_ID"))
 	if !ok || !isDigits(id) {

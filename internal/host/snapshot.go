@@ -1,7 +1,6 @@
 package host
 
-// Snapshot is the content of env.json. A nil field is a fact that could not be
-// read; Unknown holds the reason.
+// Snapshot is the content of env.json. A nil field is a fact that could not be read; Unknown has the reason.
 type Snapshot struct {
 	SchemaVersion int       `json:"schema_version"`
 	CollectedAt   string    `json:"collected_at"` // RFC 3339, UTC
@@ -11,15 +10,14 @@ type Snapshot struct {
 	Memory        Memory    `json:"memory"`
 	Cgroup        Cgroup    `json:"cgroup"`
 	Load          Load      `json:"load"`
-	GPUs          []GPU     `json:"gpus"` // null: nobody looked; empty: none
+	GPUs          []GPU     `json:"gpus"` // null: not examined; empty: none
 	CUDA          CUDA      `json:"cuda"`
 	Python        Python    `json:"python"`
 	Slurm         *Slurm    `json:"slurm"` // null outside of a Slurm job
 
 	// Unknown maps the dotted JSON path of a null field to the reason.
 	Unknown map[string]string `json:"unknown"`
-	// Conflicts lists facts on which two workers disagreed; the first report
-	// stands.
+	// Conflicts lists facts on which two workers disagreed; the first report counts.
 	Conflicts []string `json:"conflicts,omitempty"`
 
 	packages []string // see [Options.Packages]
@@ -36,7 +34,7 @@ type OS struct {
 	Virtualisation Virtualisation `json:"virtualisation"`
 }
 
-// Virtualisation says what stands between the process and the hardware.
+// Virtualisation describes the layers between the process and the hardware.
 type Virtualisation struct {
 	VM         *bool   `json:"vm"`
 	Hypervisor *string `json:"hypervisor"` // kvm, ec2, vmware, xen, hyperv, …; "none" on bare metal
@@ -102,7 +100,7 @@ type Cgroup struct {
 	MemoryLimitBytes    *int64   `json:"memory_limit_bytes"` // null without a reason: no limit
 	Cpuset              *string  `json:"cpuset"`             // list form, e.g. 0-15,32
 	CPUThrottledPeriods *int64   `json:"cpu_throttled_periods"`
-	CPUThrottledUS      *int64   `json:"cpu_throttled_us"` // summed over the group's threads, since it was made
+	CPUThrottledUS      *int64   `json:"cpu_throttled_us"` // summed over the group's threads, since its creation
 }
 
 // Load is how busy the machine was when the snapshot was taken; the averages
@@ -121,17 +119,17 @@ type CUDA struct {
 	DriverCUDAVersion *string `json:"driver_cuda_version"` // newest CUDA that the driver supports
 	RuntimeVersion    *string `json:"runtime_version"`
 	CuDNNVersion      *string `json:"cudnn_version"`
-	Source            *string `json:"source"` // where RuntimeVersion is from: torch, version_file, …
+	Source            *string `json:"source"` // the source of RuntimeVersion: torch, version_file, …
 }
 
 // Python is the interpreter that ran the workers.
 type Python struct {
 	Version    *string           `json:"version"`
 	Executable *string           `json:"executable"` // file name without its folder
-	Packages   map[string]string `json:"packages"`   // package -> version, only those that matter for a result
+	Packages   map[string]string `json:"packages"`   // package -> version, only packages that matter for a result
 }
 
-// Slurm is what is known of the batch job, as far as it names no one.
+// Slurm is the batch job, without names.
 type Slurm struct {
 	JobID       string `json:"job_id"`
 	ArrayTaskID string `json:"array_task_id,omitempty"`

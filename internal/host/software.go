@@ -50,7 +50,7 @@ func CurrentBuild() BuildInfo {
 	return b
 }
 
-// Name is the commit, else the version.
+// Name returns the commit, otherwise the version.
 func (b BuildInfo) Name() string {
 	if b.Commit != "" {
 		return b.Commit
@@ -78,12 +78,12 @@ func (b BuildInfo) clean() BuildInfo {
 	return out
 }
 
-// driverVersion is a version in the first line of /proc/driver/nvidia/version,
-// which also holds the builder's host name.
+// driverVersion returns the version in the first line of /proc/driver/nvidia/version, which also has the
+// builder's host name.
 var driverVersion = regexp.MustCompile(`\s(\d{3,4}\.\d+(?:\.\d+)?)\s`)
 
-// cuda reads what the driver and an installed toolkit say. Workers know better
-// which runtime they use; see [Snapshot.Merge].
+// cuda reads the versions of the driver and an installed toolkit. Workers know better which runtime they use;
+// see [Snapshot.Merge].
 func (r *reader) cuda(gpus []GPU) CUDA {
 	var c CUDA
 	for _, g := range gpus {
@@ -113,13 +113,12 @@ func (r *reader) cuda(gpus []GPU) CUDA {
 		c.RuntimeVersion, c.Source = &v, new(versionFile)
 	} else {
 		r.miss("cuda.runtime_version", later)
-		r.miss("cuda.source", "the runtime's version is not known")
+		r.miss("cuda.source", "the runtime's version is unknown")
 	}
 	return c
 }
 
-// versionFile is the Source of a runtime version that is from the toolkit's
-// own file; any worker's report outranks it.
+// versionFile is the Source of a runtime version from the toolkit's file; any worker's report overrides it.
 const versionFile = "version_file"
 
 // toolkitVersion reads the version file of an installed CUDA toolkit.
@@ -140,35 +139,33 @@ func (r *reader) toolkitVersion() string {
 	return v
 }
 
-// noPython notes that no worker has spoken yet.
+// noPython records that no worker has reported yet.
 func (r *reader) noPython() {
 	for _, f := range []string{"version", "executable", "packages"} {
 		r.miss("python."+f, "no worker reported it")
 	}
 }
 
-// WorkerReport is what a worker says of its own surroundings; empty fields are
-// not known to it.
+// WorkerReport is a worker's description of its environment; empty fields are unknown.
 type WorkerReport struct {
 	PythonVersion string            // sys.version or platform.python_version()
 	Executable    string            // sys.executable; only the file name is kept
 	Packages      map[string]string // distribution -> version; only relevant ones are kept
 	CUDARuntime   string
 	CuDNN         string
-	CUDASource    string // who knew CUDARuntime, e.g. torch, nvcc
+	CUDASource    string // source of CUDARuntime, e.g. torch, nvcc
 }
 
-// Merge adds a worker's report to the snapshot. A fact that is already known
-// from another worker stands, and the difference is added to Conflicts. Texts
-// that are no plain name or version (a path, an URL) are dropped. Merge is not
-// safe for concurrent use.
+// Merge adds a worker's report to the snapshot. A fact that is already known from another worker is kept, and
+// the difference is added to Conflicts. Texts that are not a plain name or version (a path, an URL) are
+// dropped. Merge is not safe for concurrent use.
 func (s *Snapshot) Merge(w WorkerReport) {
 	if s.Unknown == nil {
 		s.Unknown = map[string]string{}
 	}
 	version, _, _ := strings.Cut(strings.TrimSpace(w.PythonVersion), " ")
 	s.put("python.version", &s.Python.Version, version)
-	// Only what is behind the last separator, of either kind.
+	// Only the text after the last separator, of either kind.
 	s.put("python.executable", &s.Python.Executable, w.Executable[strings.LastIndexAny(w.Executable, `/\`)+1:])
 
 	for _, key := range slices.Sorted(maps.Keys(w.Packages)) {
@@ -196,7 +193,7 @@ func (s *Snapshot) Merge(w WorkerReport) {
 	first := s.CUDA.RuntimeVersion == nil
 	s.put("cuda.runtime_version", &s.CUDA.RuntimeVersion, w.CUDARuntime)
 	if first && s.CUDA.RuntimeVersion != nil {
-		s.Unknown["cuda.source"] = "the worker did not say"
+		s.Unknown["cuda.source"] = "the worker did not report it"
 		s.put("cuda.source", &s.CUDA.Source, w.CUDASource)
 	}
 	s.put("cuda.cudnn_version", &s.CUDA.CuDNNVersion, w.CuDNN)
@@ -222,10 +219,9 @@ func (s *Snapshot) conflict(field, first, then string) {
 	}
 }
 
-// packages are the Python packages that can change speed, energy or output of any inference
-// engine; those of one engine are in [Options]. A name that ends with * stands for all that
-// begin so. Other packages are left out: a full list says more about the user than about the
-// result.
+// packages are the Python packages that can change speed, energy or output of any inference engine; packages
+// of a single engine are in [Options]. A name that ends with * matches all names with the prefix. Other
+// packages are omitted: a full list reveals more about the user than about the result.
 var packages = []string{"nvidia-*", "onnxruntime*", "cupy-*", "cuda-*", "rocm*", "amd*",
 	"intel-extension-for-*", "datasets", "deepspeed", "huggingface-hub", "jax", "jaxlib", "mlx", "mlx-lm", "numpy",
 	"pynvml"}

@@ -24,7 +24,7 @@ func (r *reader) os(hostname bool) OS {
 	case r.live && runtime.GOOS != "linux":
 		o.Name = new(runtime.GOOS)
 	default:
-		r.miss("os.name", "no os-release file names it")
+		r.miss("os.name", "no os-release file has it")
 	}
 	if v := release["VERSION_ID"]; v != "" {
 		o.Version = &v
@@ -82,9 +82,8 @@ func (r *reader) arch() *string {
 	return nil
 }
 
-// virtualisation decides between hardware, virtual machine and container. On
-// x86 the CPU's hypervisor flag decides, and DMI only gives the name: cloud
-// vendors' names are also on their bare-metal machines.
+// virtualisation decides between hardware, virtual machine and container. On x86, the CPU's hypervisor flag
+// decides, and DMI only gives the name: cloud vendors' names are also on their bare-metal machines.
 func (r *reader) virtualisation(o *OS) Virtualisation {
 	var v Virtualisation
 	v.DMIVendor = r.str("os.virtualisation.dmi_vendor", path.Join(dirDMI, "sys_vendor"))
@@ -95,7 +94,7 @@ func (r *reader) virtualisation(o *OS) Virtualisation {
 	if o.Kernel != nil {
 		v.WSL = new(strings.Contains(release, "microsoft") || strings.Contains(release, "-wsl"))
 	} else {
-		r.miss("os.virtualisation.wsl", "the kernel's release is not known")
+		r.miss("os.virtualisation.wsl", "the kernel's release is unknown")
 	}
 
 	name := r.hypervisorName(v)
@@ -104,7 +103,7 @@ func (r *reader) virtualisation(o *OS) Virtualisation {
 	}
 	vm, known := r.isVM(o, v, name)
 	if !known {
-		const why = "there is no CPU hypervisor flag to go by, and neither DMI nor the device tree tells"
+		const why = "there is no CPU hypervisor flag, and neither DMI nor the device tree shows it"
 		r.miss("os.virtualisation.vm", why)
 		r.miss("os.virtualisation.hypervisor", why)
 		return v
@@ -116,13 +115,12 @@ func (r *reader) virtualisation(o *OS) Virtualisation {
 	case name != "":
 		v.Hypervisor = &name
 	default:
-		r.miss("os.virtualisation.hypervisor", "the CPU reports one, but nothing names it")
+		r.miss("os.virtualisation.hypervisor", "the CPU reports one, but its name is not available")
 	}
 	return v
 }
 
-// isVM decides whether there is a hypervisor; name is what DMI or the kernel
-// calls it, if anything.
+// isVM reports whether there is a hypervisor; name is its name in DMI or the kernel, if any.
 func (r *reader) isVM(o *OS, v Virtualisation, name string) (vm, known bool) {
 	if r.cpuHypervisor || (x86(o.Arch) && r.cpuFlags != nil) {
 		return r.cpuHypervisor, true
@@ -142,8 +140,7 @@ func x86(arch *string) bool {
 	return false
 }
 
-// hypervisorName looks for the hypervisor's name where it or the cloud that
-// runs it leaves one; empty if nowhere.
+// hypervisorName looks for the name of the hypervisor or its cloud; empty if there is none.
 func (r *reader) hypervisorName(v Virtualisation) string {
 	if t, err := r.text("sys/hypervisor/type"); err == nil {
 		if name, ok := token(t); ok {
@@ -162,7 +159,7 @@ func (r *reader) hypervisorName(v Virtualisation) string {
 	return dmiHypervisor(strings.Join([]string{deref(v.DMIVendor), deref(v.DMIProduct), bios}, "|"))
 }
 
-// dmiHypervisor finds a hypervisor's or cloud's name in the joined DMI texts.
+// dmiHypervisor finds the name of a hypervisor or cloud in the joined DMI texts.
 func dmiHypervisor(dmi string) string {
 	dmi = strings.ToLower(dmi)
 	for _, known := range [...]struct{ in, name string }{
@@ -193,9 +190,8 @@ func dmiHypervisor(dmi string) string {
 	return ""
 }
 
-// container names the container runtime from the marks that it leaves; "none"
-// if there is none. Of the marks only their presence is used: their contents
-// hold container ids and names.
+// container returns the name of the container runtime from its marks; "none" if there is none. Only the
+// presence of the marks is used, because their contents include container ids and names.
 func (r *reader) container() *string {
 	if r.env("KUBERNETES_SERVICE_HOST") != "" || r.exists("run/secrets/kubernetes.io") ||
 		r.exists("var/run/secrets/kubernetes.io") {
@@ -249,8 +245,7 @@ func containerOf(groups string) string {
 	return ""
 }
 
-// containerOfRoot reads the runtime from where the layers of an overlay root
-// file system are kept.
+// containerOfRoot recognises the runtime by the folders of an overlay root file system.
 func containerOfRoot(mountinfo string) string {
 	for line := range strings.SplitSeq(mountinfo, "\n") {
 		before, after, ok := strings.Cut(line, " - ")

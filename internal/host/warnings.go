@@ -12,15 +12,15 @@ import (
 )
 
 const (
-	// noisyLoad is the load per usable hardware thread above which other work
-	// is taken to disturb a measurement.
+	// noisyLoad is the load per usable hardware thread above which other work is assumed to disturb a
+	// measurement.
 	noisyLoad = 0.5
-	// swapNoise is the swap that an idle Linux machine may hold, in bytes.
+	// swapNoise is the swap that an idle Linux machine may use, in bytes.
 	swapNoise = 64 << 20
 )
 
-// Warnings derives from a snapshot taken before the run what a reader of the
-// results should know, in a fixed order. It never warns of what is unknown.
+// Warnings returns what readers of the results should know about the machine before the run, in a fixed
+// order. It never warns of unknown facts.
 func Warnings(s *Snapshot) note.List {
 	var out note.List
 	if load, ok := LoadPerCore(s); ok && load > noisyLoad {
@@ -43,7 +43,7 @@ func Warnings(s *Snapshot) note.List {
 	}
 	if quota := s.Cgroup.CPUQuotaCores; quota != nil &&
 		(s.CPU.CPUsAllowed == nil || *quota < float64(*s.CPU.CPUsAllowed)) {
-		out.Warnf(codes.CPUQuota, "the control group allows %s hardware threads' worth of time; more running threads "+
+		out.Warnf(codes.CPUQuota, "the control group allows the time of %s hardware threads; more running threads "+
 			"are stopped "+
 			"for part of each period, which shows in latencies", number(*quota))
 	}
@@ -51,7 +51,7 @@ func Warnings(s *Snapshot) note.List {
 		out.Warnf(codes.CPUThrottled, "the control group's quota has already stopped its threads in %d periods", *n)
 	}
 	if used := s.Memory.SwapUsedBytes; used != nil && *used > swapNoise {
-		out.Warnf(codes.SwapInUse, "%.1f GiB of swap are in use; a model that is swapped in during a run costs "+
+		out.Warnf(codes.SwapInUse, "%.1f GiB of swap are in use; swapping in a model during a run costs "+
 			"time and energy",
 			float64(*used)/(1<<30))
 	}
@@ -62,7 +62,7 @@ func Warnings(s *Snapshot) note.List {
 	}
 	for _, g := range s.GPUs {
 		if n := len(g.Processes); n > 0 {
-			out.Warnf(codes.GPUShared, "other processes (%d) are on GPU %d; their energy cannot be told apart", n,
+			out.Warnf(codes.GPUShared, "other processes (%d) are on GPU %d; their energy cannot be separated", n,
 				g.Index)
 		}
 	}
@@ -72,8 +72,7 @@ func Warnings(s *Snapshot) note.List {
 	return out
 }
 
-// Governor returns the frequency governor of all processors, "" if they have
-// different ones; ok is false if it is not known.
+// Governor returns the frequency governor of all processors, "" if they differ; ok is false if it is unknown.
 func Governor(s *Snapshot) (name string, ok bool) {
 	if len(s.CPU.Governor) == 1 {
 		name = slices.Collect(maps.Keys(s.CPU.Governor))[0]
@@ -81,9 +80,8 @@ func Governor(s *Snapshot) (name string, ok bool) {
 	return name, len(s.CPU.Governor) > 0
 }
 
-// LoadPerCore returns the load average of the last minute divided by the
-// usable hardware threads; ok is false if either is not known. The load is the
-// whole machine's, so in a container it is an upper bound.
+// LoadPerCore returns the load average of the last minute divided by the usable hardware threads; ok is false
+// if either is unknown. The load covers the whole machine, so in a container it is an upper bound.
 func LoadPerCore(s *Snapshot) (load float64, ok bool) {
 	if s.Load.Avg1m == nil || s.CPU.CoresUsable == nil || *s.CPU.CoresUsable <= 0 {
 		return 0, false
@@ -91,10 +89,9 @@ func LoadPerCore(s *Snapshot) (load float64, ok bool) {
 	return *s.Load.Avg1m / *s.CPU.CoresUsable, true
 }
 
-// CPUThreads returns how many threads a processor-bound engine should use: one
-// per physical core in the affinity mask, no more than the whole hardware
-// threads of the cgroup's quota, at least 1. Where the physical cores are not
-// known, hardware threads stand in for them.
+// CPUThreads returns the number of threads for a processor-bound engine: one per physical core in the
+// affinity mask, at most the whole hardware threads of the cgroup's quota, at least 1. If the physical cores
+// are unknown, it counts hardware threads.
 func CPUThreads(s *Snapshot) int {
 	n := 1
 	switch c := &s.CPU; {
@@ -113,8 +110,8 @@ func CPUThreads(s *Snapshot) int {
 	return max(1, n)
 }
 
-// dynamicPowersave reports whether the driver's powersave is not the generic
-// governor of that name but the default one that follows the load.
+// dynamicPowersave reports whether powersave is the driver's default governor, which follows the load, and
+// not the generic governor of that name.
 func dynamicPowersave(driver string) bool {
 	return driver == "intel_pstate" || strings.HasSuffix(driver, "-pstate-epp") ||
 		strings.HasSuffix(driver, "_pstate_epp")
@@ -127,7 +124,7 @@ func preference(s *Snapshot) string {
 	return "the preference " + counts(s.CPU.EPP)
 }
 
-// counts writes the only key, or every key with its count.
+// counts formats the only key, or every key with its count.
 func counts(m map[string]int) string {
 	keys := slices.Sorted(maps.Keys(m))
 	if len(keys) == 1 {
@@ -146,7 +143,7 @@ func in(hypervisor *string) string {
 	return " (" + *hypervisor + ")"
 }
 
-// number writes a count that may be a fraction.
+// number formats a count that may be a fraction.
 func number(f float64) string {
 	if f == math.Trunc(f) {
 		return fmt.Sprintf("%.0f", f)

@@ -217,7 +217,8 @@ func TestModelledPowerIsLabelled(t *testing.T) {
 		if e.Provenance != result.Modelled {
 			t.Errorf("provenance = %q, want modelled", e.Provenance)
 		}
-		if want := "modelled, not measured: no CPU power sensor can be read here; rapl: permission denied (try: " +
+		if want := "modelled, not measured: no CPU power sensor can be read on this machine; rapl: permission " +
+			"denied (try: " +
 			"chmod a+r …)"; e.Reason != want {
 			t.Errorf("reason = %q, want %q", e.Reason, want)
 		}
@@ -240,9 +241,11 @@ func TestNoSensor(t *testing.T) {
 	}{
 		"no meters, cpu": {"cpu", nil, "auto",
 			"no CPU power sensor can be read on this machine; for a rough estimate add --estimate"},
-		"no meters, gpu": {"cuda", nil, "auto", "no GPU power sensor can be read here; nvml: no driver (try: load it)"},
+		"no meters, gpu": {"cuda", nil, "auto",
+			"no GPU power sensor can be read on this machine; nvml: no driver (try: load it)"},
 		"another kind": {"cuda", func(e *stub) []power.Meter { return []power.Meter{e.newMeter(cpu0)} }, "auto",
-			"the model ran on the gpu: no GPU power sensor can be read here; nvml: no driver (try: load it)"},
+			"the model ran on the gpu: no GPU power sensor can be read on this machine; nvml: no driver " +
+				"(try: load it)"},
 		"not wanted": {"cpu", func(e *stub) []power.Meter { return []power.Meter{e.newMeter(cpu0)} }, "none",
 			"energy.sources is none"},
 	} {

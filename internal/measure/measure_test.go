@@ -132,10 +132,10 @@ func TestUnequalWork(t *testing.T) {
 		want string
 	}{
 		"prefix cache": {func(log *backend.Log) { log.Requests[0].PromptComputed = 1 },
-			"the engine computed 17 prompt and 33 output tokens, it was given 24 and asked for 33: the run is not " +
+			"the engine computed 17 prompt and 33 output tokens, but was given 24 and asked for 33: the run is not " +
 				"compared with others"},
 		"early end": {func(log *backend.Log) { early(&log.Requests[1]) },
-			"the engine computed 24 prompt and 32 output tokens, it was given 24 and asked for 33: the run is not " +
+			"the engine computed 24 prompt and 32 output tokens, but was given 24 and asked for 33: the run is not " +
 				"compared with others"},
 		"one early, one late": {func(log *backend.Log) {
 			early(&log.Requests[1])

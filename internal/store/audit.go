@@ -14,7 +14,7 @@ import (
 	"github.com/llenergymeasure/llem/result"
 )
 
-// audited compares a summary with the folder that it lies in.
+// audited compares a summary with its folder.
 func audited(dir string, s *result.StudyResult) (*Opened, error) {
 	f, err := lookAt(dir)
 	if err != nil {
@@ -44,8 +44,8 @@ func audited(dir string, s *result.StudyResult) (*Opened, error) {
 	}
 	problems := f.problems
 	if len(a.wrong) > 0 {
-		problems = append(problems, Problem{result.SummaryFile, "does not have what the runs have: " + a.text(),
-			"delete " + filepath.Join(dir, result.SummaryFile) + ": the report is then made from the runs themselves"})
+		problems = append(problems, Problem{result.SummaryFile, "does not match the runs: " + a.text(),
+			"delete " + filepath.Join(dir, result.SummaryFile) + ": the report is then built from the runs"})
 	}
 	return &Opened{StudyResult: s, Unchecked: f.unchecked}, damaged(dir, problems)
 }
@@ -54,10 +54,10 @@ func audited(dir string, s *result.StudyResult) (*Opened, error) {
 type audit struct {
 	summary *result.StudyResult
 	rows    []result.Row
-	// backends are those of the configurations.
+	// backends are the backends of the configurations.
 	backends map[string]string
 	wrong    []string
-	// own are the metrics of the configurations by their runs, and good the runs behind them.
+	// own are the metrics of the configurations computed from their runs, and good the runs.
 	own  []result.Spreads
 	good [][]*result.Row
 }
@@ -75,7 +75,7 @@ func (a *audit) text() string {
 	return strings.Join(a.wrong, ", ") + more
 }
 
-// runs compares the runs in brief, those apart that are lost. A summary of an earlier version has records alone.
+// runs compares the runs in brief, except lost ones. A summary of an earlier version only has records.
 func (a *audit) runs(lost map[RunKey]bool) {
 	has := map[RunKey]result.Row{}
 	for _, r := range a.summary.Rows {
@@ -111,7 +111,7 @@ func (a *audit) runs(lost map[RunKey]bool) {
 
 func runName(key RunKey) string { return filepath.Base(result.RunPath(key.ID, key.Cycle)) }
 
-// counts compares how many runs there are of each kind.
+// counts compares the numbers of runs of each kind.
 func (a *audit) counts() {
 	want := summary{&result.StudyResult{Rows: a.rows}}
 	want.count()
@@ -126,12 +126,11 @@ func (a *audit) counts() {
 		}
 	}
 	if s.Planned < len(a.rows) {
-		a.add("planned is %d and %d runs are there", s.Planned, len(a.rows))
+		a.add("planned is %d, but there are %d runs", s.Planned, len(a.rows))
 	}
 }
 
-// means compares the configurations: how many of their runs there are, what stands behind the energy, and the
-// metrics.
+// means compares the configurations: their numbers of runs, the provenance of the energy, and the metrics.
 func (a *audit) means() {
 	rows := map[string][]result.Row{}
 	for _, r := range a.rows {
@@ -143,7 +142,7 @@ func (a *audit) means() {
 		delete(rows, e.ID)
 		a.runsOf(e, own)
 		if e.Config.ID() != e.ID {
-			a.add("the configuration of %s is another one", e.ID)
+			a.add("the configuration of %s differs", e.ID)
 		}
 		var good []*result.Row
 		for i := range own {
@@ -160,11 +159,11 @@ func (a *audit) means() {
 		for _, m := range result.Metrics() {
 			has, ok := e.Metrics.Get(m.Name)
 			if !ok || has.N == 0 {
-				continue // percentiles of the requests of all runs are not in the rows
+				continue // rows do not have percentiles over the requests of all runs
 			}
 			if want, there := spreads.Get(m.Name); !there || !sameSpread(has, want) {
 				a.add("%s of %s differs", m.Name, e.ID)
-				break // so do others, probably
+				break // others probably differ too
 			}
 		}
 	}
@@ -174,8 +173,8 @@ func (a *audit) means() {
 	a.standings()
 }
 
-// complete gives a summary the metrics that it lacks: the one of a large study is written without some, and
-// earlier versions knew fewer. What is pooled stays.
+// complete adds missing metrics to a summary: a large study's summary is written without some, and earlier
+// versions had fewer. Pooled percentiles are kept.
 func (a *audit) complete(dir string) {
 	for i := range a.summary.Experiments {
 		e := experiment{&a.summary.Experiments[i]}
@@ -198,7 +197,7 @@ func (a *audit) complete(dir string) {
 	}
 }
 
-// keep takes over what is pooled, if anything is.
+// keep copies pooled percentiles, and reports whether there are any.
 func (a *audit) keep(e experiment, was result.Spreads) (found bool) {
 	for _, m := range result.Metrics() {
 		if s, _ := was.Get(m.Name); s.Pooled != nil {
@@ -209,8 +208,8 @@ func (a *audit) keep(e experiment, was result.Spreads) (found bool) {
 	return found
 }
 
-// runsOf compares the runs of a configuration. An energy is called measured, modelled or simulated only if a run's is;
-// of those without energy versions make different words.
+// runsOf compares the runs of a configuration. An energy is called measured, modelled or simulated only if a
+// run's is; without energy, versions use different words.
 func (a *audit) runsOf(e *result.ExperimentSummary, own []result.Row) {
 	ok, known := 0, false
 	for _, r := range own {
@@ -230,10 +229,10 @@ func (a *audit) runsOf(e *result.ExperimentSummary, own []result.Row) {
 	}
 }
 
-// standings compares the places of the configurations.
+// standings compares the standings of the configurations.
 func (a *audit) standings() {
 	want, err := a.summary.Pareto()
-	if err != nil || len(a.wrong) > 0 { // of numbers that differ they differ, too
+	if err != nil || len(a.wrong) > 0 { // different numbers have different standings
 		return
 	}
 	for i, e := range a.summary.Experiments {
@@ -243,7 +242,7 @@ func (a *audit) standings() {
 	}
 }
 
-// sameSpread compares spreads that two versions may have rounded in different ways.
+// sameSpread compares spreads that two versions may have rounded differently.
 func sameSpread(a, b result.Spread) bool {
 	same := a.N == b.N && near(a.Mean, b.Mean) && near(a.Median, b.Median) && near(a.Min, b.Min) &&
 		near(a.Max, b.Max) &&
@@ -251,7 +250,7 @@ func sameSpread(a, b result.Spread) bool {
 	if same && a.SD != nil {
 		same = near(*a.SD, *b.SD)
 	}
-	if same && a.CI95 != nil && a.Method == b.Method { // versions choose the method in different ways
+	if same && a.CI95 != nil && a.Method == b.Method { // versions choose the method differently
 		same = near(a.CI95[0], b.CI95[0]) && near(a.CI95[1], b.CI95[1])
 	}
 	return same
@@ -259,7 +258,7 @@ func sameSpread(a, b result.Spread) bool {
 
 func near(a, b float64) bool { return math.Abs(a-b) <= 1e-9*max(math.Abs(a), math.Abs(b)) }
 
-// records compares the records that the summary holds with the ones of the runs.
+// records compares the records in the summary with the runs.
 func (a *audit) records(f *found) {
 	own := make(map[RunKey]*result.Record, len(f.runs))
 	for _, r := range f.runs {

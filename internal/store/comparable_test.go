@@ -86,7 +86,7 @@ func TestUnequalRunsMoveNoMean(t *testing.T) {
 		t.Fatal(err)
 	}
 	if !strings.Contains(string(text), `"metrics":null`) ||
-		!strings.Contains(none.MetricsReason, "none of its 2 ok runs") || none.Status != result.OK {
+		!strings.Contains(none.MetricsReason, "none of its 2 successful runs") || none.Status != result.OK {
 		t.Errorf("%s, want no figures, with the reason", text)
 	}
 	if st := none.Standing; st == nil || st.Status != "excluded" || st.Reason != none.MetricsReason ||

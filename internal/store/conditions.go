@@ -8,16 +8,16 @@ import (
 	"github.com/llenergymeasure/llem/result"
 )
 
-// Changes of the GPUs' state between runs that are told: in degrees, and as a share of the clock.
+// Changes of the GPUs' state between runs from which they are reported: in degrees, and as a fraction of the
+// clock.
 const (
 	warmed   = 10.0
 	clockOff = 0.03
 )
 
-// conditions warns of GPUs that were warmer at the end of the study than at its beginning, or the other way round, and
-// of clocks that were others: the runs are in the order in which they were made. Temperatures differ between
-// configurations, too, and are told nevertheless, since the chip's leakage follows them; clocks are compared within
-// configurations alone.
+// conditions warns if GPUs were warmer or colder at the end of the study than at its beginning, and if clocks
+// changed: the runs are in the order of execution. Temperatures are also compared between configurations,
+// because the chip's leakage follows them; clocks are only compared within configurations.
 func (s summary) conditions() {
 	var made []*result.Row
 	for i := range s.Rows {
@@ -31,11 +31,11 @@ func (s summary) conditions() {
 		to, _ := last.Values.Get(temperature)
 		if math.Abs(to-from) > warmed {
 			s.Caveats.Warnf(codes.TemperatureDrift,
-				"the GPU was at %.0f °C in the first run (%s) and at %.0f °C in the last (%s): the same work "+
+				"the GPU was at %.0f °C in the first run (%s) and at %.0f °C in the last (%s): a warmer chip "+
 					"draws more "+
-					"on a warmer chip, so runs differ by when they were made; let it warm up first "+
+					"power for the same work, so early and late runs differ; let it warm up first "+
 					"(warmup.runs), let runs "+
-					"rest alike (execution.rest), or shuffle them (execution.order)",
+					"rest equally long (execution.rest), or shuffle them (execution.order)",
 				from, runName(RunKey{first.ID, first.Cycle}), to, runName(RunKey{last.ID, last.Cycle}))
 		}
 	}
@@ -55,11 +55,12 @@ func (s summary) conditions() {
 		s.Caveats.Warnf(codes.ClocksMoved,
 			"the mean clock of the GPU changed by %+.1f %% from the first run of a configuration to its last "+
 				"(mean of %d): "+
-				"time and energy of the same work changed with it; nvidia-smi -lgc pins it", 100*stats.Mean(changes), n)
+				"this changes time and energy of the same work; lock the clock with nvidia-smi -lgc",
+			100*stats.Mean(changes), n)
 	}
 }
 
-// ends are the first and the last of several runs that have a metric; false for fewer than two.
+// ends returns the first and the last run with a metric; ok is false for fewer than two.
 func ends(runs []*result.Row, metric string) (first, last *result.Row, ok bool) {
 	for _, r := range runs {
 		if v, has := r.Values.Get(metric); has && v > 0 {

@@ -6,17 +6,17 @@ import (
 	"strings"
 )
 
-// Problem is a file in the folder of a study that is not what was written.
+// Problem is a damaged file in the folder of a study.
 type Problem struct {
-	// File is its path below the folder of the study.
+	// File is its path relative to the folder of the study.
 	File string
-	// What is wrong with it: the rest of a sentence that begins with the file.
+	// What describes the problem and continues a sentence that begins with the file.
 	What string
-	// Next is what to do about it.
+	// Next is the next step for the user.
 	Next string
 }
 
-// DamageError reports a folder whose files do not agree with each other, or with their sums.
+// DamageError reports a folder whose files do not match each other or their checksums.
 type DamageError struct {
 	// Dir is the folder of the study.
 	Dir string
@@ -24,7 +24,7 @@ type DamageError struct {
 	Problems []Problem
 }
 
-// mostNamed is how many problems are told; damage to a disk has many.
+// mostNamed is the number of problems that are listed; a damaged disk has many.
 const mostNamed = 20
 
 // Error names the files.
@@ -44,7 +44,7 @@ func (e *DamageError) Error() string {
 	return b.String()
 }
 
-// NextStep is what to do, a line for each thing that is to be done, after the first file that it is about.
+// NextStep returns the distinct next steps, one per line, each in the order of its first file.
 func (e *DamageError) NextStep() string {
 	var steps, lines []string
 	for _, p := range e.Problems {
@@ -59,7 +59,7 @@ func (e *DamageError) NextStep() string {
 	return strings.Join(lines, "\n        ")
 }
 
-// damaged is nil without problems.
+// damaged returns a DamageError, or nil without problems.
 func damaged(dir string, problems []Problem) error {
 	if len(problems) == 0 {
 		return nil

@@ -84,7 +84,7 @@ func TestDamage(t *testing.T) {
 	}{
 		"a value in the summary": {func(t *testing.T, dir string) {
 			edit(t, filepath.Join(dir, result.SummaryFile), replace(`"mean": [0-9.]+`, `"mean": 1e-9`))
-		}, "summary.json does not have what the runs have", false, ""},
+		}, "summary.json does not match the runs", false, ""},
 		"an interval in the summary": {func(t *testing.T, dir string) {
 			edit(t, filepath.Join(dir, result.SummaryFile), replace(`"sd": [0-9.]+`, `"sd": 0.5`))
 		}, " differs", false, ""},
@@ -107,7 +107,7 @@ func TestDamage(t *testing.T) {
 		}, "ok is 5 and should be 4", false, ""},
 		"runs planned in the summary": {func(t *testing.T, dir string) {
 			edit(t, filepath.Join(dir, result.SummaryFile), replace(`"planned": 4`, `"planned": 0`))
-		}, "planned is 0 and 4 runs are there", false, ""},
+		}, "planned is 0, but there are 4 runs", false, ""},
 		"an empty summary": {func(t *testing.T, dir string) {
 			rewrite(t, filepath.Join(dir, result.SummaryFile), []byte("{}"))
 		}, "has schema version 0; this version of llem reads version 1", true, ""},
@@ -130,47 +130,49 @@ func TestDamage(t *testing.T) {
 		}, "it lacks ", false, ""},
 		"a value in the journal": {func(t *testing.T, dir string) {
 			edit(t, filepath.Join(dir, JournalFile), replace(`"energy.total_j":[0-9.]+`, `"energy.total_j":1e-9`))
-		}, "journal.jsonl:1 cannot be used: it is not what was written", false, "journal.jsonl:1 cannot be used"},
+		}, "journal.jsonl:1 cannot be used: it has changed since it was written", false,
+			"journal.jsonl:1 cannot be used"},
 		"an empty line in the journal": {func(t *testing.T, dir string) {
 			edit(t, filepath.Join(dir, JournalFile), func(b []byte) []byte { return append([]byte("{}\n"), b...) })
 		}, "journal.jsonl:1 cannot be used: it names no run", false, "it names no run"},
 		"a sum cut off a line of the journal": {func(t *testing.T, dir string) {
 			edit(t, filepath.Join(dir, JournalFile), replace(`,"line_sha256":"[0-9a-f]*"`, ``))
-		}, "it is not what was written", false, "it is not what was written"},
+		}, "it has changed since it was written", false, "it has changed since it was written"},
 		"a configuration in the summary": {func(t *testing.T, dir string) {
 			edit(t, filepath.Join(dir, result.SummaryFile), replace(`"speed": 1`, `"speed": 2`))
 		}, "the configuration of ", false, ""},
 		"a journal that ends early": {func(t *testing.T, dir string) {
 			edit(t, filepath.Join(dir, JournalFile), func(b []byte) []byte { return b[:len(b)/3] })
-		}, "journal.jsonl lacks the lines of 3 runs", false, "journal.jsonl lacked the lines of 3 runs"},
+		}, "journal.jsonl lacks the lines of 3 existing runs", false, "journal.jsonl lacked the lines of 3 runs"},
 		"no journal": {func(t *testing.T, dir string) {
 			os.Remove(filepath.Join(dir, JournalFile))
-		}, "journal.jsonl is missing, and runs are there", false, "was written again from the records of 4 runs"},
+		}, "journal.jsonl is missing, although there are runs", false, "was rebuilt from the records of 4 runs"},
 		"no folder of a run": {func(t *testing.T, dir string) {
 			os.RemoveAll(firstRun(t, dir))
-		}, "is missing: journal.jsonl names it", false, "names runs that are gone and are made again: runs/"},
+		}, "is missing, but listed in journal.jsonl", false, "lists runs that are missing and will be repeated: runs/"},
 		"no record of a run": {func(t *testing.T, dir string) {
 			os.Remove(filepath.Join(firstRun(t, dir), result.RecordFile))
-		}, "result.json is missing", false, "names runs that are gone and are made again: runs/"},
+		}, "result.json is missing", false, "lists runs that are missing and will be repeated: runs/"},
 		"a value in a record": {func(t *testing.T, dir string) {
 			edit(t, filepath.Join(firstRun(t, dir), result.RecordFile), replace(`"took_s": 12.5`, `"took_s": 12.6`))
-		}, "result.json is not what was written", false, "result.json is not what was written"},
+		}, "result.json has changed since it was written", false, "result.json has changed since it was written"},
 		"a record that is cut": {func(t *testing.T, dir string) {
 			edit(t, filepath.Join(firstRun(t, dir), result.RecordFile), func(b []byte) []byte { return b[:len(b)/2] })
-		}, "result.json is not what was written", false, "result.json is not what was written"},
+		}, "result.json has changed since it was written", false, "result.json has changed since it was written"},
 		"a manifest that fits a changed record": {func(t *testing.T, dir string) {
 			run := firstRun(t, dir)
 			edit(t, filepath.Join(run, result.RecordFile), replace(`"took_s": 12.5`, `"took_s": 12.6`))
 			if _, err := writeManifest(run); err != nil {
 				t.Fatal(err)
 			}
-		}, "manifest.sha256 is not what was written", false, "manifest.sha256 is not what was written"},
+		}, "manifest.sha256 has changed since it was written", false,
+			"manifest.sha256 has changed since it was written"},
 		"no manifest": {func(t *testing.T, dir string) {
 			os.Remove(filepath.Join(firstRun(t, dir), ManifestFile))
-		}, "manifest.sha256 is missing, and journal.jsonl names it", false, "manifest.sha256 is missing"},
+		}, "manifest.sha256 is missing, but listed in journal.jsonl", false, "manifest.sha256 is missing"},
 		"a study that is cut": {func(t *testing.T, dir string) {
 			edit(t, filepath.Join(dir, StudyFile), func(b []byte) []byte { return b[:len(b)-10] })
-		}, "study.yaml is not what was written", false, ""},
+		}, "study.yaml has changed since it was written", false, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -243,13 +245,13 @@ func TestTakenAwayMeanwhile(t *testing.T) {
 		}, "has lost the line of"},
 		"a value in the journal": {func(t *testing.T, dir string) {
 			edit(t, filepath.Join(dir, JournalFile), replace(`"energy.total_j":[0-9.]+`, `"energy.total_j":1e-9`))
-		}, "it is not what was written"},
+		}, "it has changed since it was written"},
 		"a run": {func(t *testing.T, dir string) { os.RemoveAll(firstRun(t, dir)) },
-			"-c1 was made and is not there any more"},
+			"-c1 was finished but is missing"},
 		"journal and run": {func(t *testing.T, dir string) {
 			os.Remove(filepath.Join(dir, JournalFile))
 			os.RemoveAll(firstRun(t, dir))
-		}, "-c1 was made and is not there any more"},
+		}, "-c1 was finished but is missing"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			dir, _ := wholeStudy(t)
@@ -382,10 +384,10 @@ func TestEarlierFolder(t *testing.T) {
 	d.Close()
 	// What its journal says is compared with its runs, since it has no sums.
 	edit(t, filepath.Join(dir, JournalFile), replace(`"energy.total_j":[0-9.]+`, `"energy.total_j":1e-9`))
-	if _, _, err := Reopen(dir); err == nil || !strings.Contains(err.Error(), "does not have the numbers of runs/") {
+	if _, _, err := Reopen(dir); err == nil || !strings.Contains(err.Error(), "does not match the numbers of runs/") {
 		t.Errorf("resumed with another number in the journal: %v", err)
 	}
-	if _, err := Open(dir); err == nil || !strings.Contains(err.Error(), "does not have the numbers of runs/") {
+	if _, err := Open(dir); err == nil || !strings.Contains(err.Error(), "does not match the numbers of runs/") {
 		t.Errorf("opened with another number in the journal: %v", err)
 	}
 }

@@ -9,22 +9,22 @@ import (
 	"github.com/llenergymeasure/llem/result"
 )
 
-// unequal are the codes that [result.Row.Unequal] returns, in words, with what to do.
+// unequal describes the codes that [result.Row.Unequal] returns, with the next step.
 var unequal = note.List{
-	{Code: codes.GPUForeignWork, Message: "other work ran on a GPU that is counted, so that its energy is a total of " +
+	{Code: codes.GPUForeignWork, Message: "other work ran on a GPU that is counted, so its energy is a total of " +
 		"the board and not the run's",
 		Next: "run the configuration again on GPUs that nobody else uses (nvidia-smi lists processes; " +
-			"CUDA_VISIBLE_DEVICES chooses); to have the numbers all the same, marked, add --allow-shared"},
-	{Code: codes.UnequalWork, Message: "the engine did not compute the tokens that it was given and asked for",
-		Next: "look for a prefix cache, prompts that are cut to the model's context, or an output that ends " +
-			"early; mend " +
-			"it and run the configuration again in a new study"},
-	{Code: codes.RequestsFailed, Message: "requests failed, and the energy that they took is in the total",
-		Next: "look for their reasons in requests.parquet (failure) and engine.log of the run; mend it and run the " +
-			"configuration again in a new study"},
+			"CUDA_VISIBLE_DEVICES selects); to get marked numbers anyway, add --allow-shared"},
+	{Code: codes.UnequalWork, Message: "the engine did not compute exactly the given and requested tokens",
+		Next: "check for a prefix cache, prompts truncated to the model's context, or an output that ends " +
+			"early; fix " +
+			"it and rerun the configuration in a new study"},
+	{Code: codes.RequestsFailed, Message: "requests failed, and the total includes their energy",
+		Next: "find the reasons in requests.parquet (failure) and engine.log of the run; fix them and rerun the " +
+			"configuration in a new study"},
 }
 
-// Exclusions count the runs that are not comparable, by the reason.
+// Exclusions counts the runs that are not comparable, by reason.
 func Exclusions(runs []result.Row) []result.Exclusion {
 	var out []result.Exclusion
 	for _, u := range unequal {
@@ -41,14 +41,14 @@ func Exclusions(runs []result.Row) []result.Exclusion {
 	return out
 }
 
-// noMetrics says why a configuration has no figures.
+// noMetrics returns why a configuration has no numbers.
 func (e experiment) noMetrics() string {
 	if len(e.Excluded) == 0 {
-		return "no run was ok"
+		return "no run succeeded"
 	}
 	var codes []string
 	for _, x := range e.Excluded {
 		codes = append(codes, string(x.Code))
 	}
-	return fmt.Sprintf("none of its %d ok runs can be compared (%s)", e.OK, strings.Join(codes, ", "))
+	return fmt.Sprintf("none of its %d successful runs can be compared (%s)", e.OK, strings.Join(codes, ", "))
 }

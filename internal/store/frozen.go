@@ -17,10 +17,10 @@ import (
 // seal is the first line of a frozen study: a comment to YAML.
 const seal = "# %d experiments; SHA-256 of the lines below: %s\n"
 
-// sealed finds its parts.
+// sealed matches a seal.
 var sealed = regexp.MustCompile(`^# (\d+) experiments; SHA-256 of the lines below: ([0-9a-f]{64})\n`)
 
-// WriteStudy freezes the study of the folder, with the number of its experiments and a sum.
+// WriteStudy writes the study to the folder, with the number of its experiments and a checksum.
 func (d *Dir) WriteStudy(s *study.Study) error {
 	text, err := s.YAML()
 	if err != nil {
@@ -32,8 +32,8 @@ func (d *Dir) WriteStudy(s *study.Study) error {
 	})
 }
 
-// ReadFrozen reads the study of a folder as it was started. A file that was cut or changed since
-// is a [*DamageError]. One of an earlier version has no sum: checked is false.
+// ReadFrozen reads the study of a folder as it was started. A file that was truncated or changed since is a
+// [*DamageError]. A file of an earlier version has no checksum: checked is false.
 func ReadFrozen(dir string) (s *study.Study, checked bool, err error) {
 	text, checked, err := readFrozen(dir)
 	if err != nil {
@@ -42,7 +42,7 @@ func ReadFrozen(dir string) (s *study.Study, checked bool, err error) {
 	s, err = study.ParseFrozen(text)
 	if err == nil && checked {
 		if n, _ := strconv.Atoi(string(sealed.FindSubmatch(text)[1])); n != len(s.Experiments) {
-			return nil, checked, damagedStudy(dir, fmt.Sprintf("has %d experiments and was written with %d",
+			return nil, checked, damagedStudy(dir, fmt.Sprintf("has %d experiments but was written with %d",
 				len(s.Experiments), n))
 		}
 	}
@@ -52,7 +52,7 @@ func ReadFrozen(dir string) (s *study.Study, checked bool, err error) {
 	return s, checked, nil
 }
 
-// readFrozen reads the text of a frozen study, and compares it with its sum.
+// readFrozen reads the text of a frozen study, and verifies its checksum.
 func readFrozen(dir string) (text []byte, checked bool, err error) {
 	if text, err = disk.ReadFile(filepath.Join(dir, StudyFile), disk.MaxList); err != nil {
 		return nil, false, fmt.Errorf("read the study: %w", err)
@@ -60,14 +60,15 @@ func readFrozen(dir string) (text []byte, checked bool, err error) {
 	m := sealed.FindSubmatch(text)
 	switch {
 	case m != nil && sumOfText(text[len(m[0]):]) != string(m[2]):
-		return nil, true, damagedStudy(dir, "is not what was written: its first line has the sum of another text")
+		return nil, true, damagedStudy(dir,
+			"has changed since it was written: the checksum in its first line does not match")
 	case m == nil && bytes.HasPrefix(text, []byte("#")):
-		return nil, true, damagedStudy(dir, "is not what was written: its first line has no sum")
+		return nil, true, damagedStudy(dir, "has changed since it was written: its first line has no checksum")
 	}
 	return text, m != nil, nil
 }
 
-// damagedStudy is what is wrong with a frozen study.
+// damagedStudy returns the error for a damaged frozen study.
 func damagedStudy(dir, what string) error {
 	return damaged(dir, []Problem{{StudyFile, what,
 		"restore it from a copy, or start the study again without --resume; limits of a study that is resumed " +
@@ -75,8 +76,8 @@ func damagedStudy(dir, what string) error {
 			"the command line, not in this file"}})
 }
 
-// plan reads the study of a folder, or as much of one that another version froze, or that is damaged, as says
-// how many runs were planned.
+// plan reads the study of a folder or, if another version froze it or it is damaged, as much of it as gives
+// the number of planned runs.
 func plan(dir string) (s *study.Study, problems []Problem, err error) {
 	s, _, err = ReadFrozen(dir)
 	damage, bad := errors.AsType[*DamageError](err)

@@ -95,7 +95,7 @@ func TestFrozenCount(t *testing.T) {
 	dir, _, text := freeze(t, "sweep: {seed: 1..4}")
 	rewrite(t, filepath.Join(dir, StudyFile), bytes.Replace(text, []byte("# 4 exp"), []byte("# 5 exp"), 1))
 	if _, _, err := ReadFrozen(dir); err == nil ||
-		!strings.Contains(err.Error(), "has 4 experiments and was written with 5") {
+		!strings.Contains(err.Error(), "has 4 experiments but was written with 5") {
 		t.Errorf("%v", err)
 	}
 }

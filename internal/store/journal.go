@@ -23,7 +23,7 @@ type Entry struct {
 	result.Row
 	// Run is the folder of the run, below the folder of the study.
 	Run string `json:"run"`
-	// At is when the run was finished.
+	// At is when the run finished.
 	At time.Time `json:"at"`
 	// Manifest is the SHA-256 sum of the manifest of the run; empty in lines of an earlier version.
 	Manifest string `json:"manifest_sha256,omitempty"`
@@ -33,20 +33,20 @@ func entryOf(rec *result.Record, manifest string) Entry {
 	return Entry{Row: RowOf(rec), Run: result.RunPath(rec.ID, rec.Cycle), At: time.Now().UTC(), Manifest: manifest}
 }
 
-// lineSum begins the last key of a line: the SHA-256 sum of the bytes before it.
+// lineSum begins the last key of a line: the SHA-256 checksum of the bytes before it.
 const lineSum = `,"line_sha256":"`
 
-// line is the entry as the journal has it.
+// line returns the entry as a line of the journal.
 func (e Entry) line() ([]byte, error) {
 	text, err := json.Marshal(e)
 	if err != nil {
 		return nil, fmt.Errorf("encode journal line: %w", err)
 	}
-	text = text[:len(text)-1] // its last brace follows the sum
+	text = text[:len(text)-1] // its last brace follows the checksum
 	return fmt.Appendf(text, "%s%s\"}\n", lineSum, sumOfText(text)), nil
 }
 
-// checkLine compares a line with the sum at its end. Lines of an earlier version have none.
+// checkLine verifies the checksum at the end of a line. Lines of an earlier version have none.
 func checkLine(line []byte, e Entry) error {
 	at := bytes.LastIndex(line, []byte(lineSum))
 	switch {
@@ -55,7 +55,7 @@ func checkLine(line []byte, e Entry) error {
 	case at < 0 && e.Manifest == "":
 		return nil
 	case at < 0 || string(line[at:]) != lineSum+sumOfText(line[:at])+"\"}\n":
-		return errors.New("it is not what was written: the SHA-256 sum at its end is that of another text")
+		return errors.New("it has changed since it was written: the SHA-256 checksum at its end does not match")
 	}
 	return nil
 }
@@ -76,9 +76,9 @@ func (d *Dir) appendJournal(rec *result.Record, manifest string) error {
 	return nil
 }
 
-// ReadJournal returns the entries of a study's journal. A torn last line, left by
-// a crash in the middle of a write, is ignored; any other bad line, and one that is not what was
-// written, is a [*DamageError]. Lines of an earlier version have no sums, or no values.
+// ReadJournal returns the entries of a study's journal. It ignores an incomplete last line, left by a crash
+// during a write; any other bad or changed line is a [*DamageError]. Lines of an earlier version have no
+// checksums, or no values.
 func ReadJournal(dir string) ([]Entry, error) {
 	f, err := disk.Open(filepath.Join(dir, JournalFile), disk.MaxList)
 	if err != nil {
@@ -99,7 +99,7 @@ func parseJournal(dir string, r io.Reader) ([]Entry, error) {
 	return out, nil
 }
 
-// entries yields the lines of a journal. Texts that many lines share are kept once.
+// entries returns an iterator over the lines of a journal. Strings that many lines share are stored once.
 func entries(dir string, r io.Reader) iter.Seq2[Entry, error] {
 	return func(yield func(Entry, error) bool) {
 		shared := intern.Pool{}
@@ -107,7 +107,7 @@ func entries(dir string, r io.Reader) iter.Seq2[Entry, error] {
 		for n := 1; ; n++ {
 			line, err := br.ReadBytes('\n')
 			if errors.Is(err, io.EOF) {
-				return // whatever is left has no line end: a torn write
+				return // the rest has no line end: an incomplete write
 			}
 			if err != nil {
 				yield(Entry{}, fmt.Errorf("read journal of %s: %w", dir, err))
@@ -127,7 +127,7 @@ func entries(dir string, r io.Reader) iter.Seq2[Entry, error] {
 			}
 			shared.Share(&e.Row)
 			if e.Simulated() && (e.Provenance == result.Measured || e.Provenance == result.Modelled) {
-				e.Provenance = result.Simulated // earlier versions have another word
+				e.Provenance = result.Simulated // earlier versions use another word
 			}
 			if !yield(e, nil) {
 				return
@@ -136,9 +136,9 @@ func entries(dir string, r io.Reader) iter.Seq2[Entry, error] {
 	}
 }
 
-// journalNext is what to do about a journal that is not right.
+// journalNext returns the next step for a damaged journal.
 func journalNext(dir string) string {
-	return fmt.Sprintf("restore it from a copy, or move it and %s away: `llem run --resume=%s` writes it "+
-		"again from the "+
+	return fmt.Sprintf("restore it from a copy, or move it and %s away: `llem run --resume=%s` rebuilds it "+
+		"from the "+
 		"runs, and `llem report` reads the runs themselves", result.SummaryFile, dir)
 }

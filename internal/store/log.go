@@ -12,8 +12,7 @@ import (
 	"github.com/llenergymeasure/llem/internal/secret"
 )
 
-// cleanLog takes secrets and commands to a terminal out of what an engine printed, if there are any. It
-// reports whether there is a log.
+// cleanLog removes secrets and terminal commands from an engine's output. It reports whether there is a log.
 func cleanLog(path string) (found bool, err error) {
 	hidden := errors.New("there is something to take out")
 	err = cleanLines(path, func(line, clean string) error {
@@ -36,8 +35,7 @@ func cleanLog(path string) (found bool, err error) {
 	})
 }
 
-// cleanLines calls f with each line of a file, as it is and as it is kept. A longer line comes in
-// parts.
+// cleanLines calls f with each line of a file, original and cleaned. Long lines come in parts.
 func cleanLines(path string, f func(line, clean string) error) error {
 	const longest = 1 << 20
 	file, err := disk.OpenFile(path, os.O_RDONLY, 0, math.MaxInt64)

@@ -9,8 +9,8 @@ import (
 	"github.com/llenergymeasure/llem/internal/disk"
 )
 
-// EnvPart is the name of the snapshot that a later part of a study leaves: the first
-// part is env.json, the second env-2.json.
+// EnvPart returns the name of the snapshot of a part of a study: env.json for the first part, env-2.json for
+// the second.
 func EnvPart(n int) string {
 	if n < 2 {
 		return EnvFile
@@ -18,7 +18,7 @@ func EnvPart(n int) string {
 	return fmt.Sprintf("env-%d.json", n)
 }
 
-// machine is what of a snapshot names the machine.
+// machine is the part of a snapshot that identifies the machine.
 type machine struct {
 	OS  struct{ Kernel *string }
 	CPU struct {
@@ -48,7 +48,7 @@ func (m machine) String() string {
 	return strings.Join(append(parts, "kernel "+text(m.OS.Kernel)), ", ")
 }
 
-// Machine describes the machine on which a study was started; empty where it is not known.
+// Machine describes the machine on which a study was started; empty if unknown.
 func Machine(dir string) string {
 	m, err := readMachine(dir, 1)
 	if err != nil {
@@ -66,8 +66,7 @@ func readMachine(dir string, part int) (m machine, err error) {
 	return m, json.Unmarshal(text, &m)
 }
 
-// machines reports that the parts of a study ran on different machines; empty if not, or
-// where it cannot be known.
+// machines reports that the parts of a study ran on different machines; empty if not, or if unknown.
 func machines(dir string) string {
 	first := ""
 	for n := 1; ; n++ {
@@ -80,7 +79,7 @@ func machines(dir string) string {
 			first = now
 		} else if now != first {
 			return fmt.Sprintf(
-				"the study was gone on with on another machine (%s): first %s, then %s; the speed of the host may "+
+				"the study was resumed on another machine (%s): first %s, then %s; the speed of the host may "+
 					"differ between its runs", EnvPart(n), first, now)
 		}
 	}

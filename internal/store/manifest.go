@@ -21,15 +21,15 @@ import (
 	"github.com/llenergymeasure/llem/result"
 )
 
-// ManifestFile has, in the folder of a run, the SHA-256 sum of each of its other files, as
-// sha256sum writes them: `sha256sum -c manifest.sha256` checks them there. The one in the folder
-// of the study is of its JSON files; its study.yaml and its journal have their sums in themselves.
+// ManifestFile, in the folder of a run, has the SHA-256 checksums of its other files in the format of
+// sha256sum: `sha256sum -c manifest.sha256` verifies them. The manifest in the folder of the study covers its
+// JSON files; study.yaml and the journal contain their own checksums.
 const ManifestFile = "manifest.sha256"
 
-// mostManifest bounds what is read as a manifest: a run has ten files or so.
+// mostManifest bounds the size of a manifest: a run has about ten files.
 const mostManifest = 1 << 20
 
-// sumOf is the SHA-256 sum of what a reader gives, in hexadecimal digits.
+// sumOf returns the SHA-256 checksum of a reader's bytes, in hexadecimal digits.
 func sumOf(r io.Reader) (string, error) {
 	h := sha256.New()
 	if _, err := io.Copy(h, r); err != nil {
@@ -52,12 +52,13 @@ func sumOfFile(path string) (string, error) {
 	return sumOf(f)
 }
 
-// writeManifest writes the sums of the files of a run's folder, and returns the sum of what it wrote.
+// writeManifest writes the checksums of the files in a run's folder, and returns the checksum of the
+// manifest.
 func writeManifest(folder string) (string, error) {
 	return writeSums(folder, func(name string) bool { return name != ManifestFile })
 }
 
-// writeSums writes the sums of some files of a folder.
+// writeSums writes the checksums of some files of a folder.
 func writeSums(folder string, of func(name string) bool) (string, error) {
 	entries, err := os.ReadDir(folder) // in the order of names
 	if err != nil {
@@ -81,13 +82,13 @@ func writeSums(folder string, of func(name string) bool) (string, error) {
 	return sumOfText(text.Bytes()), err
 }
 
-// manifest has the sums of the files of a run, and its own.
+// manifest has the checksums of the files of a run, and its own.
 type manifest struct {
 	sums map[string]string
 	sum  string
 }
 
-// readManifest reads the manifest of a run's folder; fs.ErrNotExist of a run that an earlier version stored.
+// readManifest reads the manifest of a run's folder; fs.ErrNotExist for a run of an earlier version.
 func readManifest(folder string) (*manifest, error) {
 	m, err := readSums(folder)
 	if err == nil && m.sums[result.RecordFile] == "" {
@@ -117,11 +118,11 @@ func readSums(folder string) (*manifest, error) {
 	return m, lines.Err()
 }
 
-// summed is whether the manifest of a study has the sum of a file.
+// summed reports whether the manifest of a study covers a file.
 func summed(name string) bool { return strings.HasSuffix(name, ".json") }
 
-// change changes files of a study that its manifest has the sums of. There is none meanwhile, so that a crash
-// leaves no sum of another text.
+// change changes files that the manifest of a study covers. The manifest is removed meanwhile, so that a
+// crash leaves no wrong checksum.
 func (d *Dir) change(write func() error) error {
 	file := filepath.Join(d.path, ManifestFile)
 	if err := os.Remove(file); err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -134,10 +135,9 @@ func (d *Dir) change(write func() error) error {
 	return err
 }
 
-// VerifyStudy compares the files of a study's folder, without its journal and its runs, with their sums; what is
-// not what was written is in a [*DamageError]. A study of an earlier version has none, and one that was killed may
-// have none. A summary that is not there can be made again, and a study that is resumed makes it again anyway: without
-// summary it is not looked at.
+// VerifyStudy verifies the checksums of the files in a study's folder, without its journal and its runs, and
+// returns damage as a [*DamageError]. A study of an earlier version has no checksums, and a killed study may
+// have none. If summary is false, the summary is ignored, because resuming a study rewrites it anyway.
 func VerifyStudy(dir string, summary bool) error {
 	problems := verifySums(dir, summary)
 	_, _, err := readFrozen(dir)
@@ -164,12 +164,12 @@ func verifySums(dir string, summary bool) (problems []Problem) {
 			continue
 		}
 		if name == result.SummaryFile {
-			next = "delete " + filepath.Join(dir, name) + ": the report is then made from the runs themselves"
+			next = "delete " + filepath.Join(dir, name) + ": the report is then built from the runs"
 		}
 		switch sum, err := sumOfFile(filepath.Join(dir, name)); {
 		case errors.Is(err, fs.ErrNotExist) && name == result.SummaryFile:
 		case errors.Is(err, fs.ErrNotExist):
-			problems = append(problems, Problem{name, "is missing, and " + ManifestFile + " names it", next})
+			problems = append(problems, Problem{name, "is missing, but listed in " + ManifestFile + "", next})
 		case err != nil:
 			problems = append(problems, Problem{name, "cannot be read: " + cause(err), next})
 		case sum != m.sums[name]:
@@ -179,15 +179,15 @@ func verifySums(dir string, summary bool) (problems []Problem) {
 	return problems
 }
 
-// restore is what to do about a file of a run that is not what was written.
-const restore = "restore it from a copy of the folder; without one the run can only be made again: move its " +
+// restore is the next step for a damaged file of a run.
+const restore = "restore it from a copy of the folder; without a copy the run can only be repeated: move its " +
 	"folder away and resume the study"
 
-// restoreStudy is what to do about a file beside the runs.
+// restoreStudy is the next step for a damaged file beside the runs.
 const restoreStudy = "restore it from a copy of the folder"
 
-// verify compares files of a run with its manifest, all of them if none is named. A run without a
-// manifest has no problems, and unchecked is true.
+// verify compares files of a run with its manifest, all of them if none is named. A run without a manifest
+// has no problems, and unchecked is true.
 func verify(folder, name, wantSum string, files ...string) (problems []Problem, unchecked bool) {
 	m, err := readManifest(folder)
 	path := name + "/" + ManifestFile
@@ -195,7 +195,7 @@ func verify(folder, name, wantSum string, files ...string) (problems []Problem, 
 	case errors.Is(err, fs.ErrNotExist) && wantSum == "":
 		return nil, true
 	case errors.Is(err, fs.ErrNotExist):
-		return []Problem{{path, "is missing, and " + JournalFile + " names it", restore}}, false
+		return []Problem{{path, "is missing, but listed in " + JournalFile + "", restore}}, false
 	case err != nil:
 		return []Problem{{path, "cannot be read: " + cause(err), restore}}, false
 	case wantSum != "" && m.sum != wantSum:
@@ -218,17 +218,18 @@ func verify(folder, name, wantSum string, files ...string) (problems []Problem, 
 }
 
 func otherSum(sum, where, want string) string {
-	return fmt.Sprintf("is not what was written: its SHA-256 sum is %.12s…, %s has %.12s…", sum, where, want)
+	return fmt.Sprintf("has changed since it was written: its SHA-256 checksum is %.12s…, %s has %.12s…", sum, where,
+		want)
 }
 
-// VerifyRun compares all files of a run's folder with its manifest, and the manifest with the sum of it that the
-// journal has (see [Manifests]); "" if that is not known. A run that an earlier version stored has none: unchecked is
-// true.
+// VerifyRun compares all files of a run's folder with its manifest, and the manifest with its checksum from
+// the journal (see [Manifests]); "" if that is unknown. A run of an earlier version has no manifest:
+// unchecked is true.
 func VerifyRun(folder, manifest string) (problems []Problem, unchecked bool) {
 	return verify(folder, filepath.Base(folder), manifest)
 }
 
-// Manifests are the sums of the manifests that the journal has, by the names of the runs' folders.
+// Manifests returns the checksums of the manifests from the journal, by the names of the runs' folders.
 func Manifests(dir string) (map[string]string, error) {
 	entries, err := ReadJournal(dir)
 	if err != nil {
@@ -241,7 +242,7 @@ func Manifests(dir string) (map[string]string, error) {
 	return out, nil
 }
 
-// cause is an error without the path, which stands before it.
+// cause returns an error without its path, which the message already has.
 func cause(err error) string {
 	if pe, ok := errors.AsType[*fs.PathError](err); ok {
 		return pe.Err.Error()

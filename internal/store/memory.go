@@ -8,7 +8,7 @@ import (
 	"github.com/llenergymeasure/llem/result"
 )
 
-// memory notes what the peaks of memory of the runs are.
+// memory records the methods of the runs' memory peaks.
 func (e experiment) memory(runs []*result.Row) {
 	for _, r := range runs {
 		e.MemoryMethod, e.ProcessMethod = oneMethod(e.MemoryMethod, r.MemoryMethod), oneMethod(e.ProcessMethod,
@@ -17,8 +17,8 @@ func (e experiment) memory(runs []*result.Row) {
 	for _, name := range memoryMetrics {
 		if e.Method(name) == result.MemoryMixed {
 			e.Caveats.Warn(codes.MemoryMethodsDiffer,
-				name+" is not the same thing in all of its runs (see the methods in the rows of --json): "+
-					"its mean means nothing")
+				name+" was measured by different methods in its runs (see the methods in the rows of --json): "+
+					"its mean has no meaning")
 		}
 	}
 }
@@ -35,7 +35,7 @@ func oneMethod(a, b result.MemoryMethod) result.MemoryMethod {
 	return result.MemoryMixed
 }
 
-// memoryCaveats say which peaks of memory are not to be compared.
+// memoryCaveats warns of memory peaks that must not be compared.
 func (s summary) memoryCaveats() {
 	for _, name := range memoryMetrics {
 		methods := s.Methods(name)
@@ -46,7 +46,7 @@ func (s summary) memoryCaveats() {
 		for i, m := range methods {
 			words[i] = string(m)
 		}
-		text := fmt.Sprintf("%s is measured in different ways (%s), which are not to be compared", name,
+		text := fmt.Sprintf("%s is measured in different ways (%s), which cannot be compared", name,
 			strings.Join(words, ", "))
 		if name == memoryMetrics[0] && len(s.Methods(memoryMetrics[1])) == 1 {
 			text += ": compare " + memoryMetrics[1]

@@ -39,7 +39,7 @@ func TestMemoryMethodsDiffer(t *testing.T) {
 	}
 	summary{s}.memoryCaveats()
 	if len(s.Caveats) != 1 || !strings.Contains(s.Caveats[0].Message,
-		"(allocator, mixed, process), which are not to be compared: compare memory.process_peak_bytes") {
+		"(allocator, mixed, process), which cannot be compared: compare memory.process_peak_bytes") {
 		t.Errorf("caveats %+v", s.Caveats)
 	}
 	if m := spread(t, s.Experiments[0], "memory.process_peak_bytes"); m.Mean != 9 || m.N != 2 {

@@ -11,18 +11,18 @@ import (
 	"github.com/llenergymeasure/llem/result"
 )
 
-// Opened is the result of a study as it was found.
+// Opened is the result of a study as read from its folder.
 type Opened struct {
 	*result.StudyResult
-	// Rebuilt reports that there was no summary, so that the result was made from the runs.
+	// Rebuilt reports whether the result was built from the runs, because there is no summary.
 	Rebuilt bool
-	// Unchecked is how many runs were stored by an earlier version, without a manifest.
+	// Unchecked is the number of runs of an earlier version, without a manifest.
 	Unchecked int
 }
 
-// Open reads the result of a study from its folder, and compares what it uses with the runs: their lines in
-// the journal, and for a study of up to 200 runs their records with their sums. With a [*DamageError] there is a
-// result, too, as far as it can be read.
+// Open reads the result of a study from its folder, and compares it with the runs: their lines in the
+// journal, and, for a study of up to 200 runs, their records with their checksums. With a [*DamageError], it
+// also returns as much of the result as can be read.
 func Open(dir string) (*Opened, error) {
 	s, err := result.ReadStudy(dir)
 	switch {
@@ -33,7 +33,7 @@ func Open(dir string) (*Opened, error) {
 	case !errors.Is(err, fs.ErrNotExist):
 		return nil, err
 	}
-	// What is there says what is wrong.
+	// The content of the folder explains the problem.
 	if info, statErr := os.Stat(dir); statErr != nil || !info.IsDir() {
 		return nil, fmt.Errorf("%w: there is no folder %s", err, dir)
 	}
@@ -45,7 +45,7 @@ func Open(dir string) (*Opened, error) {
 		return nil, rebuildErr
 	}
 	if _, statErr := os.Stat(filepath.Join(dir, JournalFile)); statErr == nil {
-		return nil, fmt.Errorf("%w: the study is still running or was killed; finished runs lie in %s, which make no "+
+		return nil, fmt.Errorf("%w: the study is still running or was killed; finished runs are in %s, but give no "+
 			"summary: %w", err, filepath.Join(dir, result.RunsDir), rebuildErr)
 	}
 	if inside, _ := filepath.Glob(filepath.Join(dir, "*", result.SummaryFile)); len(inside) > 0 {
@@ -55,25 +55,24 @@ func Open(dir string) (*Opened, error) {
 	return nil, fmt.Errorf("%w: this is not the folder of a study", err)
 }
 
-// fresh makes the result of a study again whose means hold what is not comparable (see [result.StudyResult.Stale]);
-// the means of the runs themselves do not.
+// fresh rebuilds a result whose means include runs that are not comparable (see [result.StudyResult.Stale]).
 func fresh(dir string, s *result.StudyResult) (*Opened, error) {
 	rebuilt, err := rebuild(dir)
 	if rebuilt == nil {
 		return nil, fmt.Errorf(
-			"the summary of %s was made by an earlier llem, whose means hold runs that did other work than they "+
-				"were asked for, or response times as times to the first token, and it "+
-				"cannot be made again from %s: %w", dir, filepath.Join(dir, result.RunsDir), err)
+			"the summary of %s is from an earlier version of llem, whose means include runs that did other work than "+
+				"requested, or response times as times to the first token, and it "+
+				"cannot be rebuilt from %s: %w", dir, filepath.Join(dir, result.RunsDir), err)
 	}
 	rebuilt.Finished, rebuilt.Ended, rebuilt.Rebuilt = s.Finished, s.Ended, false
 	return rebuilt, err
 }
 
-// errNoRun: nothing has finished.
+// errNoRun: no run has finished.
 var errNoRun = errors.New("no run has finished")
 
-// rebuild makes the result of a study that was killed before its summary was
-// written, from its finished runs.
+// rebuild builds the result of a study that was killed before its summary was written, from its finished
+// runs.
 func rebuild(dir string) (*Opened, error) {
 	s, problems, err := plan(dir)
 	if err != nil {
@@ -101,9 +100,9 @@ func rebuild(dir string) (*Opened, error) {
 	return &Opened{r, true, f.unchecked}, damaged(dir, problems)
 }
 
-// noJournal is a folder with runs and without a journal.
+// noJournal is the problem of a folder with runs but without a journal.
 func noJournal(dir string) Problem {
-	return Problem{JournalFile, "is missing, and runs are there",
-		"`llem run --resume=" + dir + "` writes it again from " +
+	return Problem{JournalFile, "is missing, although there are runs",
+		"`llem run --resume=" + dir + "` rebuilds it from " +
 			"the runs"}
 }

@@ -9,9 +9,9 @@ import (
 	"github.com/llenergymeasure/llem/study"
 )
 
-// parsePlan reads what the frozen study.yaml of a results folder says about how many
-// runs were planned: the study's name, its execution, and as many experiments as it
-// had. The experiments have nothing but their IDs: their settings are in the records of their runs.
+// parsePlan reads the number of planned runs from the frozen study.yaml of a results folder: the study's
+// name, its execution, and its number of experiments. The experiments only have IDs: their settings are in
+// the records of their runs.
 func parsePlan(text []byte) (*study.Study, error) {
 	var frozen struct {
 		Name      string `yaml:"name"`
@@ -26,7 +26,7 @@ func parsePlan(text []byte) (*study.Study, error) {
 		return nil, fmt.Errorf("read the plan: %w", err)
 	}
 	if len(frozen.Experiments) == 0 || frozen.Execution.Cycles < 1 {
-		return nil, errors.New("it names no experiments")
+		return nil, errors.New("it has no experiments")
 	}
 	s := &study.Study{Name: frozen.Name, Experiments: make([]study.Experiment, len(frozen.Experiments))}
 	for i, e := range frozen.Experiments {

@@ -13,17 +13,17 @@ import (
 	"github.com/llenergymeasure/llem/result"
 )
 
-// mostPooled bounds how many values of one kind are held: 32 MB. Each run of more has percentiles
-// of its own, which differ little.
+// mostPooled bounds the number of values of one kind in memory: 32 MB. Each run of a larger number has its
+// own percentiles, which differ little.
 const mostPooled = 4_000_000
 
-// pooled are the percentiles that are taken over the requests of all runs of a configuration.
+// pooled are the percentiles over the requests of all runs of a configuration.
 var pooled = []float64{50, 90, 95, 99}
 
 const requestsFile = "requests.parquet"
 
-// pool takes the percentiles of a configuration over the requests of its runs, from their
-// requests.parquet: the mean of the runs' percentiles is not one.
+// pool computes the percentiles of a configuration over the requests of its runs, from their
+// requests.parquet. The mean of the runs' percentiles is not a percentile.
 func (e experiment) pool(dir string, runs []*result.Row) {
 	if len(runs) < 2 {
 		return
@@ -58,7 +58,7 @@ func (e experiment) pool(dir string, runs []*result.Row) {
 		if counts[key] > mostPooled {
 			for _, p := range pooled {
 				e.Metrics.Pool(fmt.Sprint(name, p), &result.Pooled{Runs: len(runs) - lost, Values: counts[key],
-					Reason: fmt.Sprintf("more than %d values: the mean of the runs' percentiles stands for them",
+					Reason: fmt.Sprintf("more than %d values: the mean of the runs' percentiles is used instead",
 						mostPooled)})
 			}
 			continue
@@ -69,7 +69,7 @@ func (e experiment) pool(dir string, runs []*result.Row) {
 	}
 }
 
-// notPooled notes of every percentile that there is that it is the mean of the runs'.
+// notPooled marks every percentile as the mean of the runs' percentiles.
 func (e experiment) notPooled(why string) {
 	none := &result.Pooled{Reason: why}
 	for _, m := range result.Metrics() {
@@ -83,7 +83,7 @@ func isPercentile(name string) bool {
 	return slices.ContainsFunc(pooled, func(p float64) bool { return strings.HasSuffix(name, fmt.Sprint(".p", p)) })
 }
 
-// pooledOf is a percentile of n values of some runs; only the median is told of any number.
+// pooledOf returns a percentile of n values of some runs; only the median is given for any number of values.
 func pooledOf(q stats.Estimate, p float64, runs, n int, missing string) *result.Pooled {
 	out := &result.Pooled{Runs: runs, Values: n, Reason: missing}
 	if floor := stats.PercentileFloor(p); p > 50 && n < floor {
@@ -97,11 +97,11 @@ func pooledOf(q stats.Estimate, p float64, runs, n int, missing string) *result.
 	return out
 }
 
-// errNoLatency is a run without latencies.
+// errNoLatency is the error for a run without latencies.
 var errNoLatency = errors.New("it has no requests")
 
-// latenciesOf reads the latencies of the requests of a run. Files that are not what was written are not
-// opened: a bit of a Parquet file can ask for more memory than there is.
+// latenciesOf reads the latencies of the requests of a run. Changed files are not opened: one flipped bit of
+// a Parquet file may request more memory than there is.
 func latenciesOf(dir string, r *result.Row) (latencies.Values, error) {
 	run := filepath.Join(dir, filepath.FromSlash(result.RunPath(r.ID, r.Cycle)))
 	if _, err := os.Stat(filepath.Join(run, requestsFile)); err != nil {

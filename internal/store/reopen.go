@@ -24,7 +24,7 @@ import (
 	"github.com/llenergymeasure/llem/result"
 )
 
-// RunKey names one run of a study.
+// RunKey identifies one run of a study.
 type RunKey struct {
 	// ID of the experiment.
 	ID string
@@ -32,10 +32,9 @@ type RunKey struct {
 	Cycle int
 }
 
-// Reopen opens the folder of a study to resume it. A line of the journal that a
-// crash has torn is cut off, and a finished run that a crash kept out of the journal is
-// entered. It returns the newest entry of every run. The record of each is compared with its sum: what is not
-// what was written is a [*DamageError].
+// Reopen opens the folder of a study to resume it. It removes an incomplete line of the journal and adds a
+// finished run that a crash kept out of the journal. It returns the newest entry of every run. Each record is
+// compared with its checksum: a changed record is a [*DamageError].
 func Reopen(path string) (*Dir, map[RunKey]Entry, error) {
 	_, missing := os.Stat(filepath.Join(path, JournalFile))
 	journal, err := disk.OpenFile(filepath.Join(path, JournalFile), os.O_CREATE|os.O_RDWR|os.O_APPEND, 0o644,
@@ -50,7 +49,7 @@ func Reopen(path string) (*Dir, map[RunKey]Entry, error) {
 	return d, maps.Clone(d.made), nil
 }
 
-// Repairs are what was found undone or unchecked when the folder was opened again.
+// Repairs returns what was repaired or could not be checked when the folder was reopened.
 func (d *Dir) Repairs() note.List { return d.repairs }
 
 func (d *Dir) reconcile(noJournal bool) error {
@@ -79,21 +78,21 @@ func (d *Dir) reconcile(noJournal bool) error {
 	if err := d.sweep(); err != nil {
 		return err
 	}
-	// The summary is that of an earlier part. It is made again at the end of this one, or from the runs.
+	// The summary is from an earlier part. It is rebuilt at the end of this part, or from the runs.
 	if err := os.Remove(filepath.Join(d.path, result.SummaryFile)); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return disk.Problem("remove the summary of the part before", d.path, err)
+		return disk.Problem("remove the summary of the previous part", d.path, err)
 	}
 	return nil
 }
 
-// temporary finds the names under which files of the folder are written before they get their own.
+// temporary matches the temporary names of files in the folder.
 var temporary = regexp.MustCompile(`^\.[a-z0-9-]+\.(json|yaml)-[0-9]+$`)
 
-// sweep removes what a killed process was writing: nobody else writes here.
+// sweep removes the unfinished files of a killed process: no other process writes here.
 func (d *Dir) sweep() error {
 	entries, err := os.ReadDir(d.path)
 	if err != nil {
-		return disk.Problem("look at the study's folder", d.path, err)
+		return disk.Problem("read the study's folder", d.path, err)
 	}
 	partial, err := filepath.Glob(filepath.Join(d.path, result.RunsDir, "*"+Partial))
 	if err != nil {
@@ -106,17 +105,16 @@ func (d *Dir) sweep() error {
 	}
 	for _, path := range partial {
 		if err := os.RemoveAll(path); err != nil {
-			return disk.Problem("remove what a killed process left", path, err)
+			return disk.Problem("remove the files of a killed process", path, err)
 		}
 	}
 	return nil
 }
 
-// enterFinished compares the folders with the journal: a run was renamed into place
-// before its line was written, and the line may be missing; a folder may be missing
-// whose line is there, if a crash fell between the two renames of a repeated run. Of
-// the records, only those are decoded of which the journal may not know the last try, or
-// which nothing else checks.
+// enterFinished compares the folders with the journal. A run is renamed into place before its line is
+// written, so the line may be missing; a folder may be missing although its line exists, if a crash happened
+// between the two renames of a repeated run. Only records are decoded whose latest try the journal may lack,
+// or that nothing else verifies.
 func (d *Dir) enterFinished(noJournal bool) error {
 	there, again, err := runFolders(d.path)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -127,7 +125,7 @@ func (d *Dir) enterFinished(noJournal bool) error {
 		return err
 	}
 	if noJournal && len(there) > 0 {
-		d.repairs.Warnf(codes.JournalGone, "%s was missing: it was written again from the records of %d runs",
+		d.repairs.Warnf(codes.JournalGone, "%s was missing: it was rebuilt from the records of %d runs",
 			JournalFile,
 			len(there))
 	}
@@ -160,13 +158,14 @@ func (d *Dir) enterFinished(noJournal bool) error {
 			}
 		}
 	}
-	if entered > 1 && !noJournal { // a crash costs one
-		d.repairs.Warnf(codes.JournalGone, "%s lacked the lines of %d runs: they were written again from their records",
+	if entered > 1 && !noJournal { // a crash loses one
+		d.repairs.Warnf(codes.JournalGone, "%s lacked the lines of %d runs: they were rebuilt from their records",
 			JournalFile, entered)
 	}
 	if unchecked > 0 {
-		d.repairs.Warnf(codes.FilesUnchecked, "%d runs were stored by an earlier version, without %s: nothing tells "+
-			"whether their files are what was written", unchecked, ManifestFile)
+		d.repairs.Warnf(codes.FilesUnchecked,
+			"%d runs were stored by an earlier version, without %s: changes of their "+
+				"files cannot be detected", unchecked, ManifestFile)
 	}
 	for key := range d.made {
 		if !there[key] {
@@ -177,8 +176,8 @@ func (d *Dir) enterFinished(noJournal bool) error {
 	return nil
 }
 
-// gone takes runs out that are made again, since their folders or records are not there. Of a run that was being
-// made for a second time that is the work of a crash; of any other somebody's.
+// gone removes runs whose folders or records are missing, so that they are repeated. For a run that was being
+// repeated, a crash explains it; for any other, somebody deleted it.
 func (d *Dir) gone(lost []RunKey, again map[RunKey]bool) {
 	var names []string
 	for _, key := range lost {
@@ -196,22 +195,22 @@ func (d *Dir) gone(lost []RunKey, again map[RunKey]bool) {
 		more = fmt.Sprintf(" and %d more", len(names)-mostNamed)
 		names = names[:mostNamed]
 	}
-	d.repairs.Warnf(codes.RunGone, "%s names runs that are gone and are made again: %s%s", JournalFile,
+	d.repairs.Warnf(codes.RunGone, "%s lists runs that are missing and will be repeated: %s%s", JournalFile,
 		strings.Join(names, ", "), more)
 }
 
-// look is what was found of a run.
+// look is the state of a run.
 type look struct {
 	problems []Problem
-	// gone reports that there is no record, unchecked that there is no manifest.
+	// gone reports whether there is no record, unchecked whether there is no manifest.
 	gone, unchecked bool
-	// rec is the record, where it has to stand for the line; enter that the journal lacks it.
+	// rec is the record, if it must replace the line; enter reports whether the journal lacks it.
 	rec      *result.Record
 	enter    bool
 	manifest string
 }
 
-// lookAtAll looks at runs, several at a time: a large study has 100 000.
+// lookAtAll checks runs, several at a time: a large study has 100,000.
 func (d *Dir) lookAtAll(keys []RunKey, again map[RunKey]bool) []look {
 	out := make([]look, len(keys))
 	var next atomic.Int64
@@ -247,7 +246,7 @@ func (d *Dir) lookAtRun(key RunKey, again bool) (l look) {
 		l.gone = true
 		return l
 	case run.believed && !e.sameNumbers(RowOf(rec)):
-		l.problems = append(l.problems, Problem{JournalFile, "does not have the numbers of " + name + "/" +
+		l.problems = append(l.problems, Problem{JournalFile, "does not match the numbers of " + name + "/" +
 			result.RecordFile, journalNext(d.path)})
 	}
 	l.rec = rec
@@ -258,7 +257,7 @@ func (d *Dir) lookAtRun(key RunKey, again bool) (l look) {
 	return l
 }
 
-// Check reports what was taken away or changed while the study ran: its journal, or a run that was made.
+// Check reports files that were removed or changed while the study ran: its journal, or a finished run.
 func (d *Dir) Check() error {
 	var problems []Problem
 	now, err := os.Stat(d.journal.Name())
@@ -287,7 +286,7 @@ func (d *Dir) Check() error {
 	for key := range d.made {
 		name := result.RunPath(key.ID, key.Cycle)
 		if _, err := os.Stat(filepath.Join(d.path, filepath.FromSlash(name), result.RecordFile)); err != nil {
-			problems = append(problems, Problem{name, "was made and is not there any more", resumeNext(d.path)})
+			problems = append(problems, Problem{name, "was finished but is missing", resumeNext(d.path)})
 		}
 	}
 	slices.SortFunc(problems, func(a,
@@ -297,7 +296,7 @@ func (d *Dir) Check() error {
 	return damaged(d.path, problems)
 }
 
-// resumeNext restores what can be restored, and makes what cannot again.
+// resumeNext restores what can be restored and repeats the rest.
 func resumeNext(dir string) string {
 	return "complete the study: llem run --resume=" + dir
 }

@@ -13,7 +13,7 @@ import (
 	"github.com/llenergymeasure/llem/result"
 )
 
-// RowOf is a record in brief.
+// RowOf returns a record in brief.
 func RowOf(r *result.Record) result.Row {
 	row := result.Row{ID: r.ID, Cycle: r.Cycle, Status: r.Status, Values: result.ValuesOf(r),
 		Provenance: r.Energy.Provenance,
@@ -30,7 +30,7 @@ func RowOf(r *result.Record) result.Row {
 	return row
 }
 
-// deviceOf names the devices whose energy is counted, each kind once, or else what the model ran on.
+// deviceOf names the counted devices, each kind once, otherwise the device that ran the model.
 func deviceOf(r *result.Record) string {
 	count := map[string]int{}
 	for _, d := range r.Energy.Devices {
@@ -51,8 +51,8 @@ func deviceOf(r *result.Record) string {
 	return strings.Join(parts, ", ")
 }
 
-// Records yields the finished runs of a study's folder in the order in which they were
-// made, one at a time. Of a run that was made again, the last try counts.
+// Records returns an iterator over the finished runs of a study's folder in the order of execution. For a
+// repeated run, the last try counts.
 func Records(dir string) func(yield func(*result.Record, error) bool) {
 	return func(yield func(*result.Record, error) bool) {
 		f, err := lookAt(dir)
@@ -71,10 +71,9 @@ func Records(dir string) func(yield func(*result.Record, error) bool) {
 	}
 }
 
-// Rows are the finished runs of a study's folder in brief, as their lines in the journal
-// have it. What the journal does not say is read from the runs themselves: a line of an
-// earlier version has no values, and a crash may have kept a run's line from being
-// written.
+// Rows returns the finished runs of a study's folder in brief, from their lines in the journal. What the
+// journal lacks is read from the runs: a line of an earlier version has no values, and a crash may have
+// prevented a run's line.
 func Rows(dir string) ([]result.Row, error) {
 	f, err := lookAt(dir)
 	if err != nil {
@@ -84,29 +83,29 @@ func Rows(dir string) ([]result.Row, error) {
 	return rows, damaged(dir, f.problems)
 }
 
-// found is what the folder of a study holds.
+// found is the content of a study's folder.
 type found struct {
 	dir string
-	// runs are there, in the order of the journal, then those that it lacks.
+	// runs are the existing runs, in the order of the journal, then the runs that it lacks.
 	runs []foundRun
-	// problems are lines without a run, and records that cannot be used; lost are their runs.
+	// problems are lines without a run, and unusable records; lost are their runs.
 	problems []Problem
 	lost     map[RunKey]bool
-	// noJournal reports runs without a journal; unchecked counts runs without a manifest.
+	// noJournal reports whether there are runs without a journal; unchecked counts runs without a manifest.
 	noJournal bool
 	unchecked int
 }
 
-// foundRun is a run that is there.
+// foundRun is an existing run.
 type foundRun struct {
 	Entry
-	// believed reports that the entry is what the journal says of this very try.
+	// believed reports whether the entry is the journal's line for this try.
 	believed bool
-	// rec is the record, where it was read.
+	// rec is the record, if it was read.
 	rec *result.Record
 }
 
-// rows are the runs in brief. Those that cannot be read are problems.
+// rows returns the runs in brief. Runs that cannot be read become problems.
 func (f *found) rows() []result.Row {
 	rows := make([]result.Row, 0, len(f.runs))
 	f.runs = slices.DeleteFunc(f.runs, func(r foundRun) bool {
@@ -126,7 +125,7 @@ func (f *found) rows() []result.Row {
 	return rows
 }
 
-// record reads the record of a run; what cannot be read is a problem.
+// record reads the record of a run; an error becomes a problem.
 func (f *found) record(r foundRun) (*result.Record, bool) {
 	rec, err := result.ReadRun(f.dir, r.ID, r.Cycle)
 	if err != nil {
@@ -136,13 +135,13 @@ func (f *found) record(r foundRun) (*result.Record, bool) {
 	return rec, err == nil
 }
 
-// read reads the records of all runs, and compares them with their sums and with their lines.
+// read reads the records of all runs, and compares them with their checksums and lines.
 func (f *found) read() {
 	kept := f.runs[:0]
 	for _, r := range f.runs {
 		problems, unchecked := r.verify(f.dir)
 		f.problems = append(f.problems, problems...)
-		if unchecked && r.At.IsZero() { // without a line, by which the others are counted
+		if unchecked && r.At.IsZero() { // without a line, which counts the others
 			f.unchecked++
 		}
 		rec, err := result.ReadRun(f.dir, r.ID, r.Cycle)
@@ -154,7 +153,7 @@ func (f *found) read() {
 			continue
 		}
 		if r.rec = rec; r.believed && !r.sameNumbers(RowOf(rec)) {
-			f.problems = append(f.problems, Problem{JournalFile, "does not have the numbers of " + r.Run + "/" +
+			f.problems = append(f.problems, Problem{JournalFile, "does not match the numbers of " + r.Run + "/" +
 				result.RecordFile, journalNext(f.dir)})
 		}
 		kept = append(kept, r)
@@ -162,22 +161,22 @@ func (f *found) read() {
 	f.runs = kept
 }
 
-// verify compares the record of a run with its sum.
+// verify compares the record of a run with its checksum.
 func (r foundRun) verify(dir string) (problems []Problem, unchecked bool) {
 	sum := r.Manifest
 	if !r.believed {
-		sum = "" // the line is that of an earlier try
+		sum = "" // the line belongs to an earlier try
 	}
 	return verify(filepath.Join(dir, filepath.FromSlash(r.Run)), r.Run, sum, result.RecordFile)
 }
 
-// unusable is a record that cannot be read.
+// unusable returns the problem of a record that cannot be read.
 func unusable(e Entry, err error) Problem {
 	return Problem{e.Run + "/" + result.RecordFile, "cannot be used: " + err.Error(), restore}
 }
 
-// sameNumbers reports whether the outcome and the numbers of a line are those of its run. A line of an earlier
-// version lacks some, or all.
+// sameNumbers reports whether a line has the outcome and the numbers of its run. A line of an earlier version
+// lacks some or all of them.
 func (e Entry) sameNumbers(own result.Row) bool {
 	if e.Status != own.Status || e.ID != own.ID || e.Cycle != own.Cycle {
 		return false
@@ -207,10 +206,10 @@ func lookAt(dir string) (*found, error) {
 		key := RunKey{e.ID, e.Cycle}
 		if !there[key] {
 			if again[key] {
-				continue // a crash fell between the two renames of its second try
+				continue // a crash between the two renames of its second try
 			}
-			f.problems = append(f.problems, Problem{e.Run, "is missing: " + JournalFile + " names it",
-				"restore the folder from a copy, or make the run again: llem run --resume=" + dir})
+			f.problems = append(f.problems, Problem{e.Run, "is missing, but listed in " + JournalFile + "",
+				"restore the folder from a copy, or repeat the run: llem run --resume=" + dir})
 			f.lost[key] = true
 			continue
 		}
@@ -222,8 +221,8 @@ func lookAt(dir string) (*found, error) {
 	}
 	if n := len(there); n > 1 && !f.noJournal {
 		f.problems = append(f.problems,
-			Problem{JournalFile, fmt.Sprintf("lacks the lines of %d runs that are there: a "+
-				"crash costs one at most", n), journalNext(dir)})
+			Problem{JournalFile, fmt.Sprintf("lacks the lines of %d existing runs: a "+
+				"crash loses one at most", n), journalNext(dir)})
 	}
 	for _, key := range sortedKeys(there) {
 		f.runs = append(f.runs, foundRun{Entry: Entry{Row: result.Row{ID: key.ID, Cycle: key.Cycle},
@@ -232,11 +231,11 @@ func lookAt(dir string) (*found, error) {
 	return f, nil
 }
 
-// runFolders lists the runs whose folder is there, and those of which an earlier try is.
+// runFolders lists the runs with a folder, and the runs with the folder of an earlier try.
 func runFolders(dir string) (there, again map[RunKey]bool, err error) {
 	entries, err := os.ReadDir(filepath.Join(dir, result.RunsDir))
 	if err != nil {
-		return nil, nil, fmt.Errorf("look at the runs: %w", err)
+		return nil, nil, fmt.Errorf("read the runs folder: %w", err)
 	}
 	there, again = make(map[RunKey]bool, len(entries)), map[RunKey]bool{}
 	for _, entry := range entries {

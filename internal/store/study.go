@@ -12,13 +12,12 @@ import (
 	"github.com/llenergymeasure/llem/study"
 )
 
-// maxRecords is the most runs whose full records a summary holds. Of a larger study it
-// has a row for each run; [result.StudyResult.Records] reads the records one at a time.
+// maxRecords is the number of runs up to which a summary has full records. A larger study has a row for each
+// run; [result.StudyResult.Records] reads the records one at a time.
 const maxRecords = 200
 
-// Summarize collects the finished runs of a folder. It does not say that a study
-// without runs to make was complete, or killed: why it ended is known to its end alone.
-// With a [*DamageError] the result holds the runs that can be read.
+// Summarize collects the finished runs of a folder. It does not set why the study ended, which only its end
+// knows. With a [*DamageError], the result has the runs that can be read.
 func Summarize(dir string, s *study.Study, finished time.Time) (*result.StudyResult, error) {
 	out := summary{&result.StudyResult{SchemaVersion: result.SchemaVersion, Name: s.Name, Dir: dir,
 		Finished: finished.UTC(),
@@ -53,7 +52,7 @@ func Summarize(dir string, s *study.Study, finished time.Time) (*result.StudyRes
 	return out.StudyResult, damaged(dir, f.problems)
 }
 
-// count adds up the rows.
+// count counts the rows.
 func (s summary) count() {
 	for _, r := range s.Rows {
 		s.ElapsedS += r.TookS
@@ -68,12 +67,12 @@ func (s summary) count() {
 			s.Failed++
 		}
 	}
-	// More cycles than planned are made until a metric is known well enough.
+	// More cycles than planned are run until a metric is precise enough.
 	s.Planned = max(s.Planned, len(s.Rows))
 }
 
-// configs finds the configuration of a run in the study, or in its record where the
-// study does not have it.
+// configs returns a function that finds the configuration of a run in the study, or in its record if the
+// study lacks it.
 func configs(dir string, s *study.Study) func(result.Row) (study.Experiment, error) {
 	known := make(map[string]int, len(s.Experiments))
 	for i, e := range s.Experiments {
@@ -93,7 +92,7 @@ func configs(dir string, s *study.Study) func(result.Row) (study.Experiment, err
 	}
 }
 
-// left counts the runs that are still to be made.
+// left counts the remaining runs.
 func (s summary) left(of *study.Study) {
 	x := of.Execution
 	made, last := 0, map[string]int{}
@@ -123,7 +122,7 @@ func measured(e result.ExperimentSummary, metric string) bool {
 	return ok
 }
 
-// caveats looks at the study as a whole.
+// caveats adds the caveats of the study as a whole.
 func (s summary) caveats(x study.Execution, n int) {
 	if text := Unbalanced(x, n); text != "" {
 		s.Caveats.Warn(codes.LatinSquareUnbalanced, text)
@@ -138,8 +137,8 @@ func (s summary) caveats(x study.Execution, n int) {
 	}
 }
 
-// Unbalanced says why the cycles do not fill a latin square of n experiments; empty if
-// they do, or none was asked for.
+// Unbalanced returns why the cycles do not fill a latin square of n experiments; empty if they do, or none is
+// requested.
 func Unbalanced(x study.Execution, n int) string {
 	rows := n
 	if n%2 == 1 && n > 1 {
@@ -149,10 +148,10 @@ func Unbalanced(x study.Execution, n int) string {
 		return ""
 	}
 	return fmt.Sprintf("order latin_square: %d cycles of %d experiments are not balanced for position and for "+
-		"what runs before; it takes a multiple of %d cycles", x.Cycles, n, rows)
+		"what runs before; use a multiple of %d cycles", x.Cycles, n, rows)
 }
 
-// records takes the full records over, unless there are too many.
+// records adds the full records, unless there are too many.
 func (s summary) records(f *found) {
 	if len(s.Rows) > maxRecords {
 		s.RunsReason = fmt.Sprintf("the study has more than %d runs: their records are in %s/ID-cCYCLE/%s",

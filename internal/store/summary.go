@@ -19,14 +19,14 @@ import (
 	"github.com/llenergymeasure/llem/study"
 )
 
-// summary is a result while it is made.
+// summary is a result that is being built.
 type summary struct{ *result.StudyResult }
 
-// experiment is a configuration while its runs are folded.
+// experiment is a configuration that is being built from its runs.
 type experiment struct{ *result.ExperimentSummary }
 
-// summarize makes the summaries of the experiments of the rows, in the order of the study,
-// whatever the order of the runs. The configuration of an experiment is asked for once.
+// summarize builds the summaries of the experiments of the rows, in the order of the study, whatever the
+// order of the runs. config is called once per experiment.
 func (s summary) summarize(of *study.Study, config func(result.Row) (study.Experiment, error)) error {
 	s.Experiments = []result.ExperimentSummary{}
 	at, runs := map[string]int{}, [][]*result.Row{}
@@ -80,8 +80,8 @@ func each(n int, do func(int)) {
 	all.Wait()
 }
 
-// inOrder are the places of rows, those of the first experiment of a study first. Experiments that
-// it does not have follow, in the order in which they first ran.
+// inOrder returns the indices of rows in the order of the study's experiments. Experiments outside the study
+// follow, in the order in which they first ran.
 func inOrder(rows []result.Row, of *study.Study) []int {
 	rank := make(map[string]int, len(of.Experiments))
 	for i, e := range of.Experiments {
@@ -100,7 +100,7 @@ func inOrder(rows []result.Row, of *study.Study) []int {
 	return out
 }
 
-// fold takes the runs of the experiment in.
+// fold adds the runs of the experiment.
 func (e experiment) fold(dir string, runs []*result.Row, until study.Until) error {
 	var good []*result.Row
 	var bad []result.Row
@@ -170,11 +170,11 @@ func (e experiment) repeatable(good []*result.Row) {
 	}
 }
 
-// strongest are the provenances of energy, the one that says most first.
+// strongest lists the provenances of energy, the strongest first.
 var strongest = []result.Provenance{result.Measured, result.Modelled, result.Simulated}
 
-// provenanceOf is the one that says most of those of the runs: the energy of runs that have another one is in no
-// mean with it. It is empty where no run has energy. Of is how many runs have it.
+// provenanceOf returns the strongest provenance among the runs: energies of different provenance are never
+// averaged. It is empty if no run has energy. of is the number of runs with this provenance.
 func provenanceOf(runs []*result.Row) (p result.Provenance, of int, mixed bool) {
 	count := map[result.Provenance]int{}
 	for _, r := range runs {
@@ -192,7 +192,7 @@ func provenanceOf(runs []*result.Row) (p result.Provenance, of int, mixed bool) 
 	return p, of, mixed
 }
 
-// provenance is that of the runs whose energy is in the mean, whichever was the first.
+// provenance sets the provenance of the runs whose energy is in the mean.
 func (e experiment) provenance(good []*result.Row) {
 	p, n, mixed := provenanceOf(good)
 	if p != "" {
@@ -200,12 +200,12 @@ func (e experiment) provenance(good []*result.Row) {
 	}
 	if mixed {
 		e.Caveats.Warnf(codes.ProvenancesDiffer,
-			"the energy of %d of %d runs is %s: the mean is over these alone (see "+
+			"the energy of %d of %d runs is %s: the mean covers only these (see "+
 				"the rows of --json)", n, len(good), p)
 	}
 }
 
-// alike notes what is not the same in all runs behind the means, with counts.
+// alike records differences between the runs of the means, with counts.
 func (e experiment) alike(good []*result.Row) {
 	for _, q := range []struct {
 		what string
@@ -230,12 +230,12 @@ func (e experiment) alike(good []*result.Row) {
 		}
 		if len(parts) > 0 {
 			*q.into = strings.Join(parts, ", ")
-			e.Caveats.Warnf(codes.RunsDiffer, "its runs do not have one %s: %s", q.what, *q.into)
+			e.Caveats.Warnf(codes.RunsDiffer, "its runs differ in the %s: %s", q.what, *q.into)
 		}
 	}
 }
 
-// valuesOf are the metrics of runs; those of energy only of the runs whose provenance is that of the mean.
+// valuesOf returns the metrics of runs; energies only of runs with the provenance of the mean.
 func valuesOf(runs []*result.Row) []result.Values {
 	out := make([]result.Values, len(runs))
 	p, _, mixed := provenanceOf(runs)
@@ -247,8 +247,8 @@ func valuesOf(runs []*result.Row) []result.Values {
 	return out
 }
 
-// flags are those of the runs in the means and of what was found of them together; without a run
-// in the means, those of the others.
+// flags returns the flags of the runs in the means and of the caveats over them; without a run in the means,
+// of the other runs.
 func (e experiment) flags(good []*result.Row, bad []result.Row) {
 	var all []note.Code
 	for _, r := range good {
@@ -274,7 +274,7 @@ func (e experiment) warned(runs []*result.Row) {
 	}
 }
 
-// missing folds why runs lack numbers.
+// missing collects why runs lack numbers.
 func (e experiment) missing(good []*result.Row, bad []result.Row) {
 	var all [][]result.Missing
 	for _, r := range good {
@@ -288,7 +288,7 @@ func (e experiment) missing(good []*result.Row, bad []result.Row) {
 	e.Missing = result.MissingOf(all...)
 }
 
-// precision holds the runs against the wanted precision.
+// precision compares the runs with the wanted precision.
 func (e experiment) precision(good []*result.Row, until study.Until) {
 	if until.MaxCycles == 0 || len(good) == 0 {
 		return
@@ -303,27 +303,27 @@ func (e experiment) precision(good []*result.Row, until study.Until) {
 	}
 	if len(values) == 0 {
 		e.Caveats.Warnf(codes.PrecisionUnknown,
-			"%s was not measured, so it was repeated no further than %d times: nothing is known "+
-				"of the wanted precision", until.Metric, len(good))
+			"%s was not measured, so it was repeated only %d times, and nothing is known "+
+				"about the wanted precision", until.Metric, len(good))
 		return
 	}
 	half, err := stats.RelativeHalfWidth(values)
 	if err != nil || math.IsNaN(half) || math.IsInf(half, 0) {
 		e.Caveats.Warnf(codes.PrecisionNotReached,
-			"%s has no interval after %d runs; wanted was ±%.2g %%", until.Metric, len(values),
+			"%s has no confidence interval after %d runs; ±%.2g %% was wanted", until.Metric, len(values),
 			100*p.Wanted)
 		return
 	}
 	p.Reached, p.Met = &half, half <= p.Wanted
 	if !p.Met {
 		e.Caveats.Warnf(codes.PrecisionNotReached,
-			"%s is known to ±%.2g %% after %d runs; wanted was ±%.2g %%", until.Metric, 100*half,
+			"%s is known to ±%.2g %% after %d runs; ±%.2g %% was wanted", until.Metric, 100*half,
 			len(values), 100*p.Wanted)
 	}
 }
 
-// collectWarnings makes the doubts of the warnings of all rows. The words are in the records: one is read
-// for each code.
+// collectWarnings collects the doubts from the warnings of all rows. The messages are in the records: one is
+// read for each code.
 func (s summary) collectWarnings() error {
 	type kind struct{ kind, code string }
 	at := map[kind]int{}

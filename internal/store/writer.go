@@ -26,20 +26,20 @@ const (
 	engineLog   = "engine.log"
 )
 
-// Partial ends the name of a run's folder while it is being written.
+// Partial is the suffix of a run's folder while it is being written.
 const Partial = ".partial"
 
 // Dir is the folder of one study, open for writing by one process.
 type Dir struct {
 	path    string
 	journal *os.File
-	// made are the runs that are on disk, as their lines have them.
+	// made are the runs on disk, with their lines.
 	made map[RunKey]Entry
-	// repairs are what a crash or a hand had left undone when the folder was opened.
+	// repairs lists what was repaired when the folder was opened.
 	repairs note.List
 }
 
-// Create makes a new folder below parent, named after the study and the time.
+// Create creates a new folder in parent, named after the study and the time.
 func Create(parent, studyName string, now time.Time) (*Dir, error) {
 	if err := os.MkdirAll(parent, 0o755); err != nil {
 		return nil, disk.Problem("make the results folder", parent, err)
@@ -76,7 +76,7 @@ func (d *Dir) Path() string { return d.path }
 // Close closes the journal.
 func (d *Dir) Close() error { return d.journal.Close() }
 
-// fileName keeps what is safe in a file name.
+// fileName removes characters that are not safe in a file name.
 func fileName(s string) string {
 	s = strings.Map(func(r rune) rune {
 		switch {
@@ -123,7 +123,7 @@ type Run struct {
 	files map[string]string
 }
 
-// Begin makes the folder in which a run collects its files.
+// Begin creates the folder in which a run collects its files.
 func (d *Dir) Begin(id string, cycle int) (*Run, error) {
 	name := filepath.FromSlash(result.RunPath(id, cycle))
 	path := filepath.Join(d.path, name+Partial)
@@ -136,11 +136,11 @@ func (d *Dir) Begin(id string, cycle int) (*Run, error) {
 	return &Run{dir: d, name: name, path: path, files: map[string]string{}}, nil
 }
 
-// LogPath is where the engine's output goes.
+// LogPath returns the path for the engine's output.
 func (r *Run) LogPath() string { return filepath.Join(r.path, engineLog) }
 
-// Commit writes everything, renames the folder into place and appends the journal
-// line. If it fails, the folder stays unfinished and is removed by Abort.
+// Commit writes everything, renames the folder into place and appends the journal line. If it fails, the
+// folder stays unfinished; Abort removes it.
 func (r *Run) Commit(rec *result.Record, s series.All) error {
 	err := errors.Join(
 		writeSeries(r, "power", s.Power),
@@ -170,7 +170,7 @@ func (r *Run) Commit(rec *result.Record, s series.All) error {
 	}
 	final := filepath.Join(r.dir.path, r.name)
 	if err := setAside(final); err != nil {
-		return disk.Problem("set an earlier try of the run aside", final, err)
+		return disk.Problem("rename an earlier try of the run", final, err)
 	}
 	if err := os.Rename(r.path, final); err != nil {
 		return disk.Problem("finish the run's folder", final, err)
@@ -181,8 +181,8 @@ func (r *Run) Commit(rec *result.Record, s series.All) error {
 	return r.dir.appendJournal(rec, sum)
 }
 
-// cleanRecord takes secrets and commands to terminals out of what others have said: engines, sensors and
-// the system. The configuration is the user's own and stays.
+// cleanRecord removes secrets and terminal commands from texts of engines, sensors and the system. The user's
+// configuration stays as it is.
 func cleanRecord(rec *result.Record) {
 	secret.Clean(rec.Failure)
 	secret.Clean(&rec.Warnings)

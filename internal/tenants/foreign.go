@@ -11,8 +11,8 @@ import (
 	"github.com/llenergymeasure/llem/result"
 )
 
-// Others returns the processes on a device that are not this run's, and whether the driver does not
-// tell which processes work there.
+// Others returns the processes on a device that do not belong to this run, and whether the driver hides which
+// processes work there.
 func (p *Processes) Others(device string, w attribute.Window) (others []result.Tenant, workHidden bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -29,14 +29,14 @@ func (p *Processes) Others(device string, w attribute.Window) (others []result.T
 		func(s seen) bool { return s.LastNS >= p.startNS && s.BusyPct != nil })
 }
 
-// shows reports whether the driver shows processes since the engine's start: if not even the
-// engine's, it would show no other process either.
+// shows reports whether the driver shows processes since the engine's start: if it does not show the engine,
+// it would show no other process either.
 func (p *Processes) shows(device string) bool {
 	return slices.ContainsFunc(p.on(device), func(s seen) bool { return s.LastNS >= p.startNS })
 }
 
-// Warnings warns of other processes on the GPUs that ran the model, whose processes can be
-// [Listed]: what they draw is in every number.
+// Warnings warns of other processes on the GPUs that ran the model and whose processes can be [Listed],
+// because every number includes their power.
 func (p *Processes) Warnings(devices []string, w attribute.Window) note.List {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -59,8 +59,9 @@ func (p *Processes) Warnings(devices []string, w attribute.Window) note.List {
 	if len(before) > 0 {
 		out.Warn(codes.GPUShared, "other processes were on the GPU before the engine was started ("+
 			strings.Join(before, "; ")+
-			"): none was seen to work in the window, but a GPU with a context idles at more power, which is in the "+
-			"baseline and not in net energy; stop them, or choose another GPU with CUDA_VISIBLE_DEVICES")
+			"): none was seen working in the window, but a GPU with a context idles at more power, which is "+
+			"part of the "+
+			"baseline but not of net energy; stop them, or choose another GPU with CUDA_VISIBLE_DEVICES")
 	}
 	if len(gone) > 0 {
 		out.Warn(codes.GPUShared,
@@ -71,29 +72,29 @@ func (p *Processes) Warnings(devices []string, w attribute.Window) note.List {
 	}
 	if len(beside) > 0 {
 		out.Warn(codes.GPUShared, "another process was on the GPU during the window ("+strings.Join(beside, "; ")+
-			"): it was not seen to work, and held memory only; run it again on an idle GPU")
+			"): it only held memory and was not seen working; run it again on an idle GPU")
 	}
 	return out
 }
 
-// warnHidden warns where the driver shows no processes.
+// warnHidden warns if the driver shows no processes.
 func (p *Processes) warnHidden(out *note.List, device string) {
 	if p.shows(device) {
 		return
 	}
-	why := "not even the engine's"
+	why := "not even the engine"
 	if p.hidden != nil {
 		why = p.hidden.Error()
 	}
 	out.Warn(codes.GPUProcessesHidden,
-		fmt.Sprintf("%s: the driver shows no processes here (%s), so others that use the GPU would go unnoticed; "+
+		fmt.Sprintf("%s: the driver shows no processes (%s), so other processes on the GPU would go unnoticed; "+
 			"in a container, share the host's process ids (docker run --pid=host)", device, why))
 }
 
-// foreign returns the processes on a device that are not this run's: the names of the ones
-// that were there before the engine, and the ones that came later. Where none is known to be
-// the engine's, process ids belong to another namespace: one that came with the model
-// and stayed is taken for the engine; of several it is not known which.
+// foreign returns the processes on a device that do not belong to this run: the names of processes that were
+// there before the engine, and processes that came later. If none is known to be the engine, process ids
+// belong to another namespace: a process that came with the model and stayed is taken for the engine; if
+// there are several, the engine is unknown.
 func (p *Processes) foreign(device string, w attribute.Window) (before, later []seen) {
 	engine := false
 	var candidates []int
@@ -125,14 +126,14 @@ func (p *Processes) foreign(device string, w attribute.Window) (before, later []
 func (s seen) name() string {
 	text := fmt.Sprintf("%s: process %d", s.Device, s.PID)
 	if s.doubtful {
-		text += ", or this one is the engine"
+		text += ", which may be the engine"
 	}
 	return text
 }
 
-// during tells when in the window a process was seen.
+// during returns when in the window a process was seen.
 func (s seen) during(w attribute.Window) string {
-	if s.FirstNS > w.End { // sampling sees it between the polls, or it came since
+	if s.FirstNS > w.End { // it started between two polls of sampling, or later
 		return fmt.Sprintf("first seen %.1f s after its end", float64(s.FirstNS-w.End)/1e9)
 	}
 	from, to := float64(s.FirstNS-w.Start)/1e9, float64(min(s.LastNS, w.End)-w.Start)/1e9

@@ -9,12 +9,12 @@ import (
 	"time"
 )
 
-// clockTick is the unit of processor times in /proc: the same on every Linux that Go supports.
+// clockTick is the unit of processor times in /proc, the same on every Linux that Go supports.
 const clockTick = 10 * time.Millisecond
 
-// HostCPU follows the processor time of the machine, and the time of this program and its engine in it. The rest
-// is the work of others. It looks for the processes of the run when it is made,
-// which reads a file of every process of the machine; [HostCPU.Read] reads their files alone.
+// HostCPU measures the processor time of the machine, and the time of this program and its engine. The rest
+// belongs to other work. It finds the processes of the run once, which reads a file of every process of the
+// machine; [HostCPU.Read] only reads their files.
 type HostCPU struct {
 	proc    procFS
 	self    int
@@ -22,20 +22,20 @@ type HostCPU struct {
 	members []int
 }
 
-// HostTimes are processor times since the start of the machine and of the processes, at one instant.
+// HostTimes are processor times since the start of the machine and of the processes.
 type HostTimes struct {
-	// All is the time of the whole machine, interrupts included; negative if it is not known.
+	// All is the time of the whole machine, including interrupts; negative if unknown.
 	All time.Duration
-	// Processes is All without the time in interrupts, which belongs to no process.
+	// Processes is All without the time of interrupts, which belongs to no process.
 	Processes time.Duration
-	// Own is the time of this program, its engine and their descendants; negative if it is not known.
+	// Own is the time of this program, its engine and their descendants; negative if unknown.
 	Own time.Duration
 	// Cores is the number of processors of the machine.
 	Cores int
 }
 
-// FollowCPU looks for the processes of this program and of an engine, by its process id; 0 is an engine of
-// which none is known.
+// FollowCPU finds the processes of this program and of an engine, by its process id; 0 means an unknown
+// engine.
 func FollowCPU(engine int) *HostCPU { return followCPU(machine, os.Getpid(), engine) }
 
 func followCPU(proc procFS, self, engine int) *HostCPU {
@@ -44,15 +44,15 @@ func followCPU(proc procFS, self, engine int) *HostCPU {
 	return h
 }
 
-// Read reads the times now.
+// Read reads the current times.
 func (h *HostCPU) Read() HostTimes {
 	t := h.proc.hostTimes()
 	t.Own = h.own(h.members)
 	return t
 }
 
-// Newcomers is the processor time of processes of the run that began after [FollowCPU] and are still there.
-// The time of ended ones is in their parents.
+// Newcomers returns the processor time of processes of the run that began after [FollowCPU] and still exist.
+// The time of ended ones is included in their parents.
 func (h *HostCPU) Newcomers() time.Duration {
 	var sum time.Duration
 	for _, pid := range h.find() {
@@ -73,8 +73,8 @@ func (h *HostCPU) find() []int {
 	return out
 }
 
-// own is the processor time of processes and of their children that have ended; negative where it cannot be
-// told whose the machine's time is: the engine's process is not known, or not to be seen.
+// own returns the processor time of processes and their ended children; negative if it cannot be separated
+// from the machine's: the engine's process is unknown or invisible.
 func (h *HostCPU) own(pids []int) time.Duration {
 	if _, ok := h.proc.cpu(h.engine); !ok {
 		return -1
@@ -87,8 +87,8 @@ func (h *HostCPU) own(pids []int) time.Duration {
 	return sum
 }
 
-// OtherCPU is the processor time that others took between two instants, of which newcomers of the run had a
-// part; false where it is not known.
+// OtherCPU returns the processor time of other processes between two instants, without newcomers of the run;
+// ok is false if unknown.
 func OtherCPU(from, to HostTimes, newcomers time.Duration) (time.Duration, bool) {
 	if from.All < 0 || to.All <= from.All || from.Own < 0 || to.Own < 0 {
 		return 0, false
@@ -96,8 +96,8 @@ func OtherCPU(from, to HostTimes, newcomers time.Duration) (time.Duration, bool)
 	return max(0, to.Processes-from.Processes-(to.Own-from.Own)-newcomers), true
 }
 
-// cpu is the processor time of a process and of its children that have ended (proc_pid_stat(5)); false if it
-// cannot be seen.
+// cpu returns the processor time of a process and its ended children (proc_pid_stat(5)); ok is false if it is
+// invisible.
 func (f procFS) cpu(pid int) (time.Duration, bool) {
 	text, err := os.ReadFile(f.file(pid, "stat"))
 	if err != nil {
@@ -132,7 +132,7 @@ func (f procFS) hostTimes() HostTimes {
 	return t
 }
 
-// ticks adds up numbers of clock ticks; what is not a number counts nothing.
+// ticks sums numbers of clock ticks; invalid numbers count as zero.
 func ticks(fields [][]byte) (sum time.Duration) {
 	for _, text := range fields {
 		n, _ := strconv.ParseInt(string(text), 10, 64)

@@ -13,19 +13,18 @@ import (
 
 // Peak is a peak of memory.
 type Peak struct {
-	// Bytes is 0 if it is not known; Reason then tells why.
+	// Bytes is 0 if unknown; Reason then has the cause.
 	Bytes int64
-	// Method and Source tell how it was found.
+	// Method and Source describe how it was measured.
 	Method result.MemoryMethod
 	Source string
 	Reason string
 }
 
-// PeakMemory returns the most memory that the engine's processes held on devices, all
-// together, from when the model was loaded to the window's end: a later run on the same
-// engine has no loading, and would differ by it. Where the driver does not tell what each
-// holds, it is what the devices held more than before the engine's start, unless others
-// were there.
+// PeakMemory returns the largest total memory of the engine's processes on devices, from the loaded model to
+// the window's end. Loading is excluded, because later runs on the same engine do not load. If the driver
+// does not report memory per process, it is the increase of the devices' memory since before the engine's
+// start, unless there were other processes.
 func (p *Processes) PeakMemory(devices []string, w attribute.Window) Peak {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -42,7 +41,8 @@ func (p *Processes) PeakMemory(devices []string, w attribute.Window) Peak {
 	for _, d := range devices {
 		before, later := p.foreign(d, w)
 		if len(before)+len(later) > 0 {
-			return Peak{Reason: "the driver does not say what each process holds, and others were on the GPU (see " +
+			return Peak{Reason: "the driver does not report the memory of each process, and others were on " +
+				"the GPU (see " +
 				"the warnings): run it again on an idle GPU"}
 		}
 		hidden = hidden && len(p.on(d)) == 0
@@ -55,19 +55,19 @@ func (p *Processes) PeakMemory(devices []string, w attribute.Window) Peak {
 		return max(0, *l.UsedBytes-before), nil
 	})
 	if bytes == 0 {
-		return Peak{Reason: "the driver says neither what each process holds nor what is in use on the GPU before " +
+		return Peak{Reason: "the driver reports neither the memory of each process nor the memory in use on the " +
+			"GPU before " +
 			"and after the engine's start"}
 	}
 	source := "NVML, memory in use on " + strings.Join(devices, " and ") +
 		" above that before the engine's start, twice a second"
 	if hidden {
-		source += "; the driver shows no processes, so that others would go unnoticed"
+		source += "; the driver shows no processes, so others would go unnoticed"
 	}
 	return Peak{Bytes: bytes, Method: result.MemoryDevice, Source: source}
 }
 
-// held is what the run's own processes hold on a device, and which they are; 0 if one
-// of them does not say.
+// held returns the memory of the run's processes on a device, and their ids; 0 if one of them is unknown.
 func (p *Processes) held(l power.MemoryLook) (sum int64, own []int) {
 	for _, q := range l.Processes {
 		ours := slices.ContainsFunc(p.seen,
@@ -83,8 +83,8 @@ func (p *Processes) held(l power.MemoryLook) (sum int64, own []int) {
 	return sum, own
 }
 
-// mostHeld is the largest sum over devices of what looks found, and the most processes
-// at once, of which one may be on several devices; 0 if nothing was found on one of them.
+// mostHeld returns the largest sum over devices at one time, and the largest number of processes (a process
+// may be on several devices); 0 if nothing was found on one of them.
 func mostHeld(looks []power.MemoryLook, devices []string, of func(power.MemoryLook) (int64, []int)) (most int64,
 	processes int) {
 	now, who, found := map[string]int64{}, map[string][]int{}, map[string]bool{}
@@ -109,7 +109,7 @@ func mostHeld(looks []power.MemoryLook, devices []string, of func(power.MemoryLo
 	return most, processes
 }
 
-// AddMemory adds the memory that a sampler saw in use.
+// AddMemory adds the memory in use from a sampler.
 func (p *Processes) AddMemory(looks []power.MemoryLook) {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -206,11 +206,12 @@ func TestPeakOnGPUs(t *testing.T) {
 			[]power.MemoryLook{at(9, "gpu0", gib), at(16, "gpu0", 9*gib), at(29, "gpu0", 7*gib)},
 			8 * gib, result.MemoryDevice, "others would go unnoticed"},
 		"nothing known": {[]string{"gpu0"},
-			[]power.MemoryLook{at(9, "gpu0", -1), at(16, "gpu0", -1, p(5, -1))}, 0, "", "the driver says neither"},
+			[]power.MemoryLook{at(9, "gpu0", -1), at(16, "gpu0", -1, p(5, -1))}, 0, "", "the driver reports neither"},
 		"nothing known before": {[]string{"gpu0"}, []power.MemoryLook{at(16, "gpu0", 9*gib, p(5, -1))}, 0, "",
-			"the driver says neither"},
+			"the driver reports neither"},
 		"one device of two only": {[]string{"gpu0", "gpu1"},
-			[]power.MemoryLook{at(9, "gpu0", gib), at(16, "gpu0", 9*gib, p(5, -1))}, 0, "", "the driver says neither"},
+			[]power.MemoryLook{at(9, "gpu0", gib), at(16, "gpu0", 9*gib, p(5, -1))}, 0, "",
+			"the driver reports neither"},
 	} {
 		var c Processes
 		c.readyNS = 15 * second

@@ -1,9 +1,9 @@
-// Package tenants knows whose processes are on the GPUs of a run, and how much memory the
-// engine's hold.
+// Package tenants determines whose processes are on the GPUs of a run, and how much memory the engine's
+// processes use.
 //
-// [Processes] collects what the meters list, before the engine's start, while it loads and
-// during the window, and tells the engine's processes from the ones of others: the latter's
-// energy is in every number. [MemoryWatch] follows an engine on a processor.
+// [Processes] collects the meters' process lists before the engine's start, while it loads and during the
+// window, and separates the engine's processes from others, whose energy is part of every number.
+// [MemoryWatch] follows an engine on a processor.
 package tenants
 
 import (
@@ -22,47 +22,46 @@ import (
 	"github.com/llenergymeasure/llem/power"
 )
 
-// lister is a meter that knows which processes use its devices. It must not be asked
-// while a sampler polls it; what the sampler sees is in its trace.
+// lister is a meter that lists the processes on its devices. It must not be called while a sampler polls the
+// meter; the sampler's trace has the processes.
 type lister interface {
 	Processes(ctx context.Context) (map[string][]power.GPUProcess, error)
 }
 
-// memoryReader is a meter that knows the memory in use on its devices.
+// memoryReader is a meter that reports the memory in use on its devices.
 type memoryReader interface {
 	MemoryUsed(ctx context.Context) (map[string]digits.Bytes, error)
 }
 
-// Processes are those seen on the GPUs during a run. The zero value is ready.
+// Processes are the processes on the GPUs during a run. The zero value is ready to use.
 type Processes struct {
 	// Clock is the clock of the run.
 	Clock tick.Clock
 
-	// engine is the engine's process, 0 until it is known. It is started at startNS
-	// and holds its model from readyNS on.
+	// engine is the engine's process, 0 until it is known. It was started at startNS and its model is loaded
+	// since readyNS.
 	engine           int
 	startNS, readyNS int64
 
 	mu   sync.Mutex
 	seen []seen
-	// looks are what was found in use, before what was in use before the engine's start.
+	// looks are the polled memory values, before the memory in use before the engine's start.
 	looks  []power.MemoryLook
 	before map[string]int64
 	hidden error // why the list could not be read
 }
 
-// seen is a process on a device, and whether it is this run's own.
+// seen is a process on a device, and whether it belongs to this run.
 type seen struct {
 	power.Presence
 	own      bool
 	doubtful bool // it may be the engine
 }
 
-// Add adds processes that a sampler saw.
+// Add adds processes from a sampler.
 func (p *Processes) Add(list []power.Presence) { p.add(list, p.own) }
 
-// add adds processes. Whose a process is gets asked the first time it is seen: later it
-// may be gone.
+// add adds processes. Their owner is determined when they are first seen, because later they may be gone.
 func (p *Processes) add(list []power.Presence, own func(pid int) bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -76,9 +75,8 @@ func (p *Processes) add(list []power.Presence, own func(pid int) bool) {
 	}
 }
 
-// Inherit takes over what an earlier run on the same engine knows: the engine, and the
-// processes that were there before it, or came with it and were seen since a time in
-// nanoseconds of the monotonic clock.
+// Inherit copies the knowledge of an earlier run on the same engine: the engine, and the processes that were
+// there before it, or came with it and were seen since a time in nanoseconds of the monotonic clock.
 func (p *Processes) Inherit(from *Processes, since int64) {
 	p.engine, p.startNS, p.readyNS, p.hidden, p.before = from.engine, from.startNS, from.readyNS, from.hidden,
 		from.before
@@ -87,7 +85,7 @@ func (p *Processes) Inherit(from *Processes, since int64) {
 	})
 }
 
-// Foreign reports whether any process was seen that is not this run's own.
+// Foreign reports whether a process was seen that does not belong to this run.
 func (p *Processes) Foreign() bool {
 	return slices.ContainsFunc(p.seen, func(s seen) bool { return !s.own })
 }
@@ -105,13 +103,12 @@ func (p *Processes) Own() []int {
 	return out
 }
 
-// on returns what was seen on one device.
+// on returns the processes on one device.
 func (p *Processes) on(device string) []seen {
 	return slices.DeleteFunc(slices.Clone(p.seen), func(s seen) bool { return s.Device != device })
 }
 
-// EngineStarts notes that the engine is about to be started, and what the devices hold
-// just before.
+// EngineStarts records that the engine is about to start, and the memory in use on the devices just before.
 func (p *Processes) EngineStarts() { p.engineStarts(p.Clock.Mono()) }
 
 func (p *Processes) engineStarts(now int64) {
@@ -125,7 +122,7 @@ func (p *Processes) engineStarts(now int64) {
 	}
 }
 
-// EngineLoaded notes that the engine holds its model, and its process.
+// EngineLoaded records that the engine has loaded its model, and its process.
 func (p *Processes) EngineLoaded(pid int) { p.engine, p.readyNS = pid, p.Clock.Mono() }
 
 // Poll asks every meter for the processes on its devices, while no sampler runs.
@@ -151,17 +148,17 @@ func (p *Processes) Poll(ctx context.Context, meters []power.Meter) {
 	}
 }
 
-// usedOn is the memory in use on the devices of a meter that knows.
+// usedOn returns the memory in use on the devices of a meter.
 func usedOn(ctx context.Context, m power.Meter) map[string]digits.Bytes {
 	u, ok := m.(memoryReader)
 	if !ok {
 		return nil
 	}
-	used, _ := u.MemoryUsed(ctx) // what fails is missing
+	used, _ := u.MemoryUsed(ctx) // a failed device is missing
 	return used
 }
 
-// addUsed adds what was found in use on each device.
+// addUsed adds the memory in use on each device.
 func (p *Processes) addUsed(now int64, all map[string][]power.GPUProcess, used map[string]digits.Bytes) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -176,11 +173,10 @@ func (p *Processes) addUsed(now int64, all map[string][]power.GPUProcess, used m
 	}
 }
 
-// pollEvery is the time between two polls where no sampler runs.
+// pollEvery is the time between two polls without a sampler.
 const pollEvery = 500 * time.Millisecond
 
-// Watch polls the GPUs while the engine does something outside the sampled stretches,
-// and once more when it has done it.
+// Watch polls the GPUs while the engine works outside the sampled intervals, and once more afterwards.
 func (p *Processes) Watch(ctx context.Context, meters []power.Meter, do func() error) error {
 	stop, stopped := make(chan struct{}), make(chan struct{})
 	go func() {
@@ -203,15 +199,14 @@ func (p *Processes) Watch(ctx context.Context, meters []power.Meter, do func() e
 	return err
 }
 
-// Limits of the wait for a GPU to be free of an engine that has ended.
+// Limits for waiting until a GPU is free of an engine that has ended.
 const (
 	releaseWithin = 10 * time.Second
 	releaseEvery  = 50 * time.Millisecond
 )
 
-// WaitReleased waits until the driver no longer lists processes that have ended: their
-// memory would be missing, and their power be there, in what comes next. What does not
-// go away in time is named by the next run.
+// WaitReleased waits until the driver no longer lists processes that have ended, because they would take
+// memory and power from the next run. The next run reports what is not released in time.
 func WaitReleased(meters []power.Meter, ended []int) {
 	ctx, cancel := context.WithTimeout(context.Background(), releaseWithin)
 	defer cancel()
@@ -224,7 +219,7 @@ func WaitReleased(meters []power.Meter, ended []int) {
 			}
 			all, err := l.Processes(ctx)
 			if err != nil {
-				continue // what cannot be seen cannot be waited for
+				continue // invisible processes cannot be waited for
 			}
 			for _, list := range all {
 				held = held ||
@@ -237,16 +232,15 @@ func WaitReleased(meters []power.Meter, ended []int) {
 	}
 }
 
-// own reports whether a process is this program, was started by it, or is in the
-// process group of the engine.
+// own reports whether a process is this program, was started by it, or is in the process group of the engine.
 func (p *Processes) own(pid int) bool {
 	if p.engine > 0 {
 		if group, err := unix.Getpgid(pid); err == nil && group == p.engine {
 			return true
 		}
 	}
-	for range 64 { // a chain of parents is short; one that is not ends somewhere
-		if pid == os.Getpid() || pid == p.engine { // which in a container does not descend from this program
+	for range 64 { // bounds the chain of parents
+		if pid == os.Getpid() || pid == p.engine { // which in a container is not a descendant of this program
 			return true
 		}
 		if pid, _ = machine.kin(pid); pid <= 1 {
@@ -256,7 +250,7 @@ func (p *Processes) own(pid int) bool {
 	return false
 }
 
-// Listed reports whether some meter can name the processes on a device.
+// Listed reports whether a meter can list the processes on a device.
 func Listed(meters []power.Meter, device string) bool {
 	return slices.ContainsFunc(meters, func(m power.Meter) bool {
 		_, ok := m.(lister)

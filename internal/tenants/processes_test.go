@@ -46,7 +46,7 @@ func TestShared(t *testing.T) {
 		"unknown engine":           {[]power.Presence{seen(900, 12, 31)}, ""},
 		"unknown engine and guest": {[]power.Presence{seen(900, 12, 31), seen(901, 22, 31)}, "process 901, from 2.0"},
 		"unknown, two with it": {[]power.Presence{seen(900, 12, 31), seen(901, 13, 31)},
-			"process 900, or this one is the engine"},
+			"process 900, which may be the engine"},
 		"unknown, late alone": {[]power.Presence{seen(900, 22, 31)}, "process 900"},
 		"unknown, before":     {[]power.Presence{seen(899, 1, 31), seen(900, 12, 31)}, "process 899"},
 	} {

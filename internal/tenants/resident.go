@@ -13,33 +13,32 @@ import (
 	"github.com/llenergymeasure/llem/result"
 )
 
-// residentEvery is the time between two looks at the memory of an engine on a processor,
-// and rescan how many of them use one list of its processes: finding them reads a file of
-// every process of the machine.
+// residentEvery is the time between two polls of the memory of an engine on a processor, and rescan the
+// number of polls that use one list of its processes: finding them reads a file of every process of the
+// machine.
 const (
 	residentEvery = 500 * time.Millisecond
 	rescan        = 8
 )
 
-// MemoryWatch follows the resident memory of a process, its group and all that descend
-// from it. The kernel keeps the peak of each process (VmHWM), not of several together:
-// of one process the peak is exact, of several it is the most that was seen at once, and
-// no less than the peak of any of them.
+// MemoryWatch follows the resident memory of a process, its group and all descendants. The kernel records the
+// peak of each process (VmHWM), but not of several together: for one process the peak is exact, for several
+// it is the largest sum that was seen, and at least the peak of each of them.
 type MemoryWatch struct {
 	proc       procFS
 	root       int
 	stop, done chan struct{}
 	once       sync.Once
 
-	// Of the goroutine until done is closed.
+	// The following fields belong to the goroutine until done is closed.
 	peak      int64
-	processes int // the most at once
-	// sinceReset means that the kernel's peaks belong to this run alone.
+	processes int // the largest number at once
+	// sinceReset reports whether the kernel's peaks belong to this run alone.
 	sinceReset bool
 }
 
-// WatchMemory begins to follow a process. The kernel's peaks are reset, so that
-// loading and earlier runs do not count, or left out where they cannot be.
+// WatchMemory begins to follow a process. The kernel's peaks are reset, so that loading and earlier runs do
+// not count, or ignored if that is impossible.
 func WatchMemory(root int) *MemoryWatch { return watchMemory(machine, root) }
 
 func watchMemory(proc procFS, root int) *MemoryWatch {
@@ -49,7 +48,7 @@ func watchMemory(proc procFS, root int) *MemoryWatch {
 	return w
 }
 
-// run reads again and again until the watch ends.
+// run polls until the watch ends.
 func (w *MemoryWatch) run() {
 	defer close(w.done)
 	tick := time.NewTicker(residentEvery)
@@ -70,7 +69,7 @@ func (w *MemoryWatch) run() {
 	}
 }
 
-// Again continues a watch that has ended, with the peak that it has seen.
+// Again continues an ended watch with its peak.
 func (w *MemoryWatch) Again() *MemoryWatch {
 	w.End()
 	<-w.done
@@ -80,17 +79,17 @@ func (w *MemoryWatch) Again() *MemoryWatch {
 	return next
 }
 
-// End takes a last look and stops, without waiting for it. It may be called again.
+// End polls a last time and stops, without waiting for it. It may be called again.
 func (w *MemoryWatch) End() { w.once.Do(func() { close(w.stop) }) }
 
-// Peak ends the watch and returns the most memory that was seen.
+// Peak ends the watch and returns the largest memory that was seen.
 func (w *MemoryWatch) Peak() Peak {
 	w.End()
 	<-w.done
 	p := Peak{Bytes: w.peak, Method: result.MemoryRSS}
 	switch {
 	case w.peak == 0:
-		return Peak{Reason: "nothing could be read of the engine's process in /proc"}
+		return Peak{Reason: "the engine's process could not be read in /proc"}
 	case w.processes == 1 && w.sinceReset:
 		p.Source = "VmHWM of the engine's process"
 	case w.processes == 1:
@@ -102,7 +101,7 @@ func (w *MemoryWatch) Peak() Peak {
 	return p
 }
 
-// read adds up what the processes hold.
+// read sums the memory of the processes.
 func (w *MemoryWatch) read(tree []int) {
 	var sum, highest int64
 	n := 0
@@ -124,21 +123,21 @@ func (w *MemoryWatch) read(tree []int) {
 // procFS is a folder with the files of proc(5).
 type procFS string
 
-// machine is where this machine has it.
+// machine is the procFS of this machine.
 const machine procFS = "/proc"
 
-// file is the path of a file of a process.
+// file returns the path of a file of a process.
 func (f procFS) file(pid int, name string) string {
 	return filepath.Join(string(f), strconv.Itoa(pid), name)
 }
 
-// kin are the parent and the group of a process, 0 where they are not to be seen (proc_pid_stat(5)).
+// kin returns the parent and the group of a process, 0 if invisible (proc_pid_stat(5)).
 func (f procFS) kin(pid int) (parent, group int) {
 	text, err := os.ReadFile(f.file(pid, "stat"))
 	if err != nil {
 		return 0, 0
 	}
-	// pid (command) state ppid pgrp …; a command may hold anything.
+	// pid (command) state ppid pgrp …; a command may contain any character.
 	fields := bytes.Fields(text[bytes.LastIndexByte(text, ')')+1:])
 	if len(fields) < 3 {
 		return 0, 0
@@ -179,11 +178,11 @@ func (f procFS) forgetPeaks(tree []int) bool {
 	return all
 }
 
-// tree returns a process, its group and all that descend from them, even if they have left the group.
+// tree returns a process, its group and all their descendants, even if they have left the group.
 func (f procFS) tree(root int) []int { return f.descendants(root, map[int]bool{os.Getpid(): true}) }
 
-// descendants returns a process, its group if it leads one, and all that descend from them, but for those that are
-// left out, whose children count nevertheless if their group is that of the process.
+// descendants returns a process, its group if it leads one, and all descendants, except the excluded ones,
+// whose children count if their group is the process's.
 func (f procFS) descendants(root int, seen map[int]bool) []int {
 	entries, err := os.ReadDir(string(f))
 	if err != nil {

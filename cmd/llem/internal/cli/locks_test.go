@@ -30,7 +30,7 @@ func TestOneGPUTwoRuns(t *testing.T) {
 		if !ok || exit.ExitCode() != exitFailed {
 			t.Errorf("%s ended with %v, want exit code %d:\n%s", args[0], err, exitFailed, out)
 		}
-		for _, want := range []string{fmt.Sprintf("gpu0 is in use by another llem (process %d ",
+		for _, want := range []string{fmt.Sprintf("gpu0 is in use by another llem process (process %d ",
 			first.cmd.Process.Pid), "next: wait"} {
 			if !strings.Contains(string(out), want) {
 				t.Errorf("%s does not say %q:\n%s", args[0], want, out)

@@ -262,7 +262,7 @@ func (e *damagedError) Unwrap() error { return e.err }
 
 // NextStep is how to go on without it.
 func (e *damagedError) NextStep() string {
-	return "delete " + e.path + ": the report is then made from the runs themselves"
+	return "delete " + e.path + ": the report is then built from the runs"
 }
 
 // errDiffer ends a recomputation that does not match.
@@ -321,7 +321,7 @@ func recomputed(run string, problems []store.Problem) join.Recomputed {
 		r = join.Recompute(run)
 	} else {
 		r = join.Recomputed{Run: filepath.Base(run), Differ: []join.Difference{},
-			Error: filepath.Base(problems[bad].File) + " is not what was written",
+			Error: filepath.Base(problems[bad].File) + " has changed since it was written",
 			Next: "restore the file from a copy of the folder; without it the numbers cannot be checked, " +
 				"only measured again"}
 	}
