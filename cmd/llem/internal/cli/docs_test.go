@@ -148,7 +148,7 @@ func (d *document) console(block []string) string {
 			}
 		}
 		if d.here && want == "" && !strings.HasPrefix(command, "llem report") &&
-			!strings.HasPrefix(command, "llem compare") {
+			!strings.HasPrefix(command, "llem compare") && !strings.HasPrefix(command, "tar ") {
 			continue // testdata/check_readme.sh runs it
 		}
 		got := d.command(command, want)
@@ -172,7 +172,15 @@ func (d *document) cd(to string) {
 // command runs a command and returns what it prints on both outputs, in their order.
 func (d *document) command(command, want string) string {
 	t := d.t
+	command, is := strings.CutPrefix(command, "tar xzf ")
+	if is {
+		d.unpack(command)
+		return ""
+	}
 	words := strings.Fields(command)
+	if d.here {
+		words = strings.Fields(strings.ReplaceAll(command, "/tmp/", d.root+"/"))
+	}
 	if words[0] != "llem" && words[0] != "bin/llem" {
 		t.Fatalf("a document runs %q", command)
 	}
@@ -203,17 +211,33 @@ func (d *document) command(command, want string) string {
 	}
 	_ = cmd.Wait()
 	d.code = cmd.ProcessState.ExitCode()
-	return withoutPlaces(t, out.String(), d.root)
+	if d.here {
+		return withoutPlaces(t, out.String(), d.root, "/tmp")
+	}
+	return withoutPlaces(t, out.String(), d.root, "/home/you")
 }
 
 // withoutPlaces is an output without where the repository and a test's folder are on this machine.
-func withoutPlaces(t *testing.T, text, root string) string {
+func withoutPlaces(t *testing.T, text, root, home string) string {
 	t.Helper()
 	here, err := filepath.Abs(repository)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return strings.NewReplacer(here+"/", "", root, "/home/you").Replace(text)
+	return strings.NewReplacer(here+"/", "", root, home).Replace(text)
+}
+
+// unpack unpacks an archive of the repository, "FILE -C /tmp", below the test's folder instead of /tmp.
+func (d *document) unpack(arguments string) {
+	file, _, is := strings.Cut(arguments, " -C /tmp")
+	if !is || !d.here {
+		d.t.Fatalf("tar xzf %s", arguments)
+	}
+	if out, err := exec.CommandContext(d.t.Context(), "tar", "xzf", filepath.Join(d.dir, file), "-C",
+		d.root).CombinedOutput(); err != nil {
+		d.t.Fatalf("unpack %s: %v\n%s", file, err, out)
+	}
+	d.code = exitOK
 }
 
 // compare compares the output of a command with that of the document, and returns what stands there.
