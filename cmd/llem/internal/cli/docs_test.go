@@ -293,16 +293,18 @@ func indexOf(text, words []string) int {
 }
 
 // These are what differs from one measurement to the next: numbers with the prefix of their unit, curves and
-// bars. Where lines break and how wide columns are differs, too, so words are compared.
+// bars, scales, and whether a value is there. Where lines break and how wide columns are differs, too, so words are compared.
 var (
 	number = regexp.MustCompile(`(?:[-+±]|\b)?\d[\d.,:]*(?:T\d+Z(?:-\d+)?)?(?: ?[µmkMGT]?(J|s|W|Wh|B|iB|FLOP)\b)?`)
 	curve  = regexp.MustCompile(`[\x{2580}-\x{259f}\x{25a0}-\x{25ff}\x{2500}-\x{257f}]+`)
+	scale  = regexp.MustCompile(`(?:N\s+)+`) // of a chart, with as many marks as fit
 )
 
 // masked is a text without what differs from one measurement to the next.
 func masked(line string) string {
 	line = number.ReplaceAllString(curve.ReplaceAllString(line, " "), "N $1 ")
-	return strings.ReplaceAll(line, "–", " N ")
+	line = strings.NewReplacer("–", " N ", "? ", " ").Replace(line)
+	return scale.ReplaceAllString(line, "N ")
 }
 
 // output is what a command has printed so far.
