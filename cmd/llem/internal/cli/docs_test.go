@@ -293,7 +293,8 @@ func indexOf(text, words []string) int {
 }
 
 // These are what differs from one measurement to the next: numbers with the prefix of their unit, curves and
-// bars, scales, and whether a value is there. Where lines break and how wide columns are differs, too, so words are compared.
+// bars, scales, and whether a value is there. Where lines break and how wide columns are differs,
+// too, so words are compared.
 var (
 	number = regexp.MustCompile(`(?:[-+±]|\b)?\d[\d.,:]*(?:T\d+Z(?:-\d+)?)?(?: ?[µmkMGT]?(J|s|W|Wh|B|iB|FLOP)\b)?`)
 	curve  = regexp.MustCompile(`[\x{2580}-\x{259f}\x{25a0}-\x{25ff}\x{2500}-\x{257f}]+`)
