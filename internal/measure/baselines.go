@@ -14,9 +14,8 @@ import (
 	"github.com/llenergymeasure/llem/result"
 )
 
-// Baselines remembers the bare idle power of devices from run to run, in a file of
-// the cache folder. An entry expires, and a short look at the idle machine must
-// confirm it before it is used.
+// Baselines stores the bare idle power of devices from run to run, in a file of the cache folder. An entry
+// expires, and a short measurement of the idle machine must confirm it before it is used.
 type Baselines struct {
 	// Path of the file; empty keeps the entries in memory only.
 	Path string
@@ -25,15 +24,15 @@ type Baselines struct {
 	entries map[string]entry
 }
 
-// entry is one remembered idle power.
+// entry is one stored idle power.
 type entry struct {
 	Idle result.Idle `json:"idle"`
 	At   time.Time   `json:"at"`
-	// Source of the energy with which the value may be combined.
+	// Source is the source of the energy with which the value may be combined.
 	Source string `json:"source"`
 }
 
-// keyOf names a device across runs.
+// keyOf returns the key of a device across runs.
 func keyOf(d power.Device) string {
 	if d.UUID != "" {
 		return d.UUID
@@ -41,7 +40,7 @@ func keyOf(d power.Device) string {
 	return d.ID + " " + d.Name
 }
 
-// load reads the file; a damaged or missing one is as good as empty.
+// load reads the file; a damaged or missing file counts as empty.
 func (b *Baselines) load() {
 	if b.entries != nil {
 		return
@@ -57,7 +56,7 @@ func (b *Baselines) load() {
 	}
 }
 
-// get returns the remembered value of a device, with its age.
+// get returns the stored value of a device, with its age.
 func (b *Baselines) get(d power.Device, maxAge time.Duration, now time.Time) (result.Idle, bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -71,7 +70,7 @@ func (b *Baselines) get(d power.Device, maxAge time.Duration, now time.Time) (re
 	return e.Idle, true
 }
 
-// put remembers a value.
+// put stores a value.
 func (b *Baselines) put(d power.Device, idle result.Idle, now time.Time) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -85,7 +84,7 @@ func (b *Baselines) put(d power.Device, idle result.Idle, now time.Time) error {
 		return fmt.Errorf("encode baselines: %w", err)
 	}
 	if err := os.MkdirAll(filepath.Dir(b.Path), 0o755); err != nil {
-		return fmt.Errorf("remember the baseline: %w", err)
+		return fmt.Errorf("store the baseline: %w", err)
 	}
 	return disk.WriteSummed(b.Path, func(w io.Writer) error {
 		_, err := w.Write(text)

@@ -14,15 +14,15 @@ import (
 	"github.com/llenergymeasure/llem/study"
 )
 
-// ContainerOf is the container that an experiment asks for, with no GPUs yet; nil is a
-// process of this machine. It refuses an engine that cannot run in one.
+// ContainerOf returns the container that an experiment needs, without GPUs; nil means a process of this
+// machine. It returns an error for an engine that cannot run in a container.
 func ContainerOf(d engine.Descriptor, e study.Experiment) (*backend.Container, error) {
 	switch {
 	case e.Runner != terms.RunContainer:
 		return nil, nil
 	case d.Simulated:
-		return nil, note.Failf(codes.ClassConfig, "leave out runner, or choose another backend",
-			"the %s backend runs in no container: it computes nothing", e.Backend)
+		return nil, note.Failf(codes.ClassConfig, "remove runner, or choose another backend",
+			"the %s backend cannot run in a container: it computes nothing", e.Backend)
 	}
 	image := e.Image(d.Image)
 	c := &backend.Container{Image: image, Recipe: about.Recipe(&d, image), Program: e.Program(d.Program)}
@@ -32,7 +32,7 @@ func ContainerOf(d engine.Descriptor, e study.Experiment) (*backend.Container, e
 	return c, nil
 }
 
-// container is where the engine runs.
+// container returns the container of the engine.
 func (d *desk) container() *backend.Container {
 	c, err := ContainerOf(d.Engine, d.Experiment)
 	if c == nil || err != nil { // which prepare has refused
@@ -61,7 +61,7 @@ func hasDriver() bool {
 	return err == nil
 }
 
-// gpusFor are the GPUs that an experiment's container may use: the ones that are measured.
+// gpusFor returns the GPUs that an experiment's container may use: the measured GPUs.
 func gpusFor(d engine.Descriptor, section engine.JSON, measured []string, driver bool) []string {
 	if !about.MayUseGPU(&d, section) {
 		return nil

@@ -8,12 +8,12 @@ import (
 	"github.com/llenergymeasure/llem/note"
 )
 
-// checkCounts holds what an engine counts against what it gave: a request whose numbers
-// differ has failed, whatever the engine says of it. A count is what energy is divided by.
+// checkCounts compares the engine's counts with its input and output: a request whose numbers differ has
+// failed, whatever the engine reports, because energy is divided by the counts.
 func checkCounts(log *backend.Log, asked int) error {
 	if len(log.Requests) > asked {
 		return note.Failf(codes.ClassProtocol, "this is a bug in the engine's worker; see engine.log",
-			"the engine answered %d requests, it was given %d", len(log.Requests), asked)
+			"the engine answered %d requests, but was given %d", len(log.Requests), asked)
 	}
 	for i := range log.Requests {
 		q := &log.Requests[i]
@@ -22,10 +22,10 @@ func checkCounts(log *backend.Log, asked int) error {
 		}
 		switch {
 		case q.OutputTokens != len(q.TokenNS):
-			q.Failure = fmt.Sprintf("the engine counts %d output tokens, it gave the times of %d", q.OutputTokens,
+			q.Failure = fmt.Sprintf("the engine counts %d output tokens, but returned the times of %d", q.OutputTokens,
 				len(q.TokenNS))
 		case q.PromptTokens < 0 || q.PromptComputed < 0 || q.PromptComputed > q.PromptTokens:
-			q.Failure = fmt.Sprintf("the engine counts %d prompt tokens, of which it computed %d", q.PromptTokens,
+			q.Failure = fmt.Sprintf("the engine counts %d prompt tokens, but computed %d", q.PromptTokens,
 				q.PromptComputed)
 		}
 		q.OK = q.Failure == ""

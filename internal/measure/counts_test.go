@@ -16,14 +16,14 @@ func TestCheckCounts(t *testing.T) {
 	}{
 		"right": {backend.Request{OutputTokens: 8, PromptTokens: 4, PromptComputed: 2}, ""},
 		"more": {backend.Request{OutputTokens: 16, PromptTokens: 4},
-			"counts 16 output tokens, it gave the times of 8"},
+			"counts 16 output tokens, but returned the times of 8"},
 		"fewer": {backend.Request{OutputTokens: 4, PromptTokens: 4},
-			"counts 4 output tokens, it gave the times of 8"},
+			"counts 4 output tokens, but returned the times of 8"},
 		"below none": {backend.Request{OutputTokens: -1, PromptTokens: 4}, "counts -1 output tokens"},
 		"computed more": {backend.Request{OutputTokens: 8, PromptTokens: 4, PromptComputed: 5},
-			"4 prompt tokens, of which it computed 5"},
+			"4 prompt tokens, but computed 5"},
 		"computed below": {backend.Request{OutputTokens: 8, PromptTokens: 4, PromptComputed: -5},
-			"of which it computed -5"},
+			"but computed -5"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			q.request.OK, q.request.TokenNS = true, times

@@ -8,7 +8,7 @@ import (
 	"github.com/llenergymeasure/llem/internal/tenants"
 )
 
-// cpuTimes are processor times at one instant: of this program alone, and of the machine.
+// cpuTimes are processor times at one instant: of this program, and of the machine.
 type cpuTimes struct {
 	self time.Duration
 	host tenants.HostTimes

@@ -17,51 +17,51 @@ import (
 	"github.com/llenergymeasure/llem/unit"
 )
 
-// Options is what one run needs.
+// Options are the inputs of one run.
 type Options struct {
 	Experiment study.Experiment
 	// Engine describes the engine of the experiment.
 	Engine  engine.Descriptor
 	Cycle   int
 	Backend backend.Backend
-	// Meters are open for the whole study; Missing explains the ones that are not.
+	// Meters are open for the whole study; Missing lists the unavailable ones.
 	Meters  []power.Meter
 	Missing []power.Unavailable
-	// Warnings are doubts about the machine that hold for every run.
+	// Warnings are doubts about the machine that apply to every run.
 	Warnings note.List
 	// Cards are doubts about GPUs by their UUIDs, for the runs that use them.
 	Cards map[string]note.List
 	Store model.Store
-	// Threads is the engine's number of threads where the study leaves it open.
+	// Threads is the engine's number of threads if the study does not set it.
 	Threads int
 	// Clock is the time of the run, of its meters and of its engine.
 	Clock tick.Clock
 	// Program is the version of this program, for the record.
 	Program string
-	// Engines keeps the engine for the next run, and holds the one of the run before; nil
-	// gives the run an engine of its own.
+	// Engines keeps the engine for the next run, and has the engine of the previous run; nil gives the run
+	// its own engine.
 	Engines *Engines
 	// LogPath receives the engine's output.
 	LogPath string
-	// Baselines remembers idle power from run to run; nil remembers nothing.
+	// Baselines stores idle power from run to run; nil stores nothing.
 	Baselines *Baselines
-	// Profiles are what a self-test found about the sensors, by device.
+	// Profiles are the self-test's profiles of the sensors, by device.
 	Profiles map[string]*power.Profile
-	// Limited says that the run has a time limit, with [ErrTimeout] as the cause. Without one
-	// its phases are bounded by what they are expected to take; Expected tells about how long
-	// all of a run takes at most, 0 or nil where that is not known.
+	// Limited reports whether the run has a time limit, with [ErrTimeout] as the cause. Otherwise its phases
+	// are bounded by their expected durations; Expected returns about the maximum duration of a run, 0 or nil
+	// if unknown.
 	Limited  bool
 	Expected func(study.Experiment) time.Duration
 	// Emit receives what happens; it must return quickly.
 	Emit func(event.Event)
 }
 
-// desk is what all stages of a run share: what is wanted, the meters and the clock, the
-// record that fills, and the way to tell the user.
+// desk has what all stages of a run share: the options, the meters and the clock, the record, and the way to
+// notify the user.
 type desk struct {
 	Options
 	record *result.Record
-	// doing is the phase that the run is in.
+	// doing is the current phase of the run.
 	doing string
 	// warmed is the last workload of the warm-up.
 	warmed warmed
@@ -79,7 +79,7 @@ func (d *desk) emit(e event.Event) {
 	}
 }
 
-// warn raises a doubt in the record that the user also sees at once.
+// warn adds a doubt to the record, which the user also sees at once.
 func (d *desk) warn(code note.Code, message string) {
 	d.record.Warn(code, message)
 	d.show(code, message)
@@ -90,7 +90,7 @@ func (d *desk) show(code note.Code, message string) {
 	d.emit(event.Note{Code: code, Message: secret.Text(message)})
 }
 
-// devices are the ones of all meters.
+// devices returns the devices of all meters.
 func (d *desk) devices() []power.Device {
 	var all []power.Device
 	for _, m := range d.Meters {
@@ -100,20 +100,20 @@ func (d *desk) devices() []power.Device {
 }
 
 const (
-	// snapTimeout is how long to wait for an energy counter to move at a window
-	// limit; the slowest known refresh is 500 ms.
+	// snapTimeout is how long to wait for an energy counter to change at a window limit; the slowest known
+	// refresh period is 500 ms.
 	snapTimeout = 600 * time.Millisecond
-	// counterInterval is the time between counter readings inside a window, where they
-	// only guard against a reset: one read of NVML's counter keeps a core busy for 4 ms.
+	// counterInterval is the time between counter readings in a window, where they only detect a reset: one
+	// read of NVML's counter keeps a core busy for 4 ms.
 	counterInterval = 5 * time.Second
-	// settle is how long sampling continues after an idle stretch, so that the last samples
-	// of every sensor are in, and at least after the window, see [desk.margins].
+	// settle is how long sampling continues after an idle interval, so that the last samples of every sensor
+	// arrive; it is also the minimum after the window, see [desk.margins].
 	settle = 150 * time.Millisecond
 	// stopWithin bounds the wait for sensors when sampling ends.
 	stopWithin = 5 * time.Second
 )
 
-// sampler makes a sampler over all meters that reports live power.
+// sampler returns a sampler over all meters that reports live power.
 func (d *desk) sampler() *power.Sampler {
 	s := power.NewSampler(d.Meters...)
 	s.CounterInterval, s.Now = counterInterval, d.Clock.Mono
@@ -135,15 +135,14 @@ func (d *desk) margins() (before, after time.Duration) {
 	return before, after
 }
 
-// mark reads the counters at their next change. A sensor that does not answer is
-// not waited for.
+// mark reads the counters at their next change. It does not wait for a sensor that does not answer.
 func mark(ctx context.Context, s *power.Sampler) {
 	ctx, cancel := context.WithTimeout(ctx, snapTimeout+2*time.Second)
 	defer cancel()
 	s.Mark(ctx, snapTimeout)
 }
 
-// stopped ends sampling, also after an error, within bounds.
+// stopped ends sampling, also after an error, within a time limit.
 func stopped(ctx context.Context, s *power.Sampler) power.Trace {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopWithin)
 	defer cancel()

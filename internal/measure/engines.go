@@ -18,8 +18,8 @@ import (
 	"github.com/llenergymeasure/llem/study"
 )
 
-// Engines keeps the engine of one run for the next one that needs the same. The zero
-// value is ready. Close ends the engine; it may be called more than once.
+// Engines keeps the engine of one run for the next run that can use it. The zero value is ready to use. Close
+// ends the engine; it may be called more than once.
 type Engines struct {
 	// Clock is the clock of the runs.
 	Clock tick.Clock
@@ -27,14 +27,13 @@ type Engines struct {
 	kept *liveEngine
 }
 
-// liveEngine is one that has been started, and what later runs on it need to know: the
-// idle machine cannot be seen while the engine is there.
+// liveEngine is a started engine, with what later runs on it need to know, because the machine is not idle
+// while the engine exists.
 type liveEngine struct {
 	session backend.Session  // nil if it did not start
-	serves  study.Experiment // and others for which SameEngine holds
-	runs    int              // on it, this one included
-	// log is the file that everything it prints goes to; up to logged it belongs to
-	// runs that are over.
+	serves  study.Experiment // and others for which SameEngine is true
+	runs    int              // on it, including this one
+	// log is the file of all its output; output up to logged belongs to earlier runs.
 	log    string
 	logged int64
 	// bare and resident are the idle powers of its first run, by device.
@@ -42,13 +41,12 @@ type liveEngine struct {
 	since          time.Time
 	// processes were on the GPUs before it, or came with it.
 	processes tenants.Processes
-	// meters are the ones of the run that started it.
+	// meters are the meters of the run that started it.
 	meters []power.Meter
 }
 
-// Serves reports whether the engine that is kept can run an experiment. Metered means that
-// there are sensors: then the idle power from before the engine's start must not be
-// older than the experiment allows.
+// Serves reports whether the kept engine can run an experiment. metered means that there are sensors: the
+// idle power from before the engine's start must then not be older than the experiment allows.
 func (e *Engines) Serves(d engine.Descriptor, x study.Experiment, metered bool) bool {
 	if e == nil || e.kept == nil || !SameEngine(d, e.kept.serves, x) {
 		return false
@@ -59,7 +57,7 @@ func (e *Engines) Serves(d engine.Descriptor, x study.Experiment, metered bool) 
 	return len(e.kept.bare) > 0 && e.Clock.Time().Sub(e.kept.since).Seconds() <= x.Baseline.MaxAgeSeconds
 }
 
-// Resting is the power of each device with the engine loaded and idle, in watts.
+// Resting returns the power of each device with the engine loaded and idle, in watts.
 func (e *Engines) Resting() map[string]float64 {
 	out := map[string]float64{}
 	if e == nil || e.kept == nil {
@@ -71,7 +69,7 @@ func (e *Engines) Resting() map[string]float64 {
 	return out
 }
 
-// Close ends the engine that is kept.
+// Close ends the kept engine.
 func (e *Engines) Close() error {
 	if e == nil || e.kept == nil {
 		return nil
@@ -81,7 +79,7 @@ func (e *Engines) Close() error {
 	return kept.close()
 }
 
-// close ends the engine. What it prints last is lost: its run is over.
+// close ends the engine. Its last output is lost, because its run is over.
 func (e *liveEngine) close() error {
 	err := e.stop()
 	if e.log != "" {
@@ -90,7 +88,7 @@ func (e *liveEngine) close() error {
 	return err
 }
 
-// stop ends the engine and leaves its log. It returns when the GPUs are free of it.
+// stop ends the engine and keeps its log. It returns when the GPUs are free of it.
 func (e *liveEngine) stop() error {
 	if e.session == nil {
 		return nil
@@ -101,7 +99,7 @@ func (e *liveEngine) stop() error {
 	return err
 }
 
-// handOver writes what the engine has printed since the last run to the run's log.
+// handOver writes the engine's output since the last run to the run's log.
 func (e *liveEngine) handOver(path string) error {
 	if e.log == "" || path == "" {
 		return nil
@@ -113,14 +111,13 @@ func (e *liveEngine) handOver(path string) error {
 	defer from.Close()
 	to, err := os.Create(path)
 	if err != nil {
-		return fmt.Errorf("keep the engine's log: %w", err)
+		return fmt.Errorf("store the engine's log: %w", err)
 	}
 	e.logged, err = printed.Copy(to, from, e.logged)
 	return errors.Join(err, to.Close())
 }
 
-// keepIdle remembers the idle powers that the engine's first run found; began is when that
-// run did.
+// keepIdle stores the idle powers of the engine's first run; began is the start of that run.
 func (e *liveEngine) keepIdle(devices []result.Device, began time.Time) {
 	if e.runs > 1 {
 		return

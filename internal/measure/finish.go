@@ -14,7 +14,7 @@ import (
 	"github.com/llenergymeasure/llem/result/series"
 )
 
-// collected is what the stages of a run leave.
+// collected has the results of the stages of a run.
 type collected struct {
 	input     input
 	engine    *running
@@ -24,7 +24,7 @@ type collected struct {
 	processes *tenants.Processes
 }
 
-// material is everything that the numbers are made of.
+// material returns the input of the computation.
 func (c *collected) material(d *desk) *join.Material {
 	w := c.measured
 	m := &join.Material{Engine: join.EngineOf(c.engine.loaded), Requests: w.log.Requests, Steps: w.log.Steps,
@@ -47,7 +47,7 @@ func (c *collected) material(d *desk) *join.Material {
 	return m
 }
 
-// finish fills the record from what was collected.
+// finish computes the record.
 func (d *desk) finish(c *collected) series.All {
 	m := c.measured
 	d.record.Window = &result.Window{Start: m.anchor.Time(m.window.Start), End: m.anchor.Time(m.window.End),
@@ -67,21 +67,22 @@ func (d *desk) finish(c *collected) series.All {
 	return series
 }
 
-// checkStreams warns of what a server's streams do not tell.
+// checkStreams warns of what a server's streams do not show.
 func (d *desk) checkStreams(log *backend.Log) {
 	if n := log.Reconnects; n > 0 {
 		d.warn(codes.Reconnects,
-			digits.Count(n, "connection")+" to the server had to be made within the window: the time "+
-				"for that is in TTFT")
+			digits.Count(n, "connection")+" to the server were opened in the window: the time "+
+				"for this is part of TTFT")
 	}
 	if n := log.SharedStamps; n > 0 {
 		d.warn(codes.SharedStamps,
-			digits.Count(n, "token")+" arrived together with the token before: ITL is that of arrivals, and its "+
+			digits.Count(n, "token")+
+				" arrived together with the previous token: ITL is the time between arrivals, and its "+
 				"small percentiles are too low")
 	}
 }
 
-// compute counts parameters and operations from the architecture.
+// compute sets parameters and operations from the architecture.
 func (d *desk) compute(in input, requests []backend.Request) {
 	if in.model.ConfigErr != nil {
 		d.record.Warn(codes.FLOPsUnknown, "parameters and FLOPs are unknown: "+in.model.ConfigErr.Error())
@@ -110,8 +111,8 @@ func (d *desk) compute(in input, requests []backend.Request) {
 	}
 }
 
-// memory records the engine's peak beside the estimate from the shape: its own figure, and
-// what its processes held, which means the same for all engines.
+// memory records the engine's peak beside the estimate from the shape: its own number, and the memory of its
+// processes, which means the same for all engines.
 func (d *desk) memory(c *collected) {
 	m, log := &d.record.Memory, c.measured.log
 	m.EstimatedBytes = c.estimatedBytes()
@@ -129,24 +130,25 @@ func (d *desk) memory(c *collected) {
 	}
 }
 
-// processPeak is what the engine's processes held at most, until the window's end.
+// processPeak returns the peak memory of the engine's processes up to the window's end.
 func (d *desk) processPeak(c *collected) tenants.Peak {
 	switch {
 	case c.engine.memory != nil:
 		return c.engine.memory.Peak()
 	case !c.engine.onGPU():
-		return tenants.Peak{Reason: "the engine's process is not known"}
+		return tenants.Peak{Reason: "the engine's process is unknown"}
 	case len(d.Meters) == 0:
-		return tenants.Peak{Reason: "the GPUs were not looked at: no sensor is open (energy.sources)"}
+		return tenants.Peak{Reason: "the GPUs were not examined: no sensor is open (energy.sources)"}
 	}
 	devices := d.listedGPUs()
 	if len(devices) == 0 {
-		return tenants.Peak{Reason: "no sensor of this machine says what processes hold of the GPUs that ran the model"}
+		return tenants.Peak{Reason: "no sensor of this machine reports the memory of processes on the GPUs that " +
+			"ran the model"}
 	}
 	return c.processes.PeakMemory(devices, c.measured.window)
 }
 
-// listedGPUs are the GPUs that ran the model and whose processes can be listed.
+// listedGPUs returns the GPUs that ran the model and whose processes can be listed.
 func (d *desk) listedGPUs() []string {
 	var devices []string
 	for _, dev := range d.record.Energy.Devices {
@@ -157,11 +159,11 @@ func (d *desk) listedGPUs() []string {
 	return devices
 }
 
-// estimatedBytes is weights and cache by the shape; nil where it is not known.
+// estimatedBytes returns weights and cache from the shape; nil if unknown.
 func (c *collected) estimatedBytes() *int64 {
 	e := c.input.experiment
 	if about.Estimate(&c.input.engine, e.Section).Quantized {
-		return nil // the shape alone says nothing of quantised weights
+		return nil // the shape alone does not determine quantised weights
 	}
 	if c.input.model.ConfigErr != nil {
 		return nil

@@ -10,11 +10,10 @@ import (
 	"github.com/llenergymeasure/llem/result"
 )
 
-// mostSampled is how much memory the series of a window should take at most; an hour
-// of eight GPUs takes 15 MB.
+// mostSampled is the memory that the series of a window should not exceed; an hour of eight GPUs takes 15 MB.
 const mostSampled = 20e6
 
-// harness records what measuring cost during the window.
+// harness records the cost of measuring during the window.
 func (d *desk) harness(m *measured) {
 	h := &result.Harness{
 		CPUS: (m.cpuEnd.self - m.cpuStart.self).Seconds(), SamplerCPUPct: 100 * m.trace.Cost.Share(),

@@ -16,32 +16,32 @@ import (
 	"github.com/llenergymeasure/llem/result"
 )
 
-// idles is what was found of the idle machine.
+// idles has the measurements of the idle machine.
 type idles struct {
-	// bare is the stretch before the engine was started, resident with the model loaded;
-	// empty ones were not measured.
+	// bare is the interval before the engine was started, resident the interval with the model loaded; an
+	// empty interval was not measured.
 	bare, resident attribute.Window
-	// trace is what was sampled in both.
+	// trace has the samples of both.
 	trace power.Trace
 	// known are bare idle powers of an earlier run, by device.
 	known map[string]result.Idle
 }
 
-// stretch is one idle stretch.
+// stretch is one idle interval.
 type stretch struct {
 	window attribute.Window
 	trace  power.Trace
 }
 
-// probeSeconds is the length of the look that confirms a remembered baseline.
+// probeSeconds is the length of the measurement that confirms a stored baseline.
 const probeSeconds = 1.0
 
-// confirmPct is the difference, relative to the value, up to which a look confirms
-// a remembered baseline, beyond the uncertainty of both.
+// confirmPct is the relative difference up to which a measurement confirms a stored baseline, in addition to
+// the uncertainty of both.
 const confirmPct = 0.02
 
-// measureBare samples the machine before the engine is there, or takes over what
-// an earlier run measured if a short look confirms it.
+// measureBare samples the machine before the engine is started, or uses the value of an earlier run if a
+// short measurement confirms it.
 func (d *desk) measureBare(ctx context.Context, p *tenants.Processes) (idles, error) {
 	p.Poll(ctx, d.Meters)
 	seconds := d.Experiment.Baseline.Seconds
@@ -70,9 +70,8 @@ func (d *desk) measureBare(ctx context.Context, p *tenants.Processes) (idles, er
 	return d.recorded(idles{bare: s.window, trace: s.trace}), nil
 }
 
-// measureResident samples the machine with the model loaded and nothing to do,
-// before the warm-up: afterwards clocks and temperature would still be falling. An engine
-// that has worked a moment ago comes to rest first.
+// measureResident samples the machine with the model loaded and idle, before the warm-up: afterwards, clocks
+// and temperature would still be falling. An engine that has just worked is given time to settle.
 func (d *desk) measureResident(ctx context.Context, p *tenants.Processes, worked bool, before idles) (idles, error) {
 	seconds := d.Experiment.Baseline.ResidentSeconds
 	if len(d.Meters) == 0 || seconds == 0 || d.Experiment.Baseline.Seconds == 0 {
@@ -91,17 +90,17 @@ func (d *desk) measureResident(ctx context.Context, p *tenants.Processes, worked
 	return d.recorded(before), nil
 }
 
-// recorded writes the stretches into the record at once: a run may fail later.
+// recorded writes the intervals to the record at once, because the run may fail later.
 func (d *desk) recorded(i idles) idles {
 	join.StoreIdle(&join.Material{Bare: i.bare, Resident: i.resident}, d.record, nil)
 	return i
 }
 
-// restTries is how often a baseline is measured again while the machine comes to
-// rest. An H200 falls from 140 to 80 W within 5 s after another process.
+// restTries is how often a baseline is repeated while power is falling. An H200 falls from 140 to 80 W within
+// 5 s after another process.
 const restTries = 4
 
-// sampleRest samples an idle stretch, again while the machine is coming to rest.
+// sampleRest samples an idle interval, and repeats it while power is falling.
 func (d *desk) sampleRest(ctx context.Context, p *tenants.Processes, seconds float64) (stretch, error) {
 	s, err := d.sampleIdle(ctx, p, seconds)
 	for range restTries {
@@ -143,8 +142,7 @@ func (d *desk) wait(ctx context.Context, whole time.Duration) error {
 	return nil
 }
 
-// falls reports whether the power of a GPU fell by more than chance while it was meant to
-// be idle.
+// falls reports whether the power of a GPU fell significantly while it should be idle.
 func (s stretch) falls(devices []power.Device) bool {
 	for _, d := range devices {
 		if d.Kind != power.GPU || d.OverNetwork {
@@ -157,7 +155,7 @@ func (s stretch) falls(devices []power.Device) bool {
 	return false
 }
 
-// confirms reports whether a stretch agrees with what is remembered, from the same source.
+// confirms reports whether an interval agrees with the stored values, from the same source.
 func (s stretch) confirms(known map[string]result.Idle) bool {
 	for id, k := range known {
 		now := join.Idle(s.trace, id, s.window)
@@ -169,8 +167,7 @@ func (s stretch) confirms(known map[string]result.Idle) bool {
 	return true
 }
 
-// remembered is the idle power of every device from an earlier run, or nil if one is
-// missing.
+// remembered returns the idle power of every device from an earlier run, or nil if one is missing.
 func (d *desk) remembered() map[string]result.Idle {
 	maxAge := digits.Duration(d.Experiment.Baseline.MaxAgeSeconds)
 	if d.Baselines == nil || maxAge == 0 {
@@ -187,8 +184,8 @@ func (d *desk) remembered() map[string]result.Idle {
 	return known
 }
 
-// remember keeps a new baseline for later runs, unless it drifts. A machine with other
-// processes on it is not idle.
+// remember stores a new baseline for later runs, unless it drifts. A machine with other processes is not
+// idle.
 func (d *desk) remember(s stretch, p *tenants.Processes) {
 	if d.Baselines == nil || p.Foreign() {
 		return

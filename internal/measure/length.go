@@ -10,8 +10,8 @@ import (
 	"github.com/llenergymeasure/llem/internal/codes"
 )
 
-// minWindow is the least length of the window in seconds: what the study asks for,
-// else what the self-test of the GPUs found to be enough for a total within ±1 %.
+// minWindow returns the minimum length of the window in seconds: the study's setting, otherwise the length
+// that the self-test of the GPUs found to be enough for a total within ±1 %.
 func (d *desk) minWindow() float64 {
 	if w := d.Experiment.Energy.MinWindow; w > 0 || len(d.Meters) == 0 {
 		return w
@@ -23,17 +23,17 @@ func (d *desk) minWindow() float64 {
 	return w
 }
 
-// length is how long the window is to be, and how often the workload runs for that.
+// length is the planned length of the window, and the number of rounds for it.
 type length struct {
-	// seconds is the least length, and who tells who wants it; 0 is any length.
+	// seconds is the minimum length, and who names its origin; 0 means any length.
 	seconds float64
 	who     string
-	// warmNS is how long the first batch took in the warm-up; 0 without one.
+	// warmNS is the duration of the first batch in the warm-up; 0 without one.
 	warmNS int64
-	// repeats is how often the workload runs in the window.
+	// repeats is the number of rounds of the workload in the window.
 	repeats int
-	// forPhases says that the phases want it; phasesTake is how long a window they take where that is more than
-	// they can have: 0 is not known, or enough, and less than 0 that no length helps.
+	// forPhases reports whether the phases need this length; phasesTake is the length that they need if it
+	// exceeds the limit: 0 means unknown or enough, a negative value that no length helps.
 	forPhases  bool
 	phasesTake time.Duration
 }
@@ -43,7 +43,7 @@ func (d *desk) mayRepeat() bool {
 	return d.minWindow() > 0 || len(d.Meters) > 0 && d.Experiment.Energy.MaxWindow > 0
 }
 
-// newLength plans the window, judged by the warm-up.
+// newLength plans the window from the warm-up.
 func (d *desk) newLength(ctx context.Context, c *collected, warmNS int64) (length, error) {
 	l := d.leastLength(c.work, warmNS)
 	if warmNS <= 0 || len(d.Meters) == 0 || d.Experiment.Energy.MaxWindow <= 0 {
@@ -52,21 +52,22 @@ func (d *desk) newLength(ctx context.Context, c *collected, warmNS int64) (lengt
 	return d.lengthForPhases(ctx, c, l)
 }
 
-// leastLength is the length that the energy in all takes.
+// leastLength sets the length that the total energy needs.
 func (d *desk) leastLength(w work, warmNS int64) length {
 	l := length{warmNS: warmNS, repeats: 1}
 	if len(d.Meters) == 0 {
 		return l
 	}
-	l.seconds, l.who = d.minWindow(), "the self-test of the GPUs found to be enough for ±1 %"
+	l.seconds, l.who = d.minWindow(), "the self-test of the GPUs requires for ±1 %"
 	if d.Experiment.Energy.MinWindow > 0 {
-		l.who = "energy.min_window asks for"
+		l.who = "energy.min_window requires"
 	}
 	switch {
 	case l.seconds <= 0:
 	case warmNS <= 0:
 		d.record.Warn(codes.MinWindow,
-			"energy.min_window needs a warm-up to know how often to repeat the workload: it runs once; raise "+
+			"energy.min_window needs a warm-up to determine the number of repetitions, so the workload runs "+
+				"once; raise "+
 				"warmup.runs")
 	default:
 		l.repeats = repeatsOf(l.seconds, float64(warmNS)/1e9*float64(w.batches()))
@@ -77,20 +78,20 @@ func (d *desk) leastLength(w work, warmNS int64) length {
 const (
 	// maxRepeats bounds how often a workload is repeated to fill a window.
 	maxRepeats = 10_000
-	// spare is how much longer than wanted a window is planned: the engine may be faster
-	// in it than before.
+	// spare is the factor by which a window is planned longer than wanted: the engine may be faster than in
+	// the warm-up.
 	spare = 1.1
-	// tolerated is the part of the wanted length that will do.
+	// tolerated is the fraction of the wanted length that is accepted.
 	tolerated = 0.95
 )
 
-// repeatsOf is how often the workload must run where one time takes once seconds.
+// repeatsOf returns how often the workload must run if one round takes once seconds.
 func repeatsOf(seconds, once float64) int {
 	return min(maxRepeats, max(1, int(math.Ceil(spare*seconds/once))))
 }
 
-// lengthened returns the length with more repeats where the window got shorter than
-// wanted, and whether it did. Without a warm-up the first requests belong to the window.
+// lengthened returns the length with more rounds if the window was shorter than wanted, and whether it was.
+// Without a warm-up, the first requests belong to the window.
 func (d *desk) lengthened(l length, got attribute.Window) (length, bool) {
 	seconds := got.Duration().Seconds()
 	if seconds >= tolerated*l.seconds || l.warmNS <= 0 {
@@ -103,7 +104,7 @@ func (d *desk) lengthened(l length, got attribute.Window) (length, bool) {
 	d.record.Timing.DiscardedWindowS = seconds
 	d.warn(codes.WindowRepeated, fmt.Sprintf("the warm-up was slower than the window: the workload ran %d times in "+
 		"%.3g s, less than the %.3g s that %s; "+
-		"that window is thrown away and measured again with %d times", l.repeats, seconds, l.seconds, l.who, n))
+		"that window is discarded and repeated with %d rounds", l.repeats, seconds, l.seconds, l.who, n))
 	l.repeats = n
 	return l, true
 }

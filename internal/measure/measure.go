@@ -3,10 +3,9 @@
 //	prepare the model → bare idle → start the engine → idle → warm up →
 //	[ counter edge | window over all requests | counter edge ] → stop → join
 //
-// A window that turns out shorter than wanted is measured once more. Each stage takes what
-// the stages before it gave and returns its own part; what they share is the desk: what is
-// wanted, the meters, the clock, and the record. internal/join turns what was collected into
-// the numbers of the record.
+// A window that is shorter than wanted is measured once more. Each stage takes the results of the earlier
+// stages and returns its own; they share the desk: the options, the meters, the clock, and the record.
+// internal/join computes the numbers of the record.
 package measure
 
 import (
@@ -29,7 +28,7 @@ import (
 	"github.com/llenergymeasure/llem/result/series"
 )
 
-// Outcome is a finished run: its record, and the raw series behind it.
+// Outcome is a finished run: its record, and its raw series.
 type Outcome struct {
 	Record *result.Record
 	Series series.All
@@ -37,12 +36,11 @@ type Outcome struct {
 	Loaded backend.Loaded
 }
 
-// ErrTimeout is the cause with which a run's context ends when its time is up.
+// ErrTimeout is the cause of a run's context when its time limit is reached.
 var ErrTimeout = errors.New("time limit reached")
 
-// Run measures one experiment. A run that fails still gives a record, with the
-// failure in it; the error is nil then. The error is the context's when it
-// was cancelled.
+// Run measures one experiment. A failed run also returns a record, with the failure in it and a nil error. If
+// ctx was cancelled, the error is its cause.
 func Run(ctx context.Context, o Options) (*Outcome, error) {
 	d := &desk{Options: o, record: newRecord(o)}
 	if o.Experiment.Energy.Sources == "none" {
@@ -73,8 +71,8 @@ func Run(ctx context.Context, o Options) (*Outcome, error) {
 	return out, nil
 }
 
-// stages takes the run from the model to its numbers. The engine ends with it, or is kept
-// for the next run if this one was well.
+// stages takes the run from the model to its numbers. It ends the engine, or keeps it for the next run if
+// this one succeeded.
 func (d *desk) stages(ctx context.Context, out *Outcome) (err error) {
 	began := d.Clock.Time()
 	in, err := d.prepare(ctx)
@@ -86,7 +84,7 @@ func (d *desk) stages(ctx context.Context, out *Outcome) (err error) {
 	c.engine, c.idles, err = d.obtain(ctx, in, c.processes)
 	if c.engine != nil {
 		defer func() {
-			finishErr := c.engine.finish(d, err == nil) // an engine whose run has failed is of no use
+			finishErr := c.engine.finish(d, err == nil) // the engine of a failed run is not reused
 			if err == nil {
 				err = finishErr
 			}
@@ -100,7 +98,7 @@ func (d *desk) stages(ctx context.Context, out *Outcome) (err error) {
 		return err
 	}
 	d.phase(event.Finish, "")
-	if d.Engines == nil { // nobody waits for it: it stops before the arithmetic begins
+	if d.Engines == nil { // nobody waits for it: it stops before the computation
 		if err := c.engine.stop(); err != nil {
 			return err
 		}
@@ -158,7 +156,7 @@ func (d *desk) collect(ctx context.Context, c *collected) error {
 	return nil
 }
 
-// meterWarnings adds what the meters themselves are not sure of.
+// meterWarnings adds the doubts of the meters.
 func (d *desk) meterWarnings() {
 	for _, meter := range d.Meters {
 		if w, ok := meter.(power.Warner); ok {
@@ -189,7 +187,7 @@ func fail(r *result.Record, status result.Status, f *note.Failure) {
 	}
 }
 
-// asFailure keeps the class, message and hint that an error brings.
+// asFailure returns the failure with the class, message and hint of an error.
 func asFailure(err error) *note.Failure {
 	if me, ok := errors.AsType[*fault.Error](err); ok {
 		return &me.Failure

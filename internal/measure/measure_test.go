@@ -196,7 +196,7 @@ func TestFailures(t *testing.T) {
 		},
 			codes.ClassEngine, "completed no request"},
 		"engine does not say that it finished": {func(_ *testing.T, l *lab) { l.silent = true },
-			codes.ClassProtocol, "without saying"},
+			codes.ClassProtocol, "without reporting"},
 		"engine does not start": {func(_ *testing.T, l *lab) {
 			l.refuse = note.Failf(codes.ClassOOMGPU, "smaller batch", "no memory")
 		},

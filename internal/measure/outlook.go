@@ -14,22 +14,21 @@ import (
 	"github.com/llenergymeasure/llem/power"
 )
 
-// warmed is the last workload of a warm-up: a full batch and the smaller last one, with all of
-// their output tokens.
+// warmed is the last workload of a warm-up: a full batch and the smaller last one, with all of their output
+// tokens.
 type warmed struct {
 	log    *backend.Log
 	window attribute.Window
 }
 
-// lengthForPhases lengthens a window in which prefill and decode could not be told apart, up to
-// energy.max_window.
+// lengthForPhases lengthens a window that could not separate prefill from decode, up to energy.max_window.
 func (d *desk) lengthForPhases(ctx context.Context, c *collected, l length) (length, error) {
 	seen, err := d.sensors(ctx, c)
 	if err != nil || len(seen) == 0 {
 		return l, err
 	}
 	limit := digits.Duration(d.Experiment.Energy.MaxWindow)
-	// A turn is what the warm-up ran; the workload once is a number of turns.
+	// A turn is the workload of the warm-up; one round is a number of turns.
 	turn := d.warmed.window.Duration()
 	once := float64(len(c.work.requests)) / float64(max(1, len(d.warmed.log.Requests)))
 	most := max(1, int(limit/max(1, turn)), int(math.Ceil(once*float64(l.repeats))))
@@ -52,13 +51,13 @@ func (d *desk) lengthForPhases(ctx context.Context, c *collected, l length) (len
 	if need.Turns > 1 && repeats > l.repeats {
 		l.repeats, l.forPhases = repeats, true
 		l.seconds = float64(need.Turns) * turn.Seconds()
-		l.who = "the split of prefill and decode takes"
+		l.who = "the split of prefill and decode requires"
 	}
 	return l, nil
 }
 
-// judgedAgain asks the window itself for what its phases take, where the warm-up was so slow that energy.max_window
-// seemed to forbid them. It reports whether the window is measured again with more repeats.
+// judgedAgain determines from the window itself what its phases need, if the warm-up was so slow that
+// energy.max_window seemed too short. It reports whether the window is measured again with more rounds.
 func (d *desk) judgedAgain(ctx context.Context, c *collected, m *measured) (length, bool, error) {
 	l := m.length
 	if l.phasesTake <= 0 {
@@ -75,27 +74,26 @@ func (d *desk) judgedAgain(ctx context.Context, c *collected, m *measured) (leng
 	seconds := m.window.Duration().Seconds()
 	d.record.Timing.DiscardedWindowS = seconds
 	d.warn(codes.WindowRepeated, fmt.Sprintf("the warm-up was slower than the window of %.3g s, less than the %.3g s "+
-		"that %s; that window is thrown away and measured again with %d times", seconds, l.seconds, l.who, l.repeats))
+		"that %s; that window is discarded and repeated with %d rounds", seconds, l.seconds, l.who, l.repeats))
 	return l, true, nil
 }
 
-// noPhases warns of phases that are missing since a longer window was not allowed.
+// noPhases warns of phases that are missing because a longer window was not allowed.
 func (d *desk) noPhases(l length) {
 	p := d.record.Energy.Phases
 	if l.phasesTake <= 0 || p != nil && p.Prefill.EnergyJ != nil && p.Decode.EnergyJ != nil {
 		return
 	}
 	seconds := attribute.WindowToAsk(l.phasesTake)
-	d.warn(codes.MinWindow, fmt.Sprintf("the split of prefill and decode would take a window of about %.0f s, longer "+
+	d.warn(codes.MinWindow, fmt.Sprintf("the split of prefill and decode needs a window of about %.0f s, longer "+
 		"than the %.3g s of energy.max_window: set energy.min_window: %.0f", seconds, d.Experiment.Energy.MaxWindow,
 		seconds))
 }
 
-// lookSeconds is how long the sensors are looked at where the idle machine was not measured.
+// lookSeconds is how long the sensors are sampled if the idle machine was not measured.
 const lookSeconds = 0.5
 
-// sensors are outlooks of the window, one for each way in which the devices that run the model are
-// seen.
+// sensors returns outlooks of the window, one for each kind of sensor of the devices that run the model.
 func (d *desk) sensors(ctx context.Context, c *collected) ([]attribute.Outlook, error) {
 	if d.warmed.log == nil {
 		return nil, nil
@@ -117,7 +115,7 @@ func (d *desk) sensors(ctx context.Context, c *collected) ([]attribute.Outlook, 
 	known := map[string]bool{}
 	for _, dev := range d.devices() {
 		if !engine.Counts(dev) || dev.Modelled && dev.Kind == power.CPU {
-			continue // a model of a processor's power knows nothing of phases
+			continue // a model of a processor's power does not distinguish phases
 		}
 		var own []power.Sample
 		for _, s := range samples {

@@ -10,14 +10,14 @@ import (
 )
 
 const (
-	// overdueFactor is how many times as long as expected a phase may take.
+	// overdueFactor is the factor by which a phase may exceed its expected duration.
 	overdueFactor = 10
-	// overdueLeast is how long each may take in any case.
+	// overdueLeast is the minimum time limit of a phase.
 	overdueLeast = 30 * time.Minute
 )
 
-// overdueAfter is how long a phase may take of which so much is expected; 0 is no limit, as
-// where nothing is.
+// overdueAfter returns the time limit of a phase with an expected duration; 0 means no limit, as without an
+// expectation.
 func overdueAfter(expected ...time.Duration) time.Duration {
 	var most time.Duration
 	for _, e := range expected {
@@ -29,9 +29,9 @@ func overdueAfter(expected ...time.Duration) time.Duration {
 	return max(overdueLeast, overdueFactor*most)
 }
 
-// bounded is the context of a phase of a run that has no time limit of its own. It ends, with
-// a failure as its cause, when the phase takes much longer than was expected: of the run as it
-// is estimated, and of the phase by the one before, where that is known.
+// bounded returns the context of a phase of a run without a time limit of its own. It ends, with a failure as
+// its cause, when the phase takes much longer than expected, from the estimate of the run or from the same
+// phase of the previous run, if known.
 func (d *desk) bounded(ctx context.Context, phase time.Duration) (context.Context, context.CancelFunc) {
 	var run time.Duration
 	if d.Expected != nil {
@@ -42,7 +42,8 @@ func (d *desk) bounded(ctx context.Context, phase time.Duration) (context.Contex
 		return context.WithCancel(ctx)
 	}
 	return context.WithTimeoutCause(ctx, limit, &note.Failure{Class: codes.ClassTimeout,
-		Message: fmt.Sprintf("the phase %s took longer than %v, though about %v was expected at most: the engine may "+
-			"wait for something in a loop", d.doing, limit.Round(time.Second), max(run, phase).Round(time.Second)),
-		Next: "see the engine's log; if it only is that slow, set a limit: --timeout, or execution.run_timeout"})
+		Message: fmt.Sprintf("the phase %s took longer than %v, although at most about %v was expected: the "+
+			"engine may "+
+			"be stuck", d.doing, limit.Round(time.Second), max(run, phase).Round(time.Second)),
+		Next: "see the engine's log; if it is just slow, set a limit: --timeout, or execution.run_timeout"})
 }

@@ -17,12 +17,12 @@ import (
 	"github.com/llenergymeasure/llem/study"
 )
 
-// input is the model as the engine takes it, and the prompts.
+// input is the model in the engine's format, and the prompts.
 type input struct {
 	experiment study.Experiment
 	engine     engine.Descriptor
 	model      model.Resolved
-	// prompts are empty where they are made of token ids.
+	// prompts is empty if they are made of token ids.
 	prompts []workload.Prompt
 }
 
@@ -86,13 +86,13 @@ func (d *desk) readPrompts(in *input) error {
 	return nil
 }
 
-// takesGGUF reports whether the engine reads a .gguf file, which has its type of weights.
+// takesGGUF reports whether the engine reads a .gguf file, which determines the type of the weights.
 func (in input) takesGGUF() bool {
 	_, isFile := model.FileOf(in.experiment.Model)
 	return about.TakesGGUF(&in.engine, isFile)
 }
 
-// checkDType refuses a dtype that a finished GGUF file does not have.
+// checkDType returns an error for a dtype that an existing GGUF file does not have.
 func (in input) checkDType() error {
 	if !in.takesGGUF() || in.experiment.DType == terms.DTypeAuto {
 		return nil
@@ -100,7 +100,7 @@ func (in input) checkDType() error {
 	return model.CheckDType(in.experiment.Model, in.experiment.DType, in.model.DType)
 }
 
-// dtype is what the engine is asked for.
+// dtype returns the requested number format.
 func (in input) dtype() string {
 	switch {
 	case in.experiment.DType != terms.DTypeAuto:
@@ -115,7 +115,7 @@ func (in input) dtype() string {
 	return about.DType(&in.engine)
 }
 
-// requests are the prompts as the engine is given them. What a chat template adds is told.
+// requests returns the prompts as given to the engine, and reports what a chat template adds.
 func (d *desk) requests(ctx context.Context, in input, session backend.Session) ([]workload.Request, error) {
 	if d.Experiment.Workload.ChatTemplate != terms.TemplateModel {
 		return in.shape(ctx, session)
@@ -132,7 +132,7 @@ func (d *desk) requests(ctx context.Context, in input, session backend.Session) 
 	return out.Requests, d.tellTemplate(ctx, session, out)
 }
 
-// tellTemplate tells what the chat template has added to the texts.
+// tellTemplate reports what the chat template has added to the texts.
 func (d *desk) tellTemplate(ctx context.Context, session backend.Session, out workload.Templated) error {
 	var texts []string
 	for _, c := range out.Conversations {
@@ -151,7 +151,7 @@ func (d *desk) tellTemplate(ctx context.Context, session backend.Session, out wo
 	for _, text := range ids {
 		plain += len(text)
 	}
-	told := fmt.Sprintf("%d of the %d prompt tokens of the workload are those of the model's chat template",
+	told := fmt.Sprintf("%d of the %d prompt tokens of the workload come from the model's chat template",
 		total-plain, total)
 	if out.Shortened > 0 {
 		told += fmt.Sprintf("; the text of %s was shortened to make it %d tokens with the template",
@@ -161,7 +161,7 @@ func (d *desk) tellTemplate(ctx context.Context, session backend.Session, out wo
 	return nil
 }
 
-// shape turns prompts into token ids of exact length.
+// shape converts prompts to token ids of exact length.
 func (in input) shape(ctx context.Context, session backend.Session) ([]workload.Request, error) {
 	w := in.experiment.Workload
 	if w.Dataset == workload.SyntheticSource {

@@ -39,8 +39,8 @@ func TestSlowWarmUp(t *testing.T) {
 			}
 			text, again := warned(r, codes.WindowRepeated)
 			if again != (q.windows > 1) || again != (r.Timing.DiscardedWindowS > 0) ||
-				again && !strings.Contains(text, "thrown away") {
-				t.Errorf("text %q and %v s thrown away after %d windows", text, r.Timing.DiscardedWindowS, l.windows)
+				again && !strings.Contains(text, "discarded") {
+				t.Errorf("text %q and %v s discarded after %d windows", text, r.Timing.DiscardedWindowS, l.windows)
 			}
 			if msg, short := warned(r, codes.MinWindow); short {
 				t.Errorf("warning %q of a window of %.3g s", msg, r.Window.DurationS)

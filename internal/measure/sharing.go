@@ -6,17 +6,16 @@ import (
 	"github.com/llenergymeasure/llem/study"
 )
 
-// SameEngine reports whether one engine can serve both experiments, one after the other,
-// without loading its model again: they differ only in prompts, in what is measured
-// around them, and in what the engine can change. An engine that is not known cannot
-// change anything.
+// SameEngine reports whether one engine can serve both experiments, one after the other, without loading its
+// model again: they differ only in prompts, in what is measured around them, and in what the engine can
+// change. An unknown engine cannot change anything.
 func SameEngine(d engine.Descriptor, a, b study.Experiment) bool {
 	var s Sharing
 	return s.Same(d, a, b)
 }
 
-// Sharing is [SameEngine] for many experiments: it remembers what a section says. Its zero
-// value is ready. It must not be used by several goroutines at once.
+// Sharing is [SameEngine] for many experiments: it caches the sections. Its zero value is ready to use. It is
+// not safe for concurrent use.
 type Sharing struct {
 	known map[owned]forgotten
 }
@@ -38,13 +37,13 @@ func (s *Sharing) Same(d engine.Descriptor, a, b study.Experiment) bool {
 	return a.Backend == d.Name && s.lasting(d, a) == s.lasting(d, b)
 }
 
-// Loads returns what an engine is started for in an experiment: experiments for which it is equal can be served by one
-// engine.
+// Loads returns what an engine is started for in an experiment: one engine can serve all experiments for
+// which it is equal.
 func (s *Sharing) Loads(d engine.Descriptor, e study.Experiment) study.Experiment {
 	return s.lasting(d, e)
 }
 
-// lasting drops from an experiment what an engine need not be started again for.
+// lasting removes from an experiment what does not require a restart of the engine.
 func (s *Sharing) lasting(d engine.Descriptor, e study.Experiment) study.Experiment {
 	length := e.Workload.InputTokens + e.Workload.OutputTokens
 	e.RecordedID = "" // of results of an earlier version
@@ -57,11 +56,11 @@ func (s *Sharing) lasting(d engine.Descriptor, e study.Experiment) study.Experim
 		}
 		e.Section = f.section
 	}
-	e.Workload.InputTokens = length // the KV cache is laid out when the engine starts
+	e.Workload.InputTokens = length // the KV cache is allocated when the engine starts
 	return e
 }
 
-// forget clears in an experiment's section what the engine can change.
+// forget clears what the engine can change in an experiment's section.
 func (s *Sharing) forget(d engine.Descriptor, e study.Experiment) forgotten {
 	key := owned{e.Backend, e.Section}
 	if f, ok := s.known[key]; ok {

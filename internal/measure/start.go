@@ -27,9 +27,8 @@ type running struct {
 	memory *tenants.MemoryWatch
 }
 
-// obtain makes an engine ready for the run: the one of the run before if it can serve,
-// else a new one, after a look at the machine without it. The engine that is returned
-// beside an error has to be finished, too.
+// obtain returns an engine for the run: the previous run's engine if it can serve, otherwise a new one, after
+// measuring the machine without it. An engine that is returned with an error must also be finished.
 func (d *desk) obtain(ctx context.Context, in input, p *tenants.Processes) (*running, idles, error) {
 	if d.Engines.Serves(d.Engine, d.Experiment, len(d.Meters) > 0) {
 		e := &running{liveEngine: d.Engines.kept}
@@ -39,8 +38,8 @@ func (d *desk) obtain(ctx context.Context, in input, p *tenants.Processes) (*run
 			return e, known, err
 		}
 		d.warn(codes.EngineRestarted,
-			fmt.Sprintf("the engine of the run before did not take the settings of this one (%v): "+
-				"it was started again", err))
+			fmt.Sprintf("the previous run's engine could not apply the settings of this run (%v): "+
+				"it was restarted", err))
 		if err := e.close(); err != nil {
 			return nil, idles{}, err
 		}
@@ -64,8 +63,8 @@ func (d *desk) obtain(ctx context.Context, in input, p *tenants.Processes) (*run
 	return e, bare, err
 }
 
-// adapt gives the engine of an earlier run the settings of this one. The idle machine
-// cannot be seen any more: its power is known from before the engine's start.
+// adapt gives the engine of an earlier run the settings of this one. The bare machine cannot be measured any
+// more: its idle power is known from before the engine's start.
 func (d *desk) adapt(ctx context.Context, e *running, in input, p *tenants.Processes) (idles, error) {
 	d.phase(event.Load, d.Experiment.Backend+" is loaded")
 	began := d.Clock.Mono()
@@ -105,20 +104,20 @@ func (d *desk) start(ctx context.Context, in input) (*running, error) {
 	return e, nil
 }
 
-// engineLog makes the file for what an engine prints that may serve several runs; each
-// of them gets its part. An engine for one run prints into that run's file.
+// engineLog creates the file for the output of an engine that may serve several runs; each run gets its part.
+// An engine for a single run writes to that run's file.
 func (d *desk) engineLog() (string, error) {
 	if d.Engines == nil {
 		return "", nil
 	}
 	f, err := scratch.File("engine", ".log")
 	if err != nil {
-		return "", fmt.Errorf("make a file for the engine's log: %w", err)
+		return "", fmt.Errorf("create a file for the engine's log: %w", err)
 	}
 	return f.Name(), f.Close()
 }
 
-// spec is what the engine is asked for.
+// spec returns the specification for the engine.
 func (d *desk) spec(in input, log string) backend.Spec {
 	e := d.engineSettings()
 	return backend.Spec{
@@ -132,8 +131,8 @@ func (d *desk) spec(in input, log string) backend.Spec {
 	}
 }
 
-// engineSettings is the experiment with what the study leaves open. A workload must not be put into
-// larger batches than it fills once, for it may be repeated.
+// engineSettings returns the experiment with the settings that the study leaves open. Batches must not be
+// larger than one round of the workload, even if it is repeated.
 func (d *desk) engineSettings() study.Experiment {
 	e := d.Experiment
 	size := min(e.BatchSize(), e.Workload.Prompts)
@@ -144,8 +143,8 @@ func (d *desk) engineSettings() study.Experiment {
 	return e
 }
 
-// ready records the engine as it runs, and begins to follow the memory of one on a
-// processor. That of a GPU is seen with the processes there.
+// ready records the engine's properties, and begins to follow its memory if it runs on a processor. Memory on
+// a GPU is seen with the processes there.
 func (d *desk) ready(e *running, began int64) {
 	e.loaded = e.session.Loaded()
 	d.record.Timing.LoadS = d.Clock.Since(began)
@@ -155,7 +154,7 @@ func (d *desk) ready(e *running, began int64) {
 	}
 	for _, n := range e.loaded.Notes {
 		d.record.Warn(code, n)
-		if e.runs == 1 { // it has been said when the engine was started
+		if e.runs == 1 { // already reported when the engine was started
 			d.show(code, n)
 		}
 	}
@@ -166,10 +165,10 @@ func (d *desk) ready(e *running, began int64) {
 	}
 }
 
-// onGPU reports whether the model does not run on the processor.
+// onGPU reports whether the model runs on a GPU.
 func (e *running) onGPU() bool { return join.EngineOf(e.loaded).OnGPU() }
 
-// describe records the engine as it runs.
+// describe records the engine's properties.
 func (e *running) describe(b *result.Backend) {
 	l := e.loaded
 	b.Version, b.Device, b.DType, b.Attention = l.Version, l.Device, l.DType, l.Attention
@@ -180,7 +179,7 @@ func (e *running) describe(b *result.Backend) {
 	}
 }
 
-// compareSettings holds what the engine was asked for against what it used.
+// compareSettings compares the requested settings of the engine with the used ones.
 func (d *desk) compareSettings(l backend.Loaded) {
 	asked := d.engineSettings()
 	r := effective.Of(&d.Engine, asked.Section, asked.DType, l.Settings)
@@ -191,7 +190,7 @@ func (d *desk) compareSettings(l backend.Loaded) {
 	}
 }
 
-// finish ends the engine, or keeps it for the next run, and leaves the run its log.
+// finish ends the engine, or keeps it for the next run, and writes the run's log.
 func (e *running) finish(d *desk, keep bool) error {
 	if e.memory != nil {
 		e.memory.End()
@@ -200,6 +199,6 @@ func (e *running) finish(d *desk, keep bool) error {
 		d.Engines.kept = e.liveEngine
 		return e.handOver(d.LogPath)
 	}
-	err := e.stop() // first, so that its last words are in the log
+	err := e.stop() // first, so that its last output is in the log
 	return errors.Join(err, e.handOver(d.LogPath), e.close())
 }

@@ -74,7 +74,7 @@ func TestChatTemplate(t *testing.T) {
 		if r.Tokens.Prompt != short+46 || r.Tokens.Given != short+46 {
 			t.Errorf("tokens %+v, want %d of prompts", r.Tokens, short+46)
 		}
-		want := "42 of the 66 prompt tokens of the workload are those of the model's chat template; the text of 1 " +
+		want := "42 of the 66 prompt tokens of the workload come from the model's chat template; the text of 1 " +
 			"prompt was " +
 			"shortened to make it 46 tokens with the template"
 		if text, _ := warned(r, codes.ChatTemplate); text != want || around != 42 {

@@ -18,25 +18,25 @@ import (
 )
 
 const (
-	// fewTokens are asked of each request where a shape is run for its own sake: prefill, and
-	// some decode steps.
+	// fewTokens is the number of output tokens per request when only a shape is warmed up: prefill, and some
+	// decode steps.
 	fewTokens = 4
 	// mostRounds bounds how often the shapes are run until their times settle.
 	mostRounds = 5
-	// mostGrown is the largest batch that is grown to; servers run no more together.
+	// mostGrown is the largest batch that is grown to; servers run at most as many together.
 	mostGrown = 256
 	// onHost is the device of an engine that computes on the host's processor.
 	onHost = "cpu"
 )
 
-// Outcomes of a warm-up, as results name them.
+// Outcomes of a warm-up, as named in results.
 const (
 	steady, unsteady, limited = "steady", "unsteady", "limit"
 )
 
-// warmUp runs the shapes of the window until their times settle, then a full batch and a
-// smaller last one with all of their output tokens, and throws all of it away. It returns how
-// long the last run of the first batch took, in nanoseconds.
+// warmUp runs the shapes of the window until their times settle, then a full batch and a smaller last one
+// with all of their output tokens, and discards the results. It returns the duration of the last run of the
+// first batch, in nanoseconds.
 func (d *desk) warmUp(ctx context.Context, session backend.Session, w work) (tookNS int64, err error) {
 	x := d.Experiment.Warmup
 	if x.Runs == 0 {
@@ -56,12 +56,12 @@ func (d *desk) warmUp(ctx context.Context, session backend.Session, w work) (too
 	return tookNS, nil
 }
 
-// warmRuns runs the sample of the workload with all of its output tokens, as often as
-// warmup.runs says, and the longest batch once before, for the longest context.
+// warmRuns runs the sample of the workload with all of its output tokens warmup.runs times, and before that
+// the longest batch once, for the longest context.
 func (d *desk) warmRuns(ctx context.Context, session backend.Session, w work, c cover) (tookNS int64, err error) {
 	runs, all := d.record.Warmup.Runs, d.record.Warmup.Cover == terms.CoverAll
 	if !all && runs == 1 && d.mayRepeat() {
-		runs = 2 // the first one is slow: it says little about how long the window will be
+		runs = 2 // the first run is slow and does not predict the length of the window
 	}
 	d.record.Warmup.Runs = runs
 	for i := range runs {
@@ -80,7 +80,7 @@ func (d *desk) warmRuns(ctx context.Context, session backend.Session, w work, c 
 	return tookNS, nil
 }
 
-// warmOnce runs a workload and returns how long that took, in nanoseconds.
+// warmOnce runs a workload and returns its duration in nanoseconds.
 func (d *desk) warmOnce(ctx context.Context, session backend.Session, load backend.Workload) (int64, error) {
 	ctx, cancel := d.bounded(ctx, 0)
 	defer cancel()
@@ -90,8 +90,8 @@ func (d *desk) warmOnce(ctx context.Context, session backend.Session, load backe
 	return int64(d.warmed.window.Duration()), err
 }
 
-// warmShapes runs the groups with a few output tokens, round after round, until a round takes
-// as long as the one before, or the time for it is over.
+// warmShapes runs the groups with a few output tokens, round after round, until a round takes as long as the
+// previous one, or the time limit is reached.
 func (d *desk) warmShapes(ctx context.Context, session backend.Session, w work, c cover) error {
 	out := d.record.Warmup
 	out.Shapes, out.Warmed = c.distinct, c.adds[0]
@@ -129,8 +129,7 @@ func (d *desk) warmShapes(ctx context.Context, session backend.Session, w work, 
 	return nil
 }
 
-// warmRound runs the groups, and returns how long each took, in seconds. The first one is always
-// run.
+// warmRound runs the groups, and returns the duration of each, in seconds. The first one is always run.
 func (d *desk) warmRound(ctx context.Context, session backend.Session, w work, c cover, end int64) ([]float64, error) {
 	var took []float64
 	for i, g := range c.groups {
@@ -152,23 +151,23 @@ func (d *desk) warmRound(ctx context.Context, session backend.Session, w work, c
 func (d *desk) tellShapes(c cover) {
 	switch out := d.record.Warmup; {
 	case out.Warmed < c.warmed(len(c.groups)):
-		d.warn(codes.WarmUpLimit, fmt.Sprintf("the warm-up ran %d of %d shapes of the window before the time for it "+
-			"was over: requests may pay for a first use; raise warmup.max_seconds", out.Warmed, out.Shapes))
+		d.warn(codes.WarmUpLimit, fmt.Sprintf("the warm-up ran %d of %d shapes of the window before its time limit "+
+			"was reached: requests may include a first use; raise warmup.max_seconds", out.Warmed, out.Shapes))
 	case out.Outcome == unsteady:
 		d.warn(codes.WarmUpLimit, fmt.Sprintf("the times of the warm-up had not settled after %d rounds: something "+
-			"disturbs the engine, or each round makes it choose its kernels again", out.Rounds))
+			"disturbs the engine, or it selects its kernels again in each round", out.Rounds))
 	}
 }
 
-// cover is what a warm-up runs.
+// cover is the work of a warm-up.
 type cover struct {
-	// sample is a full batch and the smaller last one, and longest the batch with the longest
-	// prompt, if it is not in the sample.
+	// sample is a full batch and the smaller last one, and longest the batch with the longest prompt, if it
+	// is not in the sample.
 	sample, longest []workload.Request
-	// groups are run for their shapes; each adds some to those that were run.
+	// groups are run for their shapes; each adds some shapes.
 	groups [][]workload.Request
 	adds   []int
-	// distinct is how many shapes the window has, and buckets which of them a group stands for.
+	// distinct is the number of distinct shapes of the window, and buckets how a group represents others.
 	distinct int
 	buckets  string
 }
@@ -177,7 +176,7 @@ func (c *cover) add(group []workload.Request, shapes int) {
 	c.groups, c.adds = append(c.groups, group), append(c.adds, shapes)
 }
 
-// warmed is how many shapes were run with the first n groups.
+// warmed returns the number of shapes in the first n groups.
 func (c cover) warmed(n int) (sum int) {
 	for _, k := range c.adds[:n] {
 		sum += k
@@ -185,7 +184,7 @@ func (c cover) warmed(n int) (sum int) {
 	return sum
 }
 
-// cover chooses what the warm-up runs.
+// cover selects the work of the warm-up.
 func (d *desk) cover(w work) cover {
 	rest := len(w.requests) % w.batch
 	c := cover{sample: slices.Concat(w.requests[:w.batch], w.requests[len(w.requests)-rest:])}
@@ -197,8 +196,8 @@ func (d *desk) cover(w work) cover {
 	return c
 }
 
-// batches covers an engine whose batches are known: the sample, which has all sizes, first,
-// since an engine that compiles may do so in its first run only; then each other shape.
+// batches covers an engine with known batches: first the sample, which has all sizes, because an engine that
+// compiles may do so only in its first run; then every other shape.
 func (c *cover) batches(w work, rest bool) {
 	all := slices.Collect(slices.Chunk(w.requests, w.batch))
 	of := make([]shapes.Shape, len(all))
@@ -223,8 +222,8 @@ func (c *cover) batches(w work, rest bool) {
 	}
 }
 
-// alone covers an engine that batches by itself: the lengths of prompts, and batches that grow.
-// The sample has all lengths where the engine is given all requests at once.
+// alone covers an engine that batches by itself: the lengths of prompts, and growing batches. The sample has
+// all lengths if the engine gets all requests at once.
 func (c *cover) alone(w work) {
 	of := make([]shapes.Shape, len(w.requests))
 	for i := range w.requests {

@@ -16,25 +16,25 @@ import (
 	"github.com/llenergymeasure/llem/power"
 )
 
-// measured is one window.
+// measured is the result of one window.
 type measured struct {
 	length length
 	window attribute.Window
 	anchor clock.Anchor
 	log    *backend.Log
 	trace  power.Trace
-	// round is how many requests were given to the engine at once; 0 is all.
+	// round is the number of requests that were submitted together; 0 means all.
 	round int
-	// given and asked are prompt tokens given and output tokens asked for.
+	// given is the number of prompt tokens given, and asked the number of requested output tokens.
 	given, asked int64
-	// cpuStart and cpuEnd are processor times at the window's limits, and newcomers that of processes of
-	// the run which began in it.
+	// cpuStart and cpuEnd are processor times at the window's limits, and newcomers the time of processes of
+	// the run that began in the window.
 	cpuStart, cpuEnd cpuTimes
 	newcomers        time.Duration
 }
 
-// measureWindow measures the window, and once more where it turns out shorter than
-// wanted: the first one then tells how long one time takes, and is thrown away.
+// measureWindow measures the window, and once more if it is shorter than wanted: the first window then
+// determines the duration of a round and is discarded.
 func (d *desk) measureWindow(ctx context.Context, c *collected, l length) (*measured, error) {
 	e, w := c.engine, c.work
 	m, err := d.measureOnce(ctx, e, w, l)
@@ -55,7 +55,7 @@ func (d *desk) measureWindow(ctx context.Context, c *collected, l length) (*meas
 	return d.measureOnce(ctx, e, w, longer)
 }
 
-// measureOnce measures the whole workload, repeated as often as asked for.
+// measureOnce measures the whole workload with all rounds.
 func (d *desk) measureOnce(ctx context.Context, e *running, w work, l length) (m *measured, err error) {
 	detail := digits.Count(len(w.requests), "request")
 	if l.repeats > 1 {
@@ -98,7 +98,7 @@ func (d *desk) measureOnce(ctx context.Context, e *running, w work, l length) (m
 	defer cancel()
 	m.log, err = e.session.Run(bounded, load)
 	if err == nil && m.window.End == 0 {
-		err = note.Failf(codes.ClassProtocol, "", "the engine gave results without saying that it finished")
+		err = note.Failf(codes.ClassProtocol, "", "the engine returned results without reporting that it finished")
 	}
 	if err == nil {
 		err = d.Clock.Sleep(ctx, after)

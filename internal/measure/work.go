@@ -10,14 +10,13 @@ import (
 	"github.com/llenergymeasure/llem/study"
 )
 
-// work is what the engine is given in the window: requests, once or several times over.
+// work is the workload of the window: requests, in one or several rounds.
 type work struct {
 	requests []workload.Request
-	// outputTokens are asked of each request, and concurrency is how many are sent at
-	// once; 0 is all.
+	// outputTokens is the number of output tokens per request, and concurrency the number of requests in
+	// flight; 0 means all.
 	outputTokens, concurrency int
-	// batch is the most requests that are processed together: all of them where the
-	// engine decides.
+	// batch is the maximum number of requests per step: all of them if the engine decides.
 	batch int
 }
 
@@ -30,9 +29,9 @@ func newWork(e study.Experiment, requests []workload.Request) work {
 	return w
 }
 
-// repeated makes the engine's workload of all requests, several times over. Each time is
-// a round of its own, so that no more requests are under way than in one; a closed loop
-// does not stop between them, and has no more under way either.
+// repeated returns the engine's workload of all requests in several rounds. Rounds are separate, so that no
+// more requests are in flight than in one; a closed loop does not stop between them and also has no more in
+// flight.
 func (w work) repeated(times int) backend.Workload { return w.of(w.requests, times) }
 
 func (w work) of(requests []workload.Request, times int) backend.Workload {
@@ -49,7 +48,7 @@ func (w work) of(requests []workload.Request, times int) backend.Workload {
 	return out
 }
 
-// stride separates the request ids of two repetitions of the workload.
+// stride separates the request ids of two rounds.
 func (w work) stride() int {
 	top := 0
 	for _, q := range w.requests {
@@ -58,7 +57,7 @@ func (w work) stride() int {
 	return top + 1
 }
 
-// tasks maps the ids of repeated requests to the kind of task.
+// tasks maps the ids of repeated requests to their kind of task.
 func (w work) tasks(times int) map[int]string {
 	out := make(map[int]string, len(w.requests))
 	for i := range max(1, times) {
@@ -69,11 +68,11 @@ func (w work) tasks(times int) map[int]string {
 	return out
 }
 
-// batches is the number of batches of the workload.
+// batches returns the number of batches of the workload.
 func (w work) batches() int { return (len(w.requests) + w.batch - 1) / w.batch }
 
-// outputHash is equal for runs whose engine generated the same tokens for each request, the first time that the
-// workload ran. It is empty where the engine does not give all of them.
+// outputHash is equal for runs whose engine generated the same tokens for each request in the first round. It
+// is empty if the engine does not return all tokens.
 func (w work) outputHash(log *backend.Log) string {
 	if log == nil {
 		return ""
