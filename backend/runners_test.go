@@ -34,7 +34,7 @@ func TestRunnersOutOfReach(t *testing.T) {
 	for mode, want := range map[string]failure{
 		"daemon down": {codes.ClassNotInstalled, "cannot be reached", "systemctl start docker", ""},
 		"not allowed": {codes.ClassNotInstalled, "may not use", "usermod", ""},
-		"odd":         {codes.ClassNotInstalled, "does not say its version", "docker version", ""},
+		"odd":         {codes.ClassNotInstalled, "does not report its version", "docker version", ""},
 	} {
 		fakeDocker(t, "docker")
 		t.Setenv("LLEM_TEST_DOCKER", mode)

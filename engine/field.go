@@ -6,78 +6,75 @@ import (
 	"github.com/llenergymeasure/llem/internal/grammar"
 )
 
-// Field is one key of a [Section]: its name, what it accepts and means, and where its value
-// lies, as a flag of package flag is. Make one with [Whole], [Number], [Text], [Choice],
-// [Pattern], [Switch] or [List].
+// Field is one key of a [Section]: its name, what it accepts, its description, and a pointer to its value, like a
+// flag of package flag. Create one with [Whole], [Number], [Text], [Choice], [Pattern], [Switch] or [List].
 type Field struct {
-	// Key is the name without that of the engine: max_num_seqs.
+	// Key is the name without the engine's name: max_num_seqs.
 	Key string
-	// Help says what the key means.
+	// Help describes the key.
 	Help string
-	// Own is what the engine itself calls the key, if that is not Key: an option, or a part
-	// of one that is an object, as in kv_cache_config.dtype.
+	// Own is the engine's own name of the key if it differs from Key: an option, or a part of an option that is an
+	// object, as in kv_cache_config.dtype.
 	Own string
-	// At is where the value lies: a *string, *int or *float64.
+	// At points to the value: a *string, *int or *float64.
 	At any
-	// IsSwitch reports that the text at At is that of a Toggle, IsList that a list of numbers is
-	// one value.
+	// IsSwitch reports that the text at At is a Toggle, IsList that it is a list of numbers which forms one value.
 	IsSwitch, IsList bool
-	// Want says in words what a text should be; empty is one of Words.
+	// Want describes a valid text; empty means one of Words.
 	Want string
-	// Pattern is a regular expression that a text matches; empty is any line.
+	// Pattern is a regular expression that a text matches; empty accepts any line.
 	Pattern string
-	// Words are all texts there are, or examples of what matches Pattern.
+	// Words are all valid texts, or examples of what matches Pattern.
 	Words []string
 	// Low and High bound a number.
 	Low, High float64
 	// Most bounds whole numbers that are among the texts; 0 is none.
 	Most int
-	// Zero is a value for which the zero value stands; empty is the zero value itself.
+	// Zero is the value that the zero value stands for; empty for the zero value itself.
 	Zero string
-	// IsOptional leaves the default to the engine, and OmitsZero leaves the zero value out of
-	// an experiment.
+	// IsOptional leaves the default to the engine. OmitsZero leaves the zero value out of an experiment.
 	IsOptional, OmitsZero bool
-	// IsMachine reports that the key may stand in a user's own file.
+	// IsMachine reports that the key is allowed in a user's own file.
 	IsMachine bool
 }
 
-// Whole is a whole number from low to high.
+// Whole returns a field for a whole number from low to high.
 func Whole(at *int, key string, low, high int64, help string) Field {
 	return Field{Key: key, Help: help, At: at, Low: float64(low), High: float64(high)}
 }
 
-// Number is a number from low to high.
+// Number returns a field for a number from low to high.
 func Number(at *float64, key string, low, high float64, help string) Field {
 	return Field{Key: key, Help: help, At: at, Low: low, High: high}
 }
 
-// Text is any text of one line; want says in words what it should be.
+// Text returns a field for any text of one line; want describes a valid text.
 func Text(at *string, key, want, help string) Field {
 	return Field{Key: key, Help: help, At: at, Want: want}
 }
 
-// Choice is one of a few words.
+// Choice returns a field for one of a few words.
 func Choice(at *string, key, help string, words ...string) Field {
 	return Field{Key: key, Help: help, At: at, Words: words}
 }
 
-// Pattern is a text that matches a regular expression; want says in words what it should
-// be, and words are examples, from which the nearest is suggested for a wrong one.
+// Pattern returns a field for a text that matches a regular expression; want describes a valid text, and words are
+// examples, the nearest of which is suggested for a wrong one.
 func Pattern(at *string, key, want, pattern, help string, words ...string) Field {
 	return Field{Key: key, Help: help, At: at, Want: want, Pattern: pattern, Words: words}
 }
 
-// Switch is on, off, or left to the engine.
+// Switch returns a field that is on, off, or left to the engine.
 func Switch(at *Toggle, key, help string) Field {
 	return Field{Key: key, Help: help, At: (*string)(at), IsSwitch: true}
 }
 
-// List is a list of numbers, or a text with commas between them; it is kept as that text.
+// List returns a field for a list of numbers, or a text with commas between them; it is kept as that text.
 func List(at *string, key, want, pattern, help string) Field {
 	return Field{Key: key, Help: help, At: at, IsList: true, Want: want, Pattern: pattern}
 }
 
-// As names the key as the engine itself does, see [Field.Own].
+// As sets the engine's own name of the key, see [Field.Own].
 func (f Field) As(own string) Field {
 	f.Own = own
 	return f
@@ -104,26 +101,26 @@ func (f Field) OmitZero() Field {
 	return f
 }
 
-// ZeroMeans is a value for which the zero value stands, as in [Field.OmitZero].
+// ZeroMeans sets the value that the zero value stands for, and implies [Field.OmitZero].
 func (f Field) ZeroMeans(text string) Field {
 	f.Zero, f.OmitsZero = text, true
 	return f
 }
 
-// OrNumber says that whole numbers up to most are among a field's texts.
+// OrNumber adds whole numbers up to most to a field's valid texts.
 func (f Field) OrNumber(most int) Field {
 	f.Most = most
 	return f
 }
 
-// OfMachine marks a key that belongs to a machine as much as to a study: it may stand in a
-// user's own file and in the environment.
+// OfMachine marks a key that belongs to a machine as much as to a study: a user's own file and the environment may
+// set it.
 func (f Field) OfMachine() Field {
 	f.IsMachine = true
 	return f
 }
 
-// slots are fields with what reads and writes their values.
+// slots returns the fields with the code that reads and writes their values.
 func slots(s Section) []grammar.Slot {
 	fields := s.Fields()
 	out := make([]grammar.Slot, len(fields))
@@ -133,5 +130,5 @@ func slots(s Section) []grammar.Slot {
 	return out
 }
 
-// name is the form of keys.
+// name matches valid keys.
 var name = regexp.MustCompile(`^[a-z][a-z0-9_]*$`)

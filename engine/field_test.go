@@ -13,7 +13,7 @@ type fields []engine.Field
 
 func (f *fields) Fields() []engine.Field { return *f }
 
-// TestCheckFields: a field that was written by hand is checked before a study is read.
+// TestCheckFields: a hand-written field is checked before a study is read.
 func TestCheckFields(t *testing.T) {
 	var text string
 	var n int

@@ -27,8 +27,7 @@ const (
 	Off   Toggle = grammar.False
 )
 
-// JSON is a section as an experiment holds it: canonical JSON, in which equal sections are
-// equal texts.
+// JSON is a section in the form of an experiment: canonical JSON, in which equal sections are equal texts.
 type JSON string
 
 // MarshalJSON implements json.Marshaler.
@@ -39,12 +38,11 @@ func (j JSON) MarshalJSON() ([]byte, error) {
 	return []byte(j), nil
 }
 
-// Encode writes a section.
+// Encode encodes a section.
 func Encode(s Section) JSON { return JSON(grammar.Append(nil, slots(s))) }
 
-// Decode reads what [Encode] wrote into a section: keys that are not there keep their
-// values. A key that the section does not have, or a value that it does not accept, is an
-// error.
+// Decode reads the output of [Encode] into a section: missing keys keep their values. An unknown key or an invalid
+// value is an error.
 func Decode(text []byte, into Section) error {
 	if len(bytes.TrimSpace(text)) == 0 {
 		return nil
@@ -71,7 +69,7 @@ func Decode(text []byte, into Section) error {
 	return nil
 }
 
-// Batch is the most sequences of one step; 0 is the engine's choice.
+// Batch returns the maximum number of sequences per step; 0 means the engine decides.
 func (j JSON) Batch() int {
 	for _, key := range grammar.BatchKeys() {
 		_, rest, ok := strings.Cut(string(j), `"`+key+`":`)

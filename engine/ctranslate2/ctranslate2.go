@@ -1,30 +1,25 @@
-// Package ctranslate2 runs models with CTranslate2 in a Python process: an engine in C++
-// with a format of its own, on CPUs and NVIDIA GPUs.
+// Package ctranslate2 runs models with CTranslate2 in a Python process: a C++ engine with its own model format, on
+// CPUs and NVIDIA GPUs.
 //
-// The process is the worker in the folder worker, see package pyworker. Random models are
-// written in CTranslate2's format at the shape of our config, with numpy alone: Llama,
-// Mistral and Qwen2. Folders of Hugging Face are converted on first use by the package's
-// converter, which needs torch and transformers, and kept in llem's cache.
+// The process is the worker in the folder worker, see package pyworker. Random models are written in CTranslate2's
+// format at the shape of llem's config, with numpy only: Llama, Mistral and Qwen2. Hugging Face folders are
+// converted on first use by the package's converter, which needs torch and transformers, and kept in llem's cache.
 //
-// Requests run in static batches, each one call of generate_batch: nothing ends a sequence but its length. Tokens
-// are the most likely ones, or drawn (sampling_temperature, sampling_topk, sampling_topp): the thread of the
-// engine takes the seed when it draws for the first time, so that the draws follow from it over the life of an
-// engine, and a second run on one engine draws others. Prompts are token ids: the vocabulary of the models is
-// their ids as texts.
+// Requests run in static batches, each one call of generate_batch: only the length ends a sequence. Tokens are the
+// most likely ones, or sampled (sampling_temperature, sampling_topk, sampling_topp). The engine's thread takes the
+// seed when it first samples: samples depend on the seed over the life of an engine, and a second run on one
+// engine samples other tokens. Prompts are token ids: the vocabulary of the models is their ids as texts.
 //
 // # Steps
 //
-// Steps are seen as they are, tier T1: the engine calls back for each token when it is on
-// the host, so the device has finished the pass by then. The stamp is taken in the first
-// call of a pass; it is late by the time that Python takes to be entered, a few
-// microseconds. Passes with a callback are steps of their own. The prefill is one step up
-// to the first token, although the engine makes two passes of it: all tokens of the
-// prompts but the last, then the last.
+// Steps are observed exactly, tier T1: the engine calls back for each token once it is on the host, so the device
+// has finished the pass by then. The stamp is taken in the first call of a pass; it is late by the time needed to
+// enter Python, a few microseconds. Passes with a callback are separate steps. The prefill is one step up to the
+// first token, although the engine makes two passes of it: all tokens of the prompts but the last, then the last.
 //
-// Prompts of unequal length are computed together only up to the shortest; what is left of
-// the longer ones goes one token at a time through passes in which shorter ones decode
-// already. The log counts these tokens as what they are: a step may hold both kinds. Passes
-// in which no sequence gets a token are part of the next step that is seen.
+// Prompts of unequal length are computed together only up to the shortest; the rest of the longer ones goes one
+// token at a time through passes in which shorter ones already decode. The log counts these tokens as prefill: a
+// step may hold both kinds. Passes in which no sequence gets a token are part of the next visible step.
 package ctranslate2
 
 import (
@@ -45,10 +40,10 @@ const name = "ctranslate2"
 //go:embed worker/__main__.py worker/llem_ctranslate2/*.py
 var scripts embed.FS
 
-// Backend runs models with CTranslate2.
+// launcher runs models with CTranslate2.
 type launcher struct {
-	// Python is the interpreter to use, a path or a name in PATH; empty takes that of the
-	// virtual environment, or of PATH.
+	// Python is the interpreter to use, a path or a name in PATH; empty takes the interpreter of the virtual
+	// environment, or of PATH.
 	Python string
 	// Limits bounds how long the worker may take.
 	Limits backend.WorkerOptions
@@ -79,7 +74,7 @@ func (b launcher) Start(ctx context.Context, spec backend.Spec) (backend.Session
 	return w.Start(ctx, b.interpreter, spec)
 }
 
-// worker is given the folder of converted models.
+// worker returns the worker with the folder of converted models.
 func (b launcher) worker() (pyworker.Worker, error) {
 	cache, err := model.DefaultCacheDir()
 	if err != nil {

@@ -86,7 +86,7 @@ threading.Thread(target=chatter, daemon=True).start()
 // TestConformance runs the suite against CTranslate2 itself.
 func TestConformance(t *testing.T) { conforms(t, launcher{Python: testPython(t)}) }
 
-// anyPython is an interpreter that needs no package: it finds the fakes in testdata.
+// anyPython returns an interpreter without packages: it finds the fakes in testdata.
 func anyPython(t *testing.T) string {
 	t.Helper()
 	python, err := launcher{}.interpreter(t.Context())
@@ -102,11 +102,10 @@ func anyPython(t *testing.T) string {
 	return python
 }
 
-// TestFake runs the suite where CTranslate2 is not installed.
+// TestFake runs the suite without CTranslate2.
 func TestFake(t *testing.T) { conforms(t, launcher{Python: anyPython(t)}) }
 
-// TestAutoDType: dtype auto is one that the device computes in; CTranslate2 has no 16 bits on a
-// CPU.
+// TestAutoDType: dtype auto is a type that the device computes in; CTranslate2 has no 16 bits on a CPU.
 func TestAutoDType(t *testing.T) {
 	s := spec(t, "tiny-llama")
 	s.DType = "auto"
@@ -136,7 +135,7 @@ func TestScripts(t *testing.T) {
 	}
 }
 
-// TestMissing: an interpreter without the package.
+// TestMissing: an interpreter without the package is reported.
 func TestMissing(t *testing.T) {
 	t.Setenv("TMPDIR", t.TempDir())
 	python, err := launcher{}.interpreter(t.Context())
@@ -153,7 +152,7 @@ func TestMissing(t *testing.T) {
 	}
 }
 
-// TestSection: the descriptor fits together, and what the section refuses.
+// TestSection: the descriptor is consistent, and the section refuses conflicting values.
 func TestSection(t *testing.T) {
 	d := Descriptor()
 	if err := engine.Check(d); err != nil {
@@ -193,7 +192,7 @@ func class(t *testing.T, err error) note.Class {
 	return f.Class
 }
 
-// TestShapes: random models of each architecture that can be built, and those that cannot.
+// TestShapes: random models of each supported architecture can be built, others are refused.
 func TestShapes(t *testing.T) {
 	b := launcher{Python: testPython(t)}
 	for name, want := range map[string]note.Class{"tiny-llama": "", "tiny-qwen2": "", "smollm2-135m": "",
@@ -233,13 +232,13 @@ func TestShapes(t *testing.T) {
 	}
 }
 
-// TestFolder: a folder with weights is converted once, gives the tokens that transformers
-// gives, and what the converter does not know is refused.
+// TestFolder: a folder with weights is converted once and gives the same tokens as transformers; a model that the
+// converter does not know is refused.
 func TestFolder(t *testing.T) {
 	b := launcher{Python: testPython(t)}
 	t.Setenv("LLEM_CACHE", t.TempDir())
 	s := spec(t, "tiny-llama")
-	// Two prompts of unequal length in one batch, and what the library's own loop gives for each.
+	// Two prompts of unequal length in one batch, and the result of the library's own loop for each.
 	const write = `
 import json, sys, torch, transformers
 folder = sys.argv[1]
@@ -301,7 +300,7 @@ for prompt in ([65, 66, 67, 68, 69, 70, 71], [80, 81, 82]):
 	}
 }
 
-// TestRefused: what cannot be had is refused before anything is loaded.
+// TestRefused: impossible settings are refused before anything is loaded.
 func TestRefused(t *testing.T) {
 	b := launcher{Python: testPython(t)}
 	for name, q := range map[string]struct {
@@ -327,7 +326,7 @@ func TestRefused(t *testing.T) {
 	}
 }
 
-// TestInt8: the weights are quantised when they are read, and the engine says so.
+// TestInt8: the weights are quantised when they are read, and the engine reports it.
 func TestInt8(t *testing.T) {
 	b := launcher{Python: testPython(t)}
 	s := spec(t, "tiny-llama")

@@ -8,38 +8,38 @@ import (
 	"github.com/llenergymeasure/llem/internal/option"
 )
 
-// variable names the interpreter of this engine alone.
+// variable names the interpreter for this engine only.
 const variable = "LLEM_PYTHON_CTRANSLATE2"
 
 // settings holds the settings of CTranslate2 in a study.
 type settings struct {
-	// batchSize is the number of sequences that are processed together.
+	// batchSize is the number of sequences per batch.
 	batchSize int
-	// device is auto (CUDA where there is a GPU), cuda, cuda:N or cpu.
+	// device is auto (CUDA if there is a GPU), cuda, cuda:N or cpu.
 	device string
-	// computeType is what the engine computes in; "" is the dtype of the experiment.
+	// computeType is the format that the engine computes in; "" is the dtype of the experiment.
 	computeType string
 	// intraThreads is the number of threads; 0 leaves it to llem.
 	intraThreads int
-	// flashAttention uses the kernels of flashAttention 2.
+	// flashAttention uses the FlashAttention 2 kernels.
 	flashAttention engine.Toggle
 }
 
 // Fields implements engine.Section.
 func (s *settings) Fields() []engine.Field {
 	return append([]engine.Field{
-		engine.Whole(&s.batchSize, "batch_size", 1, option.ManySequences, "sequences processed together"),
+		engine.Whole(&s.batchSize, "batch_size", 1, option.ManySequences, "sequences per batch"),
 		engine.Pattern(&s.device, "device", "auto, cpu, cuda or cuda:N", `^(auto|cpu|cuda(:(0|[1-9][0-9]{0,8}))?)$`,
-			"auto takes CUDA where there is a GPU", "auto", "cpu", "cuda"),
+			"auto takes CUDA if there is a GPU", "auto", "cpu", "cuda"),
 		engine.Whole(&s.intraThreads, "intra_threads", 0, 4096, "threads of a batch; 0 is one per physical core"),
 	}, engine.Optional(
-		engine.Choice(&s.computeType, "compute_type", "what products are computed in; left out, the dtype",
+		engine.Choice(&s.computeType, "compute_type", "format of products; default: the dtype",
 			"float32", "float16", "bfloat16", "int8", "int8_float32", "int8_float16", "int8_bfloat16"),
-		engine.Switch(&s.flashAttention, "flash_attention", "attention by the kernels of FlashAttention 2, on a GPU"),
+		engine.Switch(&s.flashAttention, "flash_attention", "attention with the FlashAttention 2 kernels, on a GPU"),
 	)...)
 }
 
-// Descriptor is what the program knows about this engine.
+// Descriptor describes the engine to the program.
 func Descriptor() engine.Descriptor {
 	return engine.Descriptor{
 		Name: name, Title: "CTranslate2", Summary: "a C++ engine in a Python worker",
@@ -67,7 +67,7 @@ func Descriptor() engine.Descriptor {
 	}
 }
 
-// settle fills in the batch size and, where the study leaves them open, the threads.
+// settle fills in the batch size and, if the study does not set them, the threads.
 func settle(section engine.Section, batch, threads int) {
 	s := section.(*settings)
 	s.batchSize = batch

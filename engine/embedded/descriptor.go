@@ -1,10 +1,9 @@
-// Package embedded runs models in a ggml engine that is part of the llem binary:
-// no Python, no download, no server. It is the reference against which the other
-// backends are checked, since every engine step is ours to see.
+// Package embedded runs models in a ggml engine that is part of the llem binary: no Python, no download, no
+// server. It is the reference for checking the other backends, because every engine step is visible.
 //
-// The engine itself (Ollama's Go packages over ggml) is in package ggml below and runs in a
-// child process: the program starts itself again as `llem worker embedded` and the child
-// calls ggml.WorkerMain. A fatal error in C code therefore ends one run, never the study.
+// The engine itself (Ollama's Go packages over ggml) is in package ggml and runs in a child process: the program
+// starts itself again as `llem worker embedded` and the child calls ggml.WorkerMain. A fatal error in C code
+// therefore ends one run, never the study.
 package embedded
 
 import (
@@ -14,10 +13,10 @@ import (
 	"github.com/llenergymeasure/llem/internal/codes"
 )
 
-// Descriptor is what the program knows about this engine.
+// Descriptor describes the engine to the program.
 func Descriptor() engine.Descriptor {
 	return engine.Descriptor{
-		Name: core.Name, Title: "the embedded engine", Summary: "ggml inside of llem, on the CPU",
+		Name: core.Name, Title: "the embedded engine", Summary: "ggml inside llem, on the CPU",
 		Lacks:   map[string]string{"lora": "the embedded engine does not load adapters"},
 		Section: func() engine.Section { return core.Defaults() },
 		Settle:  settle,
@@ -30,7 +29,7 @@ func Descriptor() engine.Descriptor {
 	}
 }
 
-// settle fills in the batch size and, where the study leaves them open, the threads.
+// settle fills in the batch size and, if the study does not set them, the threads.
 func settle(section engine.Section, batch, threads int) {
 	s := section.(*core.Section)
 	s.BatchSize = batch
@@ -39,7 +38,7 @@ func settle(section engine.Section, batch, threads int) {
 	}
 }
 
-// profile has the rates of the processor beside it; see internal/estimate.
+// profile contains constants of the engine; internal/estimate has the rates of the CPU.
 func profile() *engine.Profile {
 	return &engine.Profile{Memory: engine.MemoryGGML, GGML: true, CacheMoves: 1, Start: 0.2, LoadRate: 3e9,
 		Fitted: true}

@@ -13,8 +13,7 @@ import (
 	"github.com/llenergymeasure/llem/engine/vllm"
 )
 
-// Find returns an engine of a list by name; a nil list is [All]. Of an engine that is not
-// known only the name is.
+// Find returns an engine of a list by name; a nil list is [All]. For an unknown engine only the name is set.
 func Find(list engine.Descriptors, name string) engine.Descriptor {
 	if list == nil {
 		list = All()

@@ -13,7 +13,7 @@ import (
 	"github.com/llenergymeasure/llem/internal/runners"
 )
 
-// TestDescriptors checks what each engine says of itself.
+// TestDescriptors checks each engine's descriptor.
 func TestDescriptors(t *testing.T) {
 	seen := map[string]bool{}
 	for _, d := range All() {
@@ -30,7 +30,7 @@ func TestDescriptors(t *testing.T) {
 	}
 }
 
-// TestDocsHaveTheImages: the table of images in docs/backends.md is that of the descriptors.
+// TestDocsHaveTheImages: the table of images in docs/backends.md matches the descriptors.
 func TestDocsHaveTheImages(t *testing.T) {
 	text, err := os.ReadFile(filepath.Join("..", "..", "docs", "backends.md"))
 	if err != nil {

@@ -45,8 +45,8 @@ func exported(t *testing.T, path string) []string {
 	return out
 }
 
-// TestEnginesExportTheirDescriptor: whatever else there is to know of an engine is asked of its
-// descriptor. One that runs in this program has the code of its process, too.
+// TestEnginesExportTheirDescriptor: an engine's package exports only its descriptor. An engine that runs in this
+// program also exports the code of its process.
 func TestEnginesExportTheirDescriptor(t *testing.T) {
 	for _, d := range All() {
 		dir := filepath.Join("..", d.Name)

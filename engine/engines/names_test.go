@@ -12,7 +12,7 @@ import (
 	"testing"
 )
 
-// knowing are the files outside of engine/ that name an engine, each with its reason.
+// knowing maps the files outside of engine/ that name an engine to the reason.
 var knowing = map[string]string{
 	"cmd/llem/internal/cli/doctor.go": "the load of a self-test is made by PyTorch, which is a value of --load",
 	"internal/sensor/source.go":       "the fake sensor, which is not the fake engine",
@@ -22,8 +22,8 @@ var knowing = map[string]string{
 	"result/earlier.go":               "latencies of earlier versions, which hold the queue on these engines",
 }
 
-// TestOnlyEnginesNameEngines: a fact about an engine stands in the engine's folder. Other
-// packages ask its descriptor and import no engine, so that they need no change for a new one.
+// TestOnlyEnginesNameEngines: a fact about an engine is in the engine's folder. Other packages use its descriptor
+// and import no engine, so that they need no change for a new one.
 func TestOnlyEnginesNameEngines(t *testing.T) {
 	const root = "../.."
 	names := All().Names()

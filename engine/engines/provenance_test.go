@@ -7,7 +7,7 @@ import (
 	"github.com/llenergymeasure/llem/result"
 )
 
-// TestSimulated: results call the energy of just those engines simulated that compute nothing.
+// TestSimulated: results call energy simulated exactly for the engines that compute nothing.
 func TestSimulated(t *testing.T) {
 	for _, d := range engines.All() {
 		if got := result.Measured.Of(d.Name) == result.Simulated; got != d.Simulated {

@@ -10,8 +10,7 @@ import (
 	"github.com/llenergymeasure/llem/note"
 )
 
-// fails starts a program that prints a log, whose first line is not part of it, and ends
-// as an engine does.
+// fails starts a program that prints a log, except its first line, and ends like an engine.
 func fails(t *testing.T, log, end string, symptoms []backend.Symptom) *note.Failure {
 	t.Helper()
 	script := "tail -n +2 \"$0\"; " + end
@@ -24,9 +23,9 @@ func fails(t *testing.T, log, end string, symptoms []backend.Symptom) *note.Fail
 	return c.Failure("x", "loading")
 }
 
-// TestSymptoms: testdata/failures in the folder of an engine holds the ends of its logs with
-// what it alone prints, in the form of those in package backend. Only its own symptoms tell
-// what happened, and each class of them is in a log of some engine.
+// TestSymptoms: testdata/failures in the folder of an engine holds the ends of logs that only it prints, in the
+// same form as in package backend. Only its own symptoms recognise them, and each class of symptoms has a log of
+// some engine.
 func TestSymptoms(t *testing.T) {
 	seen, listed := map[note.Class]bool{}, map[note.Class]string{}
 	for _, d := range All() {
@@ -66,7 +65,7 @@ func TestSymptoms(t *testing.T) {
 	}
 }
 
-// TestFits: the length that fits a cache of vLLM is in the hint.
+// TestFits: the hint contains the length that fits a cache of vLLM.
 func TestFits(t *testing.T) {
 	f := fails(t, "../vllm/testdata/failures/kv.log", "exit 1", Find(nil, "vllm").Symptoms)
 	if !strings.Contains(f.Next, "42656 tokens fit") {

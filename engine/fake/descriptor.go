@@ -6,13 +6,13 @@ import (
 	"github.com/llenergymeasure/llem/internal/sim"
 )
 
-// Descriptor is what the program knows about this engine.
+// Descriptor describes the engine to the program.
 func Descriptor() engine.Descriptor {
 	return engine.Descriptor{
 		Name: name, Title: "the simulated engine", Summary: "a simulated GPU",
 		Lacks:   map[string]string{"lora": "the simulated engine has no weights to add an adapter to"},
 		Section: func() engine.Section { return &settings{BatchSize: 1, Batching: sim.Static, Speed: 1} },
-		// It only passes the time.
+		// The engine only passes the time.
 		Forget: func(s engine.Section) bool {
 			*s.(*settings) = settings{}
 			return true
@@ -25,7 +25,7 @@ func Descriptor() engine.Descriptor {
 	}
 }
 
-// profile is of no use but to tests: what computes nothing is not estimated.
+// profile is for tests only: an engine that computes nothing is not estimated.
 func profile() *engine.Profile {
 	return &engine.Profile{Step: 1e-3, Elementwise: 0.25, CacheMoves: 1, Start: 0.3, LoadRate: 1e12}
 }

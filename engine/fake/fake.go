@@ -1,11 +1,10 @@
-// Package fake is an engine that computes nothing on a GPU that does not exist:
-// for demonstrations, documentation and automatic tests on machines without a GPU.
+// Package fake is an engine that computes nothing on a simulated GPU: for demonstrations, documentation and
+// automatic tests on machines without a GPU.
 //
-// It needs the shape of a model only. From it follow the duration and the power of
-// each step, by the roofline of an imagined accelerator (see gpu.go); a child
-// process then passes the time in real time and writes the power where a simulated
-// meter reads it (package sim). Everything that comes of it is labelled: the device
-// is modelled, its name is "simulated GPU", and every result carries a warning.
+// It needs only the shape of a model. From the shape it derives the duration and the power of each step, by the
+// roofline of an imagined accelerator (see gpu.go); a child process then passes the time in real time and writes
+// the power where a simulated meter reads it (package sim). All results are labelled: the device is modelled, its
+// name is "simulated GPU", and every result carries a warning.
 package fake
 
 import (
@@ -30,7 +29,7 @@ import (
 // name of the backend in study files.
 const name = "fake"
 
-// warning says what a result of this backend is worth.
+// warning states what a result of this backend is worth.
 const warning = "simulated: the GPU does not exist; time, power and energy follow a made-up model and say nothing " +
 	"about real hardware"
 
@@ -40,8 +39,7 @@ type launcher struct {
 	Command *backend.Command
 	// Options bound how long the worker may take.
 	Options backend.WorkerOptions
-	// Simulation is the shared file of the simulated GPU. Without it the engine's
-	// power is seen by nobody.
+	// Simulation is the shared file of the simulated GPU. Without it nobody reads the engine's power.
 	Simulation string
 }
 
@@ -69,8 +67,7 @@ func (b launcher) command() (backend.Command, error) {
 	return self.Command(name)
 }
 
-// WorkerMain is the engine's process, with its environment. It returns when the parent says
-// stop.
+// WorkerMain runs the engine's process, with its environment. It returns when the parent sends stop.
 func WorkerMain(getenv func(string) string) error {
 	f, err := openFile(getenv(sim.Env))
 	if err != nil {
@@ -79,7 +76,7 @@ func WorkerMain(getenv func(string) string) error {
 	return errors.Join(backend.ServeWorker(&worker{file: f}), f.Close())
 }
 
-// openFile maps the simulation, or one that is gone with this process.
+// openFile maps the shared file of the simulation, or a temporary one that is removed at once.
 func openFile(path string) (*sim.File, error) {
 	if path != "" {
 		return sim.Open(path)
@@ -92,12 +89,11 @@ func openFile(path string) (*sim.File, error) {
 	return sim.CreateCard(filepath.Join(dir, "gpu"))
 }
 
-// worker implements backend.Engine: a simulated engine that fits the model which it
-// is asked to load.
+// worker implements backend.Engine: a simulated engine for the model that it is asked to load.
 type worker struct {
 	*sim.Engine
 	file *sim.File
-	// path is the loaded model; resident says that it need not be loaded again.
+	// path is the loaded model; resident reports that it need not be loaded again.
 	path     string
 	resident bool
 }
@@ -114,7 +110,7 @@ func (e *worker) Info() (backend.Info, error) {
 	return info, err
 }
 
-// Adapt implements backend.Adaptable: what stays is the model, and the time to load it.
+// Adapt implements backend.Adaptable: the model, and the time to load it, stay.
 func (e *worker) Adapt(spec backend.Spec) (backend.Loaded, error) {
 	if e.Engine == nil || spec.Path != e.path {
 		return backend.Loaded{}, backend.NeedsRestart("another model is loaded")
@@ -138,7 +134,7 @@ func (e *worker) Load(ctx context.Context, spec backend.Spec, progress func(stri
 	if err != nil {
 		return backend.Loaded{}, note.Failf(codes.ClassUnsupportedModel,
 			"use random:SHAPE, such as random:llama-3.1-8b",
-			"the shape of %s is not known: %v", spec.Model, err)
+			"the shape of %s is unknown: %v", spec.Model, err)
 	}
 	options := engineOptions(config, spec, o)
 	if e.resident {
@@ -162,7 +158,7 @@ func (e *worker) Run(ctx context.Context, w backend.Workload) (*backend.Log, err
 		return nil, note.Failf(codes.ClassProtocol, "load it first", "run before load")
 	}
 	log, err := e.Engine.Run(ctx, w)
-	e.Steps() // the truth stays in the shared file; the product sees the log alone
+	e.Steps() // the truth stays in the shared file; the product sees only the log
 	return log, err
 }
 

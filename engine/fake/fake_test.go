@@ -19,7 +19,7 @@ import (
 	"github.com/llenergymeasure/llem/note"
 )
 
-// workerEnv makes this test binary a worker.
+// workerEnv turns this test binary into a worker.
 const workerEnv = "LLEM_TEST_FAKE_WORKER"
 
 func TestMain(m *testing.M) {
@@ -52,7 +52,7 @@ func testBackend(t *testing.T, mode string) launcher {
 		Env: []string{workerEnv + "=" + mode}}}
 }
 
-// testSpec is a small model of which only the shape exists.
+// testSpec is a small model that has only a shape.
 func testSpec(t *testing.T, section settings) backend.Spec {
 	t.Helper()
 	r, err := model.Store{Dir: t.TempDir()}.Resolve(t.Context(),
@@ -84,8 +84,8 @@ func TestConformance(t *testing.T) {
 	}
 }
 
-// TestPowerReachesTheMeter: what the child does is power in the parent's file, for
-// as long as its steps say, and none when it has gone.
+// TestPowerReachesTheMeter: the child's work is power in the parent's file, for the duration of its steps, and no
+// power when it is gone.
 func TestPowerReachesTheMeter(t *testing.T) {
 	f, err := sim.CreateCard(filepath.Join(t.TempDir(), "gpu"))
 	if err != nil {
@@ -142,7 +142,7 @@ func TestRefusesBadOptions(t *testing.T) {
 	}
 }
 
-// TestShapes: larger models take longer and draw more energy; speed changes both.
+// TestShapes: larger models take longer and use more energy; speed changes both.
 func TestShapes(t *testing.T) {
 	options := func(name string, speed float64) sim.EngineOptions {
 		c, err := shape.Lookup(name)

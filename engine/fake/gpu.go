@@ -8,8 +8,8 @@ import (
 	"github.com/llenergymeasure/llem/internal/sim"
 )
 
-// The imagined accelerator is of the class of an H200: round numbers, reached in
-// part, and the powers of one at work.
+// The imagined accelerator is of the class of an H200: round numbers that are partly reached, and the power of a
+// real one at work.
 const (
 	memoryBytesPerS = 3.4e12 // of 4.8e12
 	prefillFLOPs    = 450e12 // per second, of 990e12
@@ -17,12 +17,12 @@ const (
 	launch          = 1e-3 // seconds per step that no arithmetic hides
 
 	idleW   = 125 // idle with a model
-	staticW = 210 // while a step runs, before it moves or computes anything
-	memoryW = 240 // more while it reads memory
-	matrixW = 430 // more while it computes
+	staticW = 210 // while a step runs, before any memory access or computation
+	memoryW = 240 // additional while it reads memory
+	matrixW = 430 // additional while it computes
 )
 
-// engineOptions are those of an engine for a model of this shape.
+// engineOptions returns the options of an engine for a model of this shape.
 func engineOptions(c shape.Config, spec backend.Spec, o settings) sim.EngineOptions {
 	weights, _ := c.EstimateBytes(spec.DType, 1, 1)
 	_, cache := c.EstimateBytes(spec.DType, 1, 1024)

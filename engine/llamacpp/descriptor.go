@@ -20,7 +20,7 @@ const (
 // cacheTypes are the types of a KV cache.
 var cacheTypes = []string{"f32", "f16", "bf16", "q8_0", "q4_0", "q4_1", "iq4_nl", "q5_0", "q5_1"}
 
-// Descriptor is what the program knows about this engine.
+// Descriptor describes the engine to the program.
 func Descriptor() engine.Descriptor {
 	return engine.Descriptor{
 		Name: name, Title: title, Aliases: []string{"llama_cpp", "llama.cpp"}, Chats: true,

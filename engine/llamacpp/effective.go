@@ -7,7 +7,7 @@ import (
 	"github.com/llenergymeasure/llem/internal/server"
 )
 
-// inUse are the settings that the server prints when it makes its context, by the names of the keys.
+// inUse matches the settings that the server prints when it creates its context, by key.
 var inUse = map[string][]*regexp.Regexp{
 	"parallel":      {number("n_seq_max")},
 	"ctx_size":      {number("n_ctx")},
@@ -26,11 +26,11 @@ func number(name string) *regexp.Regexp {
 	return regexp.MustCompile(`llama_context: ` + name + ` +=\s*([0-9]+)`)
 }
 
-// offloaded is how many layers are on GPUs, of how many.
+// offloaded matches the number of layers on GPUs and the total.
 var offloaded = regexp.MustCompile(`offloaded ([0-9]+)/([0-9]+) layers to GPU`)
 
-// printed reads the settings in what the server has printed, by the names of the keys. asked is what n_gpu_layers
-// was asked for: a number of all layers or more is all of them.
+// printed reads the settings from the server's output, by key. asked is the requested n_gpu_layers: a number of
+// all layers or more means all of them.
 func printed(text, asked string) map[string]string {
 	out := server.Found(text, inUse)
 	if v, ok := out["flash_attn"]; ok {

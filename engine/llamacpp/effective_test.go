@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-// TestPrinted: what the server prints of itself, by the names of the keys.
+// TestPrinted: the settings in the server's output, by key.
 func TestPrinted(t *testing.T) {
 	const log = `0.03.887.589 I load_tensors: offloaded 33/33 layers to GPU
 0.04.485.313 I llama_context: n_seq_max     = 4

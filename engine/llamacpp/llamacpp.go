@@ -1,18 +1,17 @@
 // Package llamacpp runs models with llama.cpp's server (`llama-server`).
 //
-// The model is a GGUF file; a random one is written by this program. Prompts are token
-// ids for its own /completion, output lengths are forced, decoding is greedy, and each
-// of its three prompt caches is off: every answer says how many prompt tokens were not
-// computed. The server does not adjust settings to the memory it finds (--fit off).
+// The model is a GGUF file; this program writes random ones. Prompts are token ids for the server's own
+// /completion, output lengths are forced, decoding is greedy unless the study sets a temperature, and each of its
+// three prompt caches is off: every answer reports how many prompt tokens were not computed. The server does not
+// adjust settings to the available memory (--fit off).
 //
-// A token that ends inside a character of UTF-8 is sent with the next one that
-// completes it. The server's count of tokens, which is in every event, says so: these
-// tokens share a stamp, and which ids they had is not known. The count is believed as far
-// as such a character explains it. A random model may say nothing else, so that it is kept
+// A token that ends inside a UTF-8 character is sent with the next one that completes it. The server's count of
+// tokens, which is in every event, shows this: these tokens share a stamp, and their ids are unknown. The count is
+// accepted as far as such a character explains it. A random model may generate nothing else; therefore it is kept
 // from bytes that begin such a character.
 //
-// Its counters (/metrics) are read ten times a second: tier T2. Output tokens it counts
-// when a request ends, so that the streams say when they came.
+// Its counters (/metrics) are read ten times a second: tier T2. It counts output tokens when a request ends, so
+// their times come from the streams.
 //
 // An adapter (llamacpp.lora) is a GGUF file for --lora, applied to every request with scale 1
 // (https://github.com/ggml-org/llama.cpp/blob/master/tools/server/README.md, GET /lora-adapters).
@@ -48,7 +47,7 @@ const (
 	program = "llama-server"
 )
 
-// newBackend returns the backend. path is that of llama-server; empty takes that of PATH.
+// newBackend returns the backend. path is the path of llama-server; empty takes the one in PATH.
 func newBackend(path string) server.Backend {
 	return server.Backend{Program: path, Product: server.Product{
 		Name: name, Title: title, Program: program, Install: install, Info: ask,
@@ -58,7 +57,7 @@ func newBackend(path string) server.Backend {
 	}}
 }
 
-// ask asks the program for its version and devices.
+// ask queries the program for its version and devices.
 func ask(ctx context.Context, cmd backend.Command) (backend.Info, error) {
 	text, err := output(ctx, cmd, "--version")
 	version, ok := versionOf(text)
@@ -69,18 +68,18 @@ func ask(ctx context.Context, cmd backend.Command) (backend.Info, error) {
 		return backend.Info{}, err
 	case err != nil || !ok:
 		return backend.Info{}, &note.Failure{Class: codes.ClassNotInstalled,
-			Message: cmd.Path + " does not say its version", Err: err, LogTail: text,
+			Message: cmd.Path + " does not report its version", Err: err, LogTail: text,
 			Next: "try `" + cmd.Path + " --version` by hand"}
 	}
 	info := backend.Info{Version: version, Device: "cpu", Versions: map[string]string{"llama.cpp": version}}
-	// Older versions cannot list devices; then it is taken for a build without any.
+	// Older versions cannot list devices; they are assumed to be builds without any.
 	if list, err := output(ctx, cmd, "--list-devices"); err == nil {
 		info.Device = deviceOf(list)
 	}
 	return info, nil
 }
 
-// askTimeout bounds a question to the program.
+// askTimeout bounds a short command of the program.
 const askTimeout = time.Minute
 
 func output(ctx context.Context, cmd backend.Command, arg string) (string, error) {
@@ -90,7 +89,7 @@ func output(ctx context.Context, cmd backend.Command, arg string) (string, error
 	return string(out) + string(said), err
 }
 
-// ofContainer says whether a question failed because there was no container to ask in.
+// ofContainer reports whether a command failed because its container could not run.
 func ofContainer(err error) bool {
 	_, ok := errors.AsType[*note.Failure](err)
 	return ok
@@ -107,7 +106,7 @@ func versionOf(text string) (string, bool) {
 	return text, text != "" && len(text) <= 200 && !strings.ContainsAny(text, " \n")
 }
 
-// deviceOf reads a list of devices.
+// deviceOf parses a list of devices.
 func deviceOf(list string) string {
 	for line := range strings.Lines(list) {
 		switch name, _, ok := strings.Cut(strings.TrimSpace(line), ":"); {
@@ -127,7 +126,7 @@ type dialect struct {
 	info    backend.Info
 	// chats reports that the model has a chat template.
 	chats bool
-	// log is the file of what the server prints, and layers what was asked of n_gpu_layers.
+	// log is the file with the server's output, and layers the requested n_gpu_layers.
 	log, layers string
 	// lora is the adapter that the server applies.
 	lora adapter.Adapter
@@ -144,17 +143,16 @@ var (
 // Name implements server.Engine.
 func (*dialect) Name() string { return name }
 
-// mixed is the type of weights of several types.
+// mixed is the weight type of a mixture.
 const mixed = "mixed"
 
 const (
-	// slots is how many the server has where the study leaves it open: its own choice,
-	// made explicit because the size of the context depends on it.
+	// slots is the number of slots if the study sets none: the server's own default, made explicit because the size of
+	// the context depends on it.
 	slots = 4
-	// spare is by how much a slot's context must be longer than a request: the server
-	// ends one that would fill it.
+	// spare is how much longer than a request a slot's context must be: the server ends a request that would fill it.
 	spare = 2
-	// block is what the server rounds a slot's context up to.
+	// block is the multiple to which the server rounds a slot's context up.
 	block = 256
 )
 
@@ -174,7 +172,7 @@ func (e *dialect) Launch(ctx context.Context, spec backend.Spec, port int) (serv
 	}
 	args := append(append([]string{}, e.command.Args...), "--model", spec.Path, "--host", "127.0.0.1", "--port",
 		strconv.Itoa(port), "--metrics")
-	// What a version does not have, it need not be told.
+	// Options that a version does not have are left out.
 	for _, own := range [][]string{{"--offline"}, {"--no-ui"}, {"--no-webui"}, {"--fit", "off"},
 		{"--no-cache-prompt"}, {"--cache-ram", "0"}, {"--slot-prompt-similarity", "0"}} {
 		if known[own[0]] && (own[0] != "--no-webui" || !known["--no-ui"]) {
@@ -224,7 +222,7 @@ func (e *dialect) Launch(ctx context.Context, spec backend.Spec, port int) (serv
 	}, nil
 }
 
-// flags are the options of llama-server that are not of the usual form.
+// flags are the options of llama-server that differ from the usual form.
 var flags = server.Flags{
 	"flash_attn": func(v any) []string {
 		if v == true {
@@ -240,7 +238,7 @@ type completion struct {
 	NPredict    int     `json:"n_predict"`
 	IgnoreEOS   bool    `json:"ignore_eos"`
 	Temperature float64 `json:"temperature"`
-	// Its own defaults bound the choice: what is not asked for is switched off.
+	// The server's own defaults limit the choice: what the study does not set is switched off.
 	TopP         float64 `json:"top_p"`
 	TopK         int     `json:"top_k"`
 	MinP         float64 `json:"min_p"`
@@ -248,12 +246,11 @@ type completion struct {
 	CachePrompt  bool    `json:"cache_prompt"`
 	ReturnTokens bool    `json:"return_tokens"`
 	Stream       bool    `json:"stream"`
-	// LogitBias are pairs of an id and what is added to its logit; false forbids it.
+	// LogitBias holds pairs of an id and the value added to its logit; false forbids it.
 	LogitBias [][2]any `json:"logit_bias,omitempty"`
 }
 
-// unfinished are the ids of a random model that are bytes at which a character of UTF-8
-// begins and does not end.
+// unfinished are the ids of a random model that are bytes at which a UTF-8 character begins and does not end.
 var unfinished = func() (list [][2]any) {
 	for id := 0xc0; id <= 0xff; id++ {
 		list = append(list, [2]any{id, false})
@@ -292,8 +289,8 @@ type chunk struct {
 	} `json:"error"`
 }
 
-// hidden is how many tokens without an id a text may stand for: each one but the last ended
-// inside a character that is in the text, or that the end of the output cut off.
+// hidden returns how many tokens without an id a text may hold: each one except the last ended inside a character
+// that is in the text, or that the end of the output cut off.
 func hidden(text string, last bool) int {
 	switch {
 	case last:
@@ -314,7 +311,7 @@ func (*dialect) Read(data []byte) (server.Event, error) {
 	case c.Error != nil:
 		return server.Event{Failure: c.Error.Message}, nil
 	case c.Stop == nil:
-		return server.Event{}, errors.New("it does not say whether the output goes on")
+		return server.Event{}, errors.New("it does not report whether the output continues")
 	}
 	e := server.Event{Total: c.Predicted, IDs: c.Tokens, Hidden: hidden(c.Content, *c.Stop)}
 	if !*c.Stop {
@@ -348,10 +345,10 @@ func (*dialect) Tokenize(ctx context.Context, ask server.Ask, text string) ([]in
 		map[string]any{"content": text, "add_special": false, "parse_special": false})
 }
 
-// Template implements server.Templater as the server itself handles a conversation: it takes
-// the first token off what the template writes if tokenizing adds it.
+// Template implements server.Templater like the server itself: it removes the first token of the template's text
+// if tokenizing adds it.
 func (e *dialect) Template(ctx context.Context, ask server.Ask, c chat.Conversation) ([]int32, error) {
-	if !e.chats { // where the server would take ChatML for it
+	if !e.chats { // the server would assume ChatML instead
 		return nil, note.Failf(codes.ClassConfig, "use workload.chat_template: none", "the model has no chat template")
 	}
 	body, err := json.Marshal(map[string]any{"messages": c})
@@ -375,7 +372,7 @@ func (e *dialect) Template(ctx context.Context, ask server.Ask, c chat.Conversat
 		map[string]any{"content": *got.Prompt, "add_special": true, "parse_special": true})
 }
 
-// Describe implements server.Describer: the model as the server sees it, and what it uses.
+// Describe implements server.Describer: the model and the settings that the server reports.
 func (e *dialect) Describe(ctx context.Context, ask server.Ask, l *backend.Loaded) error {
 	l.Settings = printed(server.Printed(e.log), e.layers)
 	if l.DType != mixed {
@@ -404,7 +401,7 @@ func (e *dialect) Describe(ctx context.Context, ask server.Ask, l *backend.Loade
 	return e.checkAdapter(ctx, ask, l)
 }
 
-// checkAdapter asks the server whether it applies the adapter that was asked for.
+// checkAdapter checks that the server applies the requested adapter.
 func (e *dialect) checkAdapter(ctx context.Context, ask server.Ask, l *backend.Loaded) error {
 	if e.lora.Asked == "" {
 		return nil

@@ -25,7 +25,7 @@ func TestMain(m *testing.M) {
 	m.Run()
 }
 
-// stub is the backend with a stub in place of llama-server.
+// stub is the backend with a stub as llama-server.
 func stub(s servertest.Stubbed) backend.Backend { return enginetest.Stub(newBackend(""), s) }
 
 // spec is a random model of a shape.
@@ -60,8 +60,8 @@ func TestRealServer(t *testing.T) {
 	backendtest.Run(t, backendtest.Suite{Backend: b, Spec: s, Tokens: model.ByteTokenizer{}.Encode})
 }
 
-// TestRealModels: llama-server loads what this program writes, and computes all of a
-// prompt that it has just seen.
+// TestRealModels: llama-server loads models that this program writes, and computes all of a prompt that it has
+// just seen.
 func TestRealModels(t *testing.T) {
 	program := os.Getenv("LLEM_TEST_LLAMA_SERVER")
 	if program == "" {
@@ -101,7 +101,7 @@ func TestRealModels(t *testing.T) {
 	}
 }
 
-// TestCommandLine: what the engine is started with.
+// TestCommandLine checks the arguments of the engine.
 func TestCommandLine(t *testing.T) {
 	s := spec(t, "tiny-llama")
 	s.BatchSize, s.MaxContext = 3, 300
@@ -175,8 +175,8 @@ func TestContainer(t *testing.T) {
 	servertest.Container(t, name, stub, spec(t, "tiny-llama"))
 }
 
-// TestTemplate: a conversation in the model's own template is tokenized as the server does it, which adds the token of
-// the beginning and reads special tokens; without a template in the file nothing is asked.
+// TestTemplate: a conversation in the model's own template is tokenized like in the server, which adds the first
+// token and parses special tokens; without a template in the file nothing is requested.
 func TestTemplate(t *testing.T) {
 	s := spec(t, "tiny-llama")
 	s.BatchSize, s.MaxContext, s.Path = 1, 64, filepath.Join(t.TempDir(), "chat.gguf")
@@ -202,8 +202,7 @@ func TestTemplate(t *testing.T) {
 	enginetest.Refused(t, b, s)
 }
 
-// TestPromptTime: the server tells how long a prompt took, from which the start of a request
-// follows.
+// TestPromptTime: the server reports how long a prompt took, which gives the start of a request.
 func TestPromptTime(t *testing.T) {
 	e, err := new(dialect).Read([]byte(`{"content":"","tokens":[],"stop":true,"stop_type":"limit",` +
 		`"tokens_predicted":2,"tokens_evaluated":3,"timings":{"cache_n":0,"prompt_n":3,"prompt_ms":12.5}}`))
@@ -212,7 +211,7 @@ func TestPromptTime(t *testing.T) {
 	}
 }
 
-// TestAdapter: an adapter is loaded at start, and the server says that it applies it.
+// TestAdapter: an adapter is loaded at start, and the server reports that it applies it.
 func TestAdapter(t *testing.T) {
 	s := spec(t, "tiny-llama")
 	s.MaxContext = 64

@@ -9,10 +9,10 @@ import (
 	"github.com/llenergymeasure/llem/internal/option"
 )
 
-// variable names the interpreter of this engine alone.
+// variable names the interpreter for this engine only.
 const variable = "LLEM_PYTHON_PYTORCH"
 
-// Descriptor is what the program knows about this engine.
+// Descriptor describes the engine to the program.
 func Descriptor() engine.Descriptor {
 	return engine.Descriptor{
 		Name: name, Title: "PyTorch", Aliases: []string{"transformers", "torch",
@@ -43,7 +43,7 @@ func defaults() *settings {
 	return &settings{BatchSize: 1, AttnImplementation: "sdpa", Device: "auto"}
 }
 
-// forget clears what changes without loading the model again.
+// forget clears what can change without loading the model again.
 func forget(section engine.Section) (anyLength bool) {
 	s := section.(*settings)
 	s.BatchSize, s.PrefillChunkSize = 0, 0
@@ -53,7 +53,7 @@ func forget(section engine.Section) (anyLength bool) {
 	return true
 }
 
-// conflict finds values that do not fit together. Messages begin with the key.
+// conflict returns values that do not fit together. Messages begin with the key.
 func (s *settings) conflict(j engine.Job) *engine.Conflict {
 	at := func(key, hint, format string, args ...any) *engine.Conflict {
 		key = name + "." + key
@@ -86,7 +86,7 @@ func (s *settings) conflict(j engine.Job) *engine.Conflict {
 	return s.sharing(j, at)
 }
 
-// compiling finds what does not fit a compiled decode step.
+// compiling returns conflicts with a compiled decode step.
 func (s *settings) compiling(j engine.Job,
 	at func(key, hint, format string, args ...any) *engine.Conflict) *engine.Conflict {
 	switch {
@@ -98,12 +98,12 @@ func (s *settings) compiling(j engine.Job,
 			"reduce-overhead is CUDA graphs: it needs a GPU, but pytorch.device is cpu")
 	case j.WarmupRuns == 0:
 		return at("compile", "set warmup.runs to 1 or more",
-			"%s does not run with warmup.runs 0: it would compile inside of the window", s.Compile)
+			"%s does not run with warmup.runs 0: it would compile inside the window", s.Compile)
 	}
 	return nil
 }
 
-// sharing finds what does not fit several devices, or a scheduler.
+// sharing returns conflicts with several devices, or with a scheduler.
 func (s *settings) sharing(j engine.Job,
 	at func(key, hint, format string, args ...any) *engine.Conflict) *engine.Conflict {
 	switch {
@@ -122,12 +122,12 @@ func (s *settings) sharing(j engine.Job,
 			"%s does not run with dtype %s: it concerns products of float32", s.MatmulPrecision, j.DType)
 	case s.Batching == "continuous" && (s.CacheImplementation != "" || s.Compile != "" || s.PrefillChunkSize != 0):
 		return at("batching", "remove these keys, or use static", "continuous does not run with a static cache, "+
-			"compile or prefill_chunk_size: it has a paged cache and a scheduler of its own")
+			"compile or prefill_chunk_size: it has a paged cache and its own scheduler")
 	}
 	return nil
 }
 
-// undivided is a setting with which devices cannot share the layers; "" if there is none.
+// undivided returns a setting with which devices cannot share the layers; "" if there is none.
 func (s *settings) undivided() string {
 	switch {
 	case s.DeviceMap != "":
@@ -146,7 +146,7 @@ func (s *settings) undivided() string {
 	return ""
 }
 
-// estimate knows the library's defaults only. What makes the model run otherwise is named.
+// estimate supports the library's defaults only and names all other settings.
 func estimate(section engine.Section) engine.Estimate {
 	s := section.(*settings)
 	var unknown []string
@@ -160,11 +160,10 @@ func estimate(section engine.Section) engine.Estimate {
 		Quantized: s.Quantization != "", Weights: s.weights()}
 }
 
-// weights are how the libraries keep the linear layers, by the defaults that
-// llem_worker/quantise.py leaves them: LLM.int8() with a 32-bit scale for each row; NF4 in
-// blocks of 64 whose scales are 8 bits, with a 32-bit one for 256 of these; int8 with a 16-bit
-// scale for each row; int4 in groups of 128 with a 16-bit scale and offset, laid out in tiles of
-// 1024 columns; float8 with a 32-bit scale for each row.
+// weights describes how the libraries store the linear layers, with the defaults that llem_worker/quantise.py
+// keeps: LLM.int8() with a 32-bit scale for each row; NF4 in blocks of 64 whose scales are 8 bits, with a 32-bit
+// one for 256 of these; int8 with a 16-bit scale for each row; int4 in groups of 128 with a 16-bit scale and
+// offset, laid out in tiles of 1024 columns; float8 with a 32-bit scale for each row.
 func (s *settings) weights() engine.Weights {
 	switch s.Quantization {
 	case "bitsandbytes-8bit":
@@ -181,11 +180,10 @@ func (s *settings) weights() engine.Weights {
 	return engine.Weights{}
 }
 
-// profile was fitted to bench/results. Host seconds: decode steps of 17 to 28 ms on virtual
-// machines with slow cores, median 20 ms, at 1332 kernels. Start, load and first warm-up:
-// 12 to 14 s and 3 to 7 s for 16 GB of random weights. The context is what H100-class
-// drivers take with PyTorch's libraries loaded, not measured; the reserve follows from a
-// simulation of the caching allocator (2 to 6 % of the total).
+// profile was fitted to bench/results. Host seconds: decode steps of 17 to 28 ms on virtual machines with slow
+// cores, median 20 ms, at 1332 kernels. Start, load and first warm-up: 12 to 14 s and 3 to 7 s for 16 GB of random
+// weights. The context is typical of H100-class drivers with PyTorch's libraries loaded, not measured; the reserve
+// follows from a simulation of the caching allocator (2 to 6 % of the total).
 func profile() *engine.Profile {
 	return &engine.Profile{Memory: engine.MemoryTorch, Context: option.MiB(600), Reserve: 0.25, Launch: 15e-6,
 		Elementwise: 1, CacheMoves: 3, Start: 8, LoadRate: 3e9, First: 5, Fitted: true, Widens: true}

@@ -1,18 +1,15 @@
-// Package pytorch runs models with PyTorch and the transformers library in a
-// Python process, for whoever wants to know what the plain library costs.
+// Package pytorch runs models with PyTorch and the transformers library in a Python process, to show what the
+// plain library costs.
 //
-// The process is the worker in the folder worker, embedded in the binary and
-// unpacked to a private folder for as long as it runs. It speaks the protocol of
-// package backend and decodes in a loop of its own, not in the library's
-// generate: a static batch is one prefill step and a decode step per further
-// token, with three device synchronisations in all. By default the model runs as the
-// library makes it: eager kernels and a cache that grows. A static cache, a compiled
-// decode step and quantised weights can be asked for; continuous batching is the
-// library's own scheduler, driven step by step. Prompts of unequal length are padded on
-// the left; padding is never counted as tokens.
+// The process is the worker in the folder worker, embedded in the binary and unpacked to a private folder while it
+// runs. It speaks the protocol of package backend and decodes in its own loop, not in the library's generate: a
+// static batch is one prefill step and a decode step per further token, with three device synchronisations in
+// total. By default the model runs as the library creates it: eager kernels and a growing cache. A static cache, a
+// compiled decode step and quantised weights are optional; continuous batching is the library's own scheduler,
+// driven step by step. Prompts of unequal length are padded on the left; padding never counts as tokens.
 //
-// [launcher.Start] chooses an interpreter, unpacks the worker and starts it. What
-// can be set in the study's pytorch section is [settings].
+// [launcher.Start] chooses an interpreter, unpacks the worker and starts it. The study's pytorch section is
+// [settings].
 //
 // The worker's tests need torch and transformers. They run with
 //

@@ -9,7 +9,7 @@ import (
 	"github.com/llenergymeasure/llem/note"
 )
 
-// StartLoad implements machine.Loader: matrix products in a Python process of their own.
+// StartLoad implements machine.Loader: matrix products in a separate Python process.
 func (b launcher) StartLoad(ctx context.Context, device string) (*backend.Pulser, error) {
 	if device == "auto" || !validDevice(device) {
 		return nil, note.Failf(codes.ClassConfig, "use cuda, cuda:N or cpu", "a load on %q is not possible",
@@ -22,7 +22,7 @@ func (b launcher) StartLoad(ctx context.Context, device string) (*backend.Pulser
 	return b.worker().StartPulser(ctx, python, device)
 }
 
-// validDevice reports whether the section takes a device.
+// validDevice reports whether the section accepts a device.
 func validDevice(name string) bool {
 	for _, f := range new(settings).Fields() {
 		if f.Key == "device" {

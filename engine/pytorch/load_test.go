@@ -42,7 +42,7 @@ func TestLoad(t *testing.T) {
 		t.Fatalf("Pulse() = %v, %v, want two edges", edges, err)
 	}
 	if edges[0].OnNS < before || edges[1].OffNS > after {
-		t.Errorf("edges %v lie outside [%d, %d]: another clock", edges, before, after)
+		t.Errorf("edges %v are outside [%d, %d]: another clock", edges, before, after)
 	}
 	// A load that is interrupted leaves neither process nor files.
 	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)

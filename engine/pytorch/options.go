@@ -9,21 +9,19 @@ import (
 	"github.com/llenergymeasure/llem/note"
 )
 
-// parse reads the pytorch section; keys that are absent have their defaults. Its errors
-// are of class config. What does not fit together, or is not installed, the worker
-// refuses: it knows the device and the versions.
+// parse reads the pytorch section; absent keys have their defaults. Its errors are of class config. The worker,
+// which knows the device and the versions, refuses incompatible or missing features.
 func parse(section json.RawMessage) (*settings, error) {
 	s := defaults()
 	if err := engine.Decode(section, s); err != nil {
-		return s, note.Failf(codes.ClassConfig, "llem schema lists the keys of the section",
+		return s, note.Failf(codes.ClassConfig, "`llem schema` lists the keys of the section",
 			"read the pytorch section: %v", err)
 	}
 	return s, nil
 }
 
-// resolve returns the spec as the worker gets it: every option filled in, one
-// batch size. Two different batch sizes are an error, since one of them would be
-// silently dropped.
+// resolve returns the spec as the worker receives it: every option filled in, one batch size. Two different batch
+// sizes are an error, because one of them would be silently dropped.
 func resolve(spec backend.Spec) (backend.Spec, error) {
 	s, err := parse(spec.Options)
 	if err != nil {
@@ -34,7 +32,7 @@ func resolve(spec backend.Spec) (backend.Spec, error) {
 		spec.BatchSize = s.BatchSize
 	case spec.BatchSize != s.BatchSize && hasBatchSize(spec.Options):
 		return spec, note.Failf(codes.ClassConfig, "remove one of the two",
-			"pytorch.batch_size is %d, but a batch size of %d is asked for", s.BatchSize, spec.BatchSize)
+			"pytorch.batch_size is %d, but a batch size of %d is requested", s.BatchSize, spec.BatchSize)
 	default:
 		s.BatchSize = spec.BatchSize
 	}

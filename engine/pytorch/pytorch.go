@@ -12,7 +12,7 @@ import (
 // name of the backend in study files.
 const name = "pytorch"
 
-// scripts is the worker. Its tests are not part of it.
+// scripts is the worker, without its tests.
 //
 //go:embed worker/__main__.py worker/llem_worker/*.py
 var scripts embed.FS
@@ -59,12 +59,12 @@ func (b launcher) worker() pyworker.Worker {
 	return pyworker.Worker{Name: name, Scripts: scripts, Limits: b.Limits}
 }
 
-// interpreter finds the Python that will run the worker.
+// interpreter finds the Python that runs the worker.
 func (b launcher) interpreter(ctx context.Context) (string, error) {
 	return pyworker.Interpreter{Python: b.Python, Env: b.Env, Needs: "torch and transformers"}.Find(ctx)
 }
 
-// session fills in the options that are given to a loaded model, as Start does.
+// session fills in the options of a spec for a loaded model, like Start.
 type session struct{ backend.Session }
 
 var (
@@ -81,8 +81,7 @@ func (s session) Template(ctx context.Context, conversations []chat.Conversation
 	return t.Template(ctx, conversations)
 }
 
-// Adapt implements backend.Adapter; see package study for what can change while the
-// model stays loaded.
+// Adapt implements backend.Adapter; package study defines what can change while the model stays loaded.
 func (s session) Adapt(ctx context.Context, spec backend.Spec) error {
 	spec, err := resolve(spec)
 	if err != nil {

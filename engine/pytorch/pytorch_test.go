@@ -43,7 +43,7 @@ func class(t *testing.T, err error) note.Class {
 	t.Helper()
 	f, ok := errors.AsType[*note.Failure](err)
 	if !ok {
-		t.Fatalf("error %v is no failure", err)
+		t.Fatalf("error %v is not a failure", err)
 	}
 	if f.Next == "" {
 		t.Errorf("failure %q has no hint", f.Message)
@@ -123,8 +123,7 @@ func TestBatchSizeIsOne(t *testing.T) {
 	}
 }
 
-// TestEmbedded checks that everything the worker needs is in the binary, and
-// nothing else.
+// TestEmbedded checks that everything the worker needs is in the binary, and nothing else.
 func TestEmbedded(t *testing.T) {
 	onDisk, err := filepath.Glob("worker/llem_worker/*.py")
 	if err != nil {
@@ -161,7 +160,7 @@ func TestMissingTorch(t *testing.T) {
 		t.Errorf("Probe() = %v (%s), want torch to be missing", err, got)
 	}
 	if f := fault.As(err); !strings.Contains(f.Next, "-m pip install") {
-		t.Errorf("hint %q does not say how to install", f.Next)
+		t.Errorf("hint %q does not explain how to install it", f.Next)
 	}
 	mustBeEmpty(t, os.Getenv("TMPDIR"))
 }
@@ -338,8 +337,8 @@ func TestWorkerScripts(t *testing.T) {
 	}
 }
 
-// TestTemplate: the worker's own tokenizer puts conversations into the template of the model's folder, as text in which
-// special tokens are tokens; a template that refuses a conversation is told in its own words.
+// TestTemplate: the worker's own tokenizer puts conversations into the template of the model's folder, as text in
+// which special tokens are tokens; if a template refuses a conversation, its own words are reported.
 func TestTemplate(t *testing.T) {
 	python := testPython(t)
 	spec := tinySpec(t)
@@ -378,5 +377,5 @@ func TestTemplate(t *testing.T) {
 	}
 }
 
-// beginToken is the id of the token with which texts of a random model begin, where a template asks for it.
+// beginToken is the id of the token with which texts of a random model begin, if a template requests it.
 const beginToken = model.TokenBOS

@@ -8,8 +8,8 @@ import (
 	"github.com/llenergymeasure/llem/internal/grammar"
 )
 
-// TestUsualValueIsTheZeroValue: it is got where nothing was put, and putting it leaves
-// the section as it was, so that the IDs of experiments from before the key stay.
+// TestUsualValueIsTheZeroValue: it is the value of an empty section, and setting it leaves the section unchanged,
+// so that the IDs of experiments from before the key stay.
 func TestUsualValueIsTheZeroValue(t *testing.T) {
 	want := map[string]string{"batching": "static", "cache_implementation": "dynamic", "compile": "off",
 		"quantization": "none", "matmul_precision": "highest", "device_map": "single", "tensor_parallel_size": "1",
@@ -49,7 +49,7 @@ func TestUsualValueIsTheZeroValue(t *testing.T) {
 	}
 }
 
-// TestLoRA: what an adapter does not run with is refused before a run.
+// TestLoRA: settings that conflict with an adapter are refused before a run.
 func TestLoRA(t *testing.T) {
 	for section, want := range map[string]string{
 		`{"lora":"random:8"}`:                          "",

@@ -8,12 +8,12 @@ import (
 )
 
 const (
-	// variable names the interpreter of this engine alone.
+	// variable names the interpreter for this engine only.
 	variable = "LLEM_PYTHON_SGLANG"
 	install  = "python3 -m venv sglang && sglang/bin/pip install sglang; then --python sglang/bin/python"
 )
 
-// Descriptor is what the program knows about this engine.
+// Descriptor describes the engine to the program.
 func Descriptor() engine.Descriptor {
 	return engine.Descriptor{
 		Name: name, Title: title,
@@ -58,7 +58,7 @@ func symptoms() []backend.Symptom {
 	return []backend.Symptom{
 		{Class: codes.ClassKVTooSmall, Texts: []string{"Not enough memory. Please try to"}},
 		{Class: codes.ClassGraphCompile, Texts: []string{"Capture cuda graph failed"}},
-		// Then it kills its own processes.
+		// Printed before it kills its own processes.
 		{Texts: []string{"Received sigquit from a child process"}},
 	}
 }

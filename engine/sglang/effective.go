@@ -7,13 +7,13 @@ import (
 	"strings"
 )
 
-// named are the keys that the server's own arguments have other names for; a later name is that of an earlier version.
+// named maps keys to their names among the server's own arguments; a later name is from an earlier version.
 var named = map[string][]string{"tensor_parallel_size": {"tp_size"}, "pipeline_parallel_size": {"pp_size"},
 	"data_parallel_size": {"dp_size"}, "expert_parallel_size": {"ep_size"},
 	"cuda_graph_max_bs": {"cuda_graph_max_bs_decode", "cuda_graph_max_bs"}}
 
-// inUse reads the server's arguments, as it has settled them, by the names of the keys. What is null the server has
-// not settled, but for the quantisation.
+// inUse reads the server's final arguments, by key. null means that the server has not set the value, except for
+// the quantisation.
 func inUse(answer []byte) map[string]string {
 	d := json.NewDecoder(bytes.NewReader(answer))
 	d.UseNumber()
@@ -41,7 +41,7 @@ func inUse(answer []byte) map[string]string {
 	return out
 }
 
-// text is a value as a study has it.
+// text returns a value in the form of a study.
 func text(v any) string {
 	list, ok := v.([]any)
 	if !ok {

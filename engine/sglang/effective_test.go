@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-// TestInUse: the server's arguments by the names of the keys.
+// TestInUse: the server's arguments by key.
 func TestInUse(t *testing.T) {
 	got := inUse([]byte(`{"tp_size":2,"dp_size":1,"attention_backend":"fa3","quantization":null,"kv_cache_dtype":"auto",
 		"mem_fraction_static":0.87,"chunked_prefill_size":8192,"disable_cuda_graph":false,"cuda_graph_max_bs":null,

@@ -5,12 +5,10 @@ import (
 	"github.com/llenergymeasure/llem/internal/option"
 )
 
-// settings holds the settings of SGLang in a study; [settings.Fields] says what
-// each means. A value that is left out is the engine's default and is not part of an
-// experiment's ID.
+// settings holds the settings of SGLang in a study; [settings.Fields] describes each. A value that is left out is
+// the engine's default and is not part of an experiment's ID.
 type settings struct {
-	// maxRunningRequests is the most sequences in one engine step; 0 is the engine's
-	// default.
+	// maxRunningRequests is the maximum number of sequences in one engine step; 0 is the engine's default.
 	maxRunningRequests int
 	maxTotalTokens     int
 	contextLength      int
@@ -57,9 +55,10 @@ type settings struct {
 func (s *settings) Fields() []engine.Field {
 	return append(engine.Optional(
 		engine.Whole(&s.maxRunningRequests, "max_running_requests", 1, option.ManySequences,
-			"the most sequences in one engine step"),
+			"maximum number of sequences in one engine step"),
 		engine.Whole(&s.maxTotalTokens, "max_total_tokens", 1, option.ManyTokens, "tokens in the KV cache"),
-		engine.Whole(&s.contextLength, "context_length", 1, option.ManyTokens, "the most tokens of one sequence"),
+		engine.Whole(&s.contextLength, "context_length", 1, option.ManyTokens,
+			"maximum number of tokens of one sequence"),
 		engine.Number(&s.memFractionStatic, "mem_fraction_static", 0.01, 1,
 			"share of the device's memory for weights and KV cache"),
 		engine.Text(&s.quantization, "quantization", "a method such as fp8, awq or gptq",
@@ -75,7 +74,7 @@ func (s *settings) Fields() []engine.Field {
 		engine.Whole(&s.expertParallelSize, "expert_parallel_size", 1, option.ManyDevices,
 			"devices that share the experts (--ep-size)"),
 		engine.Whole(&s.chunkedPrefillSize, "chunked_prefill_size", -1, option.ManyTokens,
-			"the most prompt tokens in one chunk; -1 does not split"),
+			"maximum number of prompt tokens in one chunk; -1 does not split"),
 		engine.Whole(&s.maxPrefillTokens, "max_prefill_tokens", 1, option.ManyTokens, "token budget of a prefill step"),
 		engine.Switch(&s.enableMixedChunk, "enable_mixed_chunk", "prefill and decode in one step"),
 		engine.Choice(&s.schedulePolicy, "schedule_policy", "order of waiting requests", "lpm", "random", "fcfs",
@@ -84,7 +83,7 @@ func (s *settings) Fields() []engine.Field {
 			"above 1 admits fewer requests at once"),
 		engine.Switch(&s.disableOverlapSchedule, "disable_overlap_schedule",
 			"do not prepare the next step while one runs"),
-		engine.Switch(&s.disableRadixCache, "disable_radix_cache", "do not keep the cache of common prompt beginnings"),
+		engine.Switch(&s.disableRadixCache, "disable_radix_cache", "disable the cache of common prompt beginnings"),
 		engine.Whole(&s.streamInterval, "stream_interval", 1, 1<<20, "tokens sent together"),
 		engine.Text(&s.attentionBackend, "attention_backend", "a backend such as flashinfer, fa3 or triton",
 			"implementation of attention"),
@@ -94,15 +93,17 @@ func (s *settings) Fields() []engine.Field {
 			"the largest batch that a CUDA graph captures"),
 		engine.Switch(&s.enableTorchCompile, "enable_torch_compile", "compile the model"),
 		engine.Switch(&s.enableDeterministicInference, "enable_deterministic_inference",
-			"results that do not depend on the batch"),
+			"batch-independent results"),
 		engine.List(&s.cudaGraphBS, "cuda_graph_bs", "batch sizes such as 1,2,4,8", option.Sizes,
 			"batch sizes that CUDA graphs capture"),
 		engine.Text(&s.speculativeAlgorithm, "speculative_algorithm",
-			"an algorithm such as EAGLE, EAGLE3, NEXTN or NGRAM", "how tokens are guessed ahead; without it none are"),
-		engine.Text(&s.speculativeDraftModel, "speculative_draft_model_path", "a model", "the model that guesses"),
-		engine.Whole(&s.speculativeSteps, "speculative_num_steps", 1, 1024, "steps of the model that guesses"),
-		engine.Whole(&s.speculativeEagleTopK, "speculative_eagle_topk", 1, 1024, "guesses that each step goes on with"),
+			"an algorithm such as EAGLE, EAGLE3, NEXTN or NGRAM", "speculative decoding; none by default"),
+		engine.Text(&s.speculativeDraftModel, "speculative_draft_model_path", "a model",
+			"draft model of speculative decoding"),
+		engine.Whole(&s.speculativeSteps, "speculative_num_steps", 1, 1024, "draft steps"),
+		engine.Whole(&s.speculativeEagleTopK, "speculative_eagle_topk", 1, 1024,
+			"draft tokens that each draft step continues from"),
 		engine.Whole(&s.speculativeDraftTokens, "speculative_num_draft_tokens", 1, 1024,
-			"guessed tokens that are checked at once"),
+			"draft tokens verified at once"),
 	), option.LoRA(&s.lora, "a folder of peft", ""))
 }

@@ -1,17 +1,16 @@
 // Package sglang runs models with SGLang's server (`python -m sglang.launch_server`).
 //
-// Prompts are token ids for its own /generate, output lengths are forced by ignoring
-// the end of the sequence, decoding is greedy, and the radix cache is off unless the
-// study says otherwise: the server is asked whether it is, and every answer says how
-// many prompt tokens it did not compute. Random models are dummy weights at the shape
-// of our config.
+// Prompts are token ids for its own /generate, output lengths are forced by ignoring the end of the sequence,
+// decoding is greedy unless the study sets a temperature, and the radix cache is off unless the study enables it:
+// the server is asked whether it is, and every answer reports how many prompt tokens it did not compute. Random
+// models are dummy weights at the shape of llem's config.
 //
-// Its counters (/metrics) are read ten times a second: tier T2. Prompt tokens are
-// counted at each prefill step. Output tokens it counts when a request ends, so that
-// the streams say when they came.
+// Its counters (/metrics) are read ten times a second: tier T2. Prompt tokens are counted at each prefill step. It
+// counts output tokens when a request ends, so their times come from the streams.
 //
-// An adapter (sglang.lora) is loaded when the server starts, and every request names it as lora_path; the server keeps
-// room for one more, for its own requests are without it (https://docs.sglang.io/advanced_features/lora.html).
+// An adapter (sglang.lora) is loaded when the server starts, and every request names it as lora_path; the server
+// keeps room for one more, because its own requests have none
+// (https://docs.sglang.io/advanced_features/lora.html).
 package sglang
 
 import (
@@ -37,7 +36,7 @@ const (
 	title = "SGLang"
 )
 
-// newBackend returns the backend. python is an interpreter that has SGLang; empty takes that of the
+// newBackend returns the backend. python is an interpreter that has SGLang; empty takes the interpreter of the
 // virtual environment, or of PATH.
 func newBackend(python string) server.Backend {
 	return server.Backend{Python: python, Product: server.Product{
@@ -52,10 +51,9 @@ func newBackend(python string) server.Backend {
 type dialect struct {
 	command backend.Command
 	info    backend.Info
-	// cache says that the study wants the radix cache, incremental that events bring
-	// their own tokens and not all so far.
+	// cache reports that the study enables the radix cache, incremental that events contain only new tokens.
 	cache, incremental bool
-	// lora is the adapter that requests ask for.
+	// lora is the adapter that requests name.
 	lora adapter.Adapter
 }
 
@@ -69,7 +67,7 @@ var (
 // Name implements server.Engine.
 func (*dialect) Name() string { return name }
 
-// spare is by how much SGLang wants its context to be longer than the longest request.
+// spare is how much longer than the longest request SGLang's context must be.
 const spare = 8
 
 // Launch implements server.Engine.
@@ -81,7 +79,7 @@ func (e *dialect) Launch(ctx context.Context, spec backend.Spec, port int) (serv
 	if spec.Synthetic {
 		args = append(args, "--load-format", "dummy")
 	}
-	// Only the new tokens in each event: all of them every time cost the server time.
+	// Only the new tokens in each event: sending all of them every time would cost the server time.
 	if known != nil {
 		if o := known.First("--incremental-streaming-output", "--stream-output"); known.Has(o) {
 			args, e.incremental = append(args, o), true
@@ -105,8 +103,7 @@ func (e *dialect) Launch(ctx context.Context, spec backend.Spec, port int) (serv
 	}, nil
 }
 
-// flags are the section's settings as SGLang's program takes them. Its switches only
-// switch on.
+// flags returns the section's settings as arguments of SGLang's program. Its switches can only switch on.
 func (e *dialect) flags(spec backend.Spec, known server.Known) ([]string, error) {
 	section, err := server.Section(spec.Options)
 	if err != nil {
@@ -186,7 +183,7 @@ type chunk struct {
 		Prompt int `json:"prompt_tokens"`
 		Output int `json:"completion_tokens"`
 		Cached int `json:"cached_tokens"`
-		// Queued is in seconds; older versions do not say it.
+		// Queued is in seconds; older versions do not report it.
 		Queued *float64 `json:"queue_time"`
 	} `json:"meta_info"`
 	Error *struct {
@@ -233,7 +230,7 @@ func (*dialect) Tokenize(ctx context.Context, ask server.Ask, text string) ([]in
 	return server.AskTokens(ctx, ask, "/tokenize", map[string]any{"prompt": text, "add_special_tokens": false})
 }
 
-// Describe implements server.Describer: what the server says it runs with.
+// Describe implements server.Describer: the settings that the server reports.
 func (e *dialect) Describe(ctx context.Context, ask server.Ask, l *backend.Loaded) error {
 	answer, err := ask(ctx, "GET", "/server_info", nil)
 	if err != nil { // its name until 0.5.6
@@ -255,7 +252,7 @@ func (e *dialect) Describe(ctx context.Context, ask server.Ask, l *backend.Loade
 	l.Attention = got.Attention
 	l.Settings = inUse(answer)
 	switch {
-	case e.lora.Asked == "" || got.Adapters == nil: // a version that does not say
+	case e.lora.Asked == "" || got.Adapters == nil: // a version that does not report it
 	case !strings.Contains(string(got.Adapters), adapter.Name):
 		return adapter.Missing(title, name, e.lora)
 	default:
@@ -267,7 +264,7 @@ func (e *dialect) Describe(ctx context.Context, ask server.Ask, l *backend.Loade
 	}
 	if got.DisableRadix != nil && !*got.DisableRadix && !e.cache {
 		return note.Failf(codes.ClassConfig, "set sglang.disable_radix_cache: false to measure with the cache",
-			"SGLang keeps a prefix cache although it was told not to: it would not compute what it is given")
+			"SGLang keeps a prefix cache although it was told not to: it would not compute all prompt tokens")
 	}
 	return nil
 }

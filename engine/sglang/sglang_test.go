@@ -18,7 +18,7 @@ func TestMain(m *testing.M) {
 	m.Run()
 }
 
-// stub is the backend with a stub in place of SGLang's program.
+// stub is the backend with a stub as SGLang's program.
 func stub(s servertest.Stubbed) backend.Backend { return enginetest.Stub(newBackend(""), s) }
 
 func TestConformance(t *testing.T) {
@@ -34,7 +34,7 @@ func TestStub(t *testing.T) {
 	t.Run("cumulative", func(t *testing.T) { s.Run(t, "cumulative") })
 }
 
-// TestCommandLine: what the engine is started with. Its switches only switch on.
+// TestCommandLine checks the arguments of the engine. Its switches can only switch on.
 func TestCommandLine(t *testing.T) {
 	s := servertest.Spec(t)
 	s.Seed, s.MaxContext = 7, 64
@@ -71,7 +71,7 @@ func TestCommandLine(t *testing.T) {
 	s.Options = []byte(`{"disable_radix_cache":false}`)
 	l, err := (&dialect{command: backend.Command{Path: "/no/such/python"}}).Launch(t.Context(), s, 1234)
 	if err != nil || strings.Contains(strings.Join(l.Command.Args, " "), "radix") {
-		t.Errorf("%v, %v: the study wants the cache", l.Command.Args, err)
+		t.Errorf("%v, %v: the study enables the cache", l.Command.Args, err)
 	}
 }
 
@@ -86,7 +86,7 @@ func TestContainer(t *testing.T) {
 	servertest.Container(t, name, stub, servertest.Spec(t))
 }
 
-// TestQueueTime: newer servers tell how long a request waited.
+// TestQueueTime: newer servers report how long a request waited.
 func TestQueueTime(t *testing.T) {
 	for text, want := range map[string]time.Duration{
 		`,"queue_time":0.25`: 250 * time.Millisecond,

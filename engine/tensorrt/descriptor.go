@@ -8,13 +8,13 @@ import (
 )
 
 const (
-	// variable names the interpreter of this engine alone.
+	// variable names the interpreter for this engine only.
 	variable = "LLEM_PYTHON_TENSORRT"
 	install  = "python3 -m venv trtllm && trtllm/bin/pip install tensorrt-llm --extra-index-url " +
 		"https://pypi.nvidia.com (it needs an NVIDIA GPU); then --python trtllm/bin/python"
 )
 
-// Descriptor is what the program knows about this engine.
+// Descriptor describes the engine to the program.
 func Descriptor() engine.Descriptor {
 	return engine.Descriptor{
 		Name: name, Title: title, Aliases: []string{"trtllm", "tensorrt_llm", "trt"},
@@ -25,7 +25,7 @@ func Descriptor() engine.Descriptor {
 		Conflict: conflict,
 		Estimate: estimate,
 		Serves:   func(engine.Section) bool { return true },
-		Image:    "nvcr.io/nvidia/tensorrt-llm/release:1.3.0rc5", // has no tag "latest"
+		Image:    "nvcr.io/nvidia/tensorrt-llm/release:1.3.0rc5", // there is no tag "latest"
 		Program:  program,
 		Install:  install, Variable: variable,
 		Profile:  profile(),
@@ -43,7 +43,7 @@ func conflict(section engine.Section, j engine.Job) *engine.Conflict {
 			"speculative_model or speculative_max_draft_len")
 	case s.cudaGraphBatchSizes != "" && s.cudaGraphMaxBatchSize > 0:
 		return engine.Conflictf("tensorrt.cuda_graph_batch_sizes", "give one of them",
-			"tensorrt.cuda_graph_batch_sizes and tensorrt.cuda_graph_max_batch_size both choose what is captured")
+			"tensorrt.cuda_graph_batch_sizes and tensorrt.cuda_graph_max_batch_size both choose the captured sizes")
 	case s.enableChunkedPrefill != engine.On && s.maxNumTokens > 0 && j.Synthetic && j.InputTokens > s.maxNumTokens:
 		return engine.Conflictf("tensorrt.max_num_tokens", "raise it, or let prompts be split: "+
 			"tensorrt.enable_chunked_prefill: true", "tensorrt.max_num_tokens %d is less than a prompt of %d tokens",
@@ -65,7 +65,7 @@ func profile() *engine.Profile {
 		Step: 1e-3, Elementwise: 0.25, CacheMoves: 1, Start: 60, LoadRate: 2e9, First: 2, Strict: true}
 }
 
-// symptoms are from TensorRT-LLM's sources and reports of its users.
+// symptoms are from TensorRT-LLM's sources and users' reports.
 func symptoms() []backend.Symptom {
 	return []backend.Symptom{
 		{Class: codes.ClassOOMGPU, Texts: []string{"Executor creation failed due to insufficient GPU memory"}},

@@ -5,12 +5,10 @@ import (
 	"github.com/llenergymeasure/llem/internal/option"
 )
 
-// settings holds the settings of TensorRT-LLM in a study; [settings.Fields] says what
-// each means. A value that is left out is the engine's default and is not part of an
-// experiment's ID.
+// settings holds the settings of TensorRT-LLM in a study; [settings.Fields] describes each. A value that is left
+// out is the engine's default and is not part of an experiment's ID.
 type settings struct {
-	// maxBatchSize is the most sequences in one engine step; 0 is the engine's
-	// default.
+	// maxBatchSize is the maximum number of sequences in one engine step; 0 is the engine's default.
 	maxBatchSize int
 	// maxNumTokens is the token budget of one engine step.
 	maxNumTokens int
@@ -50,9 +48,9 @@ type settings struct {
 func (s *settings) Fields() []engine.Field {
 	return engine.Optional(
 		engine.Whole(&s.maxBatchSize, "max_batch_size", 1, option.ManySequences,
-			"the most sequences in one engine step"),
+			"maximum number of sequences in one engine step"),
 		engine.Whole(&s.maxNumTokens, "max_num_tokens", 1, option.ManyTokens, "token budget of one engine step"),
-		engine.Whole(&s.maxSeqLen, "max_seq_len", 1, option.ManyTokens, "the most tokens of one sequence"),
+		engine.Whole(&s.maxSeqLen, "max_seq_len", 1, option.ManyTokens, "maximum number of tokens of one sequence"),
 		engine.Whole(&s.tensorParallelSize, "tensor_parallel_size", 1, option.ManyDevices,
 			"devices that share each layer"),
 		engine.Whole(&s.pipelineParallelSize, "pipeline_parallel_size", 1, option.ManyDevices,
@@ -88,10 +86,10 @@ func (s *settings) Fields() []engine.Field {
 			"batch sizes that CUDA graphs capture").As("cuda_graph_config.batch_sizes"),
 		engine.Text(&s.speculativeDecodingType, "speculative_decoding_type",
 			"a type such as MTP, Eagle, NGram or DraftTarget",
-			"how tokens are guessed ahead; without it none are").As("speculative_config.decoding_type"),
+			"speculative decoding; none by default").As("speculative_config.decoding_type"),
 		engine.Text(&s.speculativeModel, "speculative_model", "a model",
-			"the model that guesses").As("speculative_config.speculative_model"),
+			"draft model of speculative decoding").As("speculative_config.speculative_model"),
 		engine.Whole(&s.speculativeMaxDraftLen, "speculative_max_draft_len", 1, 1024,
-			"tokens that are guessed at once").As("speculative_config.max_draft_len"),
+			"draft tokens per step").As("speculative_config.max_draft_len"),
 	)
 }

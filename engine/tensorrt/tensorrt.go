@@ -1,16 +1,13 @@
-// Package tensorrt runs models with TensorRT-LLM's server (`trtllm-serve`) on its
-// PyTorch backend.
+// Package tensorrt runs models with TensorRT-LLM's server (`trtllm-serve`) on its PyTorch backend.
 //
-// Settings go into a configuration file in a temporary folder. Prompts are token ids,
-// output lengths are forced by ignoring the end of the sequence, decoding is greedy, and
-// blocks of the KV cache are not used again unless the study says so; every answer says
-// how many prompt tokens were not computed. Random models are dummy weights at the shape
-// of our config.
+// Settings go into a configuration file in a temporary folder. Prompts are token ids, output lengths are forced by
+// ignoring the end of the sequence, decoding is greedy unless the study sets a temperature, and blocks of the KV
+// cache are not reused unless the study enables it; every answer reports how many prompt tokens were not computed.
+// Random models are dummy weights at the shape of llem's config.
 //
-// The server keeps statistics of each step until they are read (/metrics, which each
-// reading empties): tier T2. With the overlap scheduler its times of steps mean
-// something else, and its count of generating requests runs ahead, so that prompt
-// tokens are taken from there and output tokens from the streams.
+// The server keeps statistics of each step until they are read (/metrics; each read clears them): tier T2. With
+// the overlap scheduler its times of steps have another meaning, and its count of generating requests runs ahead;
+// therefore prompt tokens come from the statistics and output tokens from the streams.
 package tensorrt
 
 import (
@@ -38,8 +35,8 @@ const (
 	program = "trtllm-serve"
 )
 
-// newBackend returns the backend. python is an interpreter that has TensorRT-LLM; empty takes the
-// trtllm-serve of PATH.
+// newBackend returns the backend. python is an interpreter that has TensorRT-LLM; empty takes the trtllm-serve in
+// PATH.
 func newBackend(python string) server.Backend {
 	return server.Backend{Python: python, Product: server.Product{
 		Name: name, Title: title, Program: program, Package: "tensorrt_llm", Install: install,
@@ -53,7 +50,7 @@ func newBackend(python string) server.Backend {
 type dialect struct {
 	command backend.Command
 	info    backend.Info
-	// log is the file of what the server prints.
+	// log is the file with the server's output.
 	log string
 
 	mu    sync.Mutex // guards total
@@ -104,10 +101,10 @@ func (e *dialect) Launch(ctx context.Context, spec backend.Spec, port int) (serv
 	}, nil
 }
 
-// together is the server's own max_batch_size.
+// together is the server's own default of max_batch_size.
 const together = 2048
 
-// maxSteps is how many steps the server remembers between two readings.
+// maxSteps is how many steps the server remembers between two reads.
 const maxSteps = 10_000
 
 // config is the configuration file: JSON, which is YAML.
@@ -139,7 +136,7 @@ func config(spec backend.Spec) ([]byte, error) {
 	return text, nil
 }
 
-// completion is the body of a request. The server refuses keys that it does not know.
+// completion is the body of a request. The server refuses unknown keys.
 type completion struct {
 	Model       string        `json:"model"`
 	Prompt      []int32       `json:"prompt"`
@@ -151,7 +148,7 @@ type completion struct {
 	Seed        uint64        `json:"seed"`
 	Stream      bool          `json:"stream"`
 	Options     streamOptions `json:"stream_options"`
-	// Without detokenising, events bring token ids.
+	// Without detokenising, events contain token ids.
 	Detokenize bool `json:"detokenize"`
 	AddSpecial bool `json:"add_special_tokens"`
 }
@@ -176,7 +173,7 @@ func (*dialect) Request(spec backend.Spec, p backend.Prompt, output int) server.
 // Read implements server.Engine: an event of the completions API.
 func (*dialect) Read(data []byte) (server.Event, error) { return server.ReadCompletion(data) }
 
-// inUse are the settings that the server prints when its engine is made, by the names of the keys.
+// inUse matches the settings that the server prints when its engine is created, by key.
 var inUse = map[string][]*regexp.Regexp{
 	"max_seq_len":      {regexp.MustCompile(`\bmax_seq_len=([0-9]+), max_num_requests=`)},
 	"max_batch_size":   {regexp.MustCompile(`\bmax_num_requests=([0-9]+)`)},
@@ -184,13 +181,13 @@ var inUse = map[string][]*regexp.Regexp{
 	"tokens_per_block": {regexp.MustCompile(`(?i)number of tokens per block: ([0-9]+)`)},
 }
 
-// Describe implements server.Describer: what the server has printed of its settings.
+// Describe implements server.Describer: the settings in the server's output.
 func (e *dialect) Describe(_ context.Context, _ server.Ask, l *backend.Loaded) error {
 	l.Settings = server.Found(server.Printed(e.log), inUse)
 	return nil
 }
 
-// step is what the server says about one step.
+// step is the server's statistics of one step.
 type step struct {
 	Queued   float64 `json:"numQueuedRequests"`
 	InFlight *struct {
@@ -199,7 +196,7 @@ type step struct {
 	} `json:"inflightBatchingStats"`
 }
 
-// Counters implements server.Counted: it adds up the steps since the last reading.
+// Counters implements server.Counted: it adds up the steps since the last read.
 func (e *dialect) Counters(ctx context.Context, ask server.Ask) (server.Counters, error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()

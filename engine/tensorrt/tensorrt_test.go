@@ -18,7 +18,7 @@ func TestMain(m *testing.M) {
 	m.Run()
 }
 
-// stub is the backend with a stub in place of TensorRT-LLM's program.
+// stub is the backend with a stub as TensorRT-LLM's program.
 func stub(s servertest.Stubbed) backend.Backend { return enginetest.Stub(newBackend(""), s) }
 
 func TestConformance(t *testing.T) {
@@ -29,7 +29,7 @@ func TestStub(t *testing.T) {
 	servertest.Suite{Backend: stub, Spec: servertest.Spec(t), CountsEarly: true}.Run(t, name)
 }
 
-// TestCommandLine: what the engine is started with, and what its file says.
+// TestCommandLine checks the arguments of the engine, and its configuration file.
 func TestCommandLine(t *testing.T) {
 	s := servertest.Spec(t)
 	s.MaxContext = 64
@@ -87,7 +87,7 @@ func TestContainer(t *testing.T) {
 	servertest.Container(t, name, stub, servertest.Spec(t))
 }
 
-// TestDescribe: what the server has printed, by the names of the keys.
+// TestDescribe: the settings in the server's output, by key.
 func TestDescribe(t *testing.T) {
 	log := filepath.Join(t.TempDir(), "engine.log")
 	text := "[TRT-LLM] [RANK 0] [I] max_seq_len=2048, max_num_requests=16, max_num_tokens=8192, max_batch_size=16\n" +

@@ -19,8 +19,8 @@ func TestContainer(t *testing.T) {
 	servertest.Container(t, name, stub, servertest.Spec(t))
 }
 
-// pythonEnv makes this test's program an interpreter: one that runs the worker with an
-// engine that computes nothing.
+// pythonEnv turns this test's program into an interpreter that runs the worker with an engine that computes
+// nothing.
 const pythonEnv = "LLEM_TEST_VLLM_INTERPRETER"
 
 func pythonMain(args []string) int {
@@ -34,8 +34,8 @@ func pythonMain(args []string) int {
 	return 0
 }
 
-// The worker in a container: the interpreter is the one of the image's program, wherever
-// that is, and the worker's files are seen inside.
+// TestOfflineContainer runs the worker in a container: its interpreter belongs to the image's program, wherever
+// that is, and the worker's files are visible inside.
 func TestOfflineContainer(t *testing.T) {
 	self, err := os.Executable()
 	if err != nil {
@@ -43,7 +43,7 @@ func TestOfflineContainer(t *testing.T) {
 	}
 	tests := []struct {
 		name string
-		// program makes the image's program of the path of its interpreter.
+		// program returns the image's program for the path of its interpreter.
 		program func(t *testing.T, python string) string
 	}{
 		{"its first line", func(t *testing.T, python string) string {
@@ -96,7 +96,7 @@ func TestOfflineContainer(t *testing.T) {
 				return strings.Contains(a, "llem-vllm-") && strings.HasSuffix(a, ",readonly")
 			})
 			if !mounted {
-				t.Error("the worker's folder is not seen inside")
+				t.Error("the worker's folder is not visible inside")
 			}
 			if left, _ := filepath.Glob(filepath.Join(os.TempDir(), "llem-*")); len(left) > 0 {
 				t.Errorf("left: %q", left)

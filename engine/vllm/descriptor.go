@@ -10,12 +10,12 @@ import (
 )
 
 const (
-	// variable names the interpreter of this engine alone.
+	// variable names the interpreter for this engine only.
 	variable = "LLEM_PYTHON_VLLM"
 	install  = "python3 -m venv vllm && vllm/bin/pip install vllm; then --python vllm/bin/python"
 )
 
-// Descriptor is what the program knows about this engine.
+// Descriptor describes the engine to the program.
 func Descriptor() engine.Descriptor {
 	return engine.Descriptor{
 		Name: name, Title: title, Chats: true,
@@ -48,7 +48,7 @@ func conflict(section engine.Section, j engine.Job) *engine.Conflict {
 	case s.enableChunkedPrefill == engine.Off && s.maxNumBatchedTokens > 0 && s.maxModelLen > s.maxNumBatchedTokens:
 		return engine.Conflictf("vllm.max_num_batched_tokens", "raise it to vllm.max_model_len, or let prompts be "+
 			"split: vllm.enable_chunked_prefill: true", "vllm.max_num_batched_tokens %d is less than the %d tokens of "+
-			"vllm.max_model_len, and without chunked prefill vLLM does not start so", s.maxNumBatchedTokens,
+			"vllm.max_model_len, and without chunked prefill vLLM does not start with it", s.maxNumBatchedTokens,
 			s.maxModelLen)
 	}
 	return option.TooShort("vllm.max_model_len", s.maxModelLen, j)
@@ -80,14 +80,14 @@ func symptoms() []backend.Symptom {
 	}
 }
 
-// longest is how many tokens vLLM says that the cache has room for.
+// longest matches the number of tokens for which vLLM's cache has room.
 var longest = regexp.MustCompile(`estimated maximum model length is ([0-9]+)`)
 
-// fits advises from a line about a cache that is too small.
+// fits returns advice for a line about a cache that is too small.
 func fits(line string) string {
 	m := longest.FindStringSubmatch(line)
 	if m == nil {
 		return ""
 	}
-	return "prompt and output of at most " + m[1] + " tokens fit: use fewer, or raise the memory share of the engine"
+	return "prompt and output of at most " + m[1] + " tokens fit: use fewer, or raise the engine's share of memory"
 }

@@ -7,7 +7,7 @@ import (
 	"github.com/llenergymeasure/llem/internal/server"
 )
 
-// cacheLabels are the labels of the metric about the cache, and the keys that they are.
+// cacheLabels maps the labels of the cache metric to keys.
 var cacheLabels = map[string]string{"block_size": "block_size", "cache_dtype": "kv_cache_dtype",
 	"cpu_offload_gb": "cpu_offload_gb", "enable_prefix_caching": "enable_prefix_caching",
 	"gpu_memory_utilization": "gpu_memory_utilization", "kv_cache_memory_bytes": "kv_cache_memory_bytes"}
@@ -15,7 +15,7 @@ var cacheLabels = map[string]string{"block_size": "block_size", "cache_dtype": "
 // configLine is the line in which each engine core prints its configuration.
 var configLine = regexp.MustCompile(`(?m)^.*Initializing a V1 LLM engine .*$`)
 
-// configKeys are the settings in that line, by the names of the keys.
+// configKeys match the settings in that line, by key.
 var configKeys = func() map[string][]*regexp.Regexp {
 	out := map[string][]*regexp.Regexp{
 		"cudagraph_mode":          {regexp.MustCompile(`cudagraph_mode['"]?: ?<CUDAGraphMode\.([A-Z_]+)`)},
@@ -39,12 +39,12 @@ var configKeys = func() map[string][]*regexp.Regexp {
 	return out
 }()
 
-// specific finds a part of the configuration of guessing ahead.
+// specific matches a part of the configuration of speculative decoding.
 func specific(name string) *regexp.Regexp {
 	return regexp.MustCompile(`speculative_config=SpeculativeConfig\([^)]*\b` + name + `=([^,)]+)`)
 }
 
-// lines are what is printed on lines of their own.
+// lines match settings that are printed on separate lines.
 var lines = map[string][]*regexp.Regexp{
 	"attention_backend": {
 		regexp.MustCompile(`Using ([A-Z0-9_]+) attention backend`),
@@ -53,7 +53,7 @@ var lines = map[string][]*regexp.Regexp{
 	"async_scheduling":       {regexp.MustCompile(`Asynchronous scheduling is (enabled|disabled)`)},
 }
 
-// printed reads the settings in what the server has printed, by the names of the keys.
+// printed reads the settings from the server's output, by key.
 func printed(text string) map[string]string {
 	out := server.Found(text, lines)
 	for key, value := range server.Found(strings.Join(configLine.FindAllString(text, -1), "\n"), configKeys) {

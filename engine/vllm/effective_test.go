@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// TestPrinted: what the server prints of itself, by the names of the keys.
+// TestPrinted: the settings in the server's output, by key.
 func TestPrinted(t *testing.T) {
 	for file, want := range map[string]map[string]string{
 		"testdata/printed/v0.19.log": {"dtype": "bfloat16", "max_model_len": "8192", "tensor_parallel_size": "4",

@@ -15,11 +15,11 @@ import (
 //go:embed worker/__main__.py worker/llem_vllm/*.py
 var scripts embed.FS
 
-// offlineMode is the value of vllm.mode for an engine that is stepped in a worker, where
-// every step is seen: tier T1. The other, serve, is vLLM's own server.
+// offlineMode is the value of vllm.mode for an engine that is stepped in a worker, where every step is visible:
+// tier T1. The other, serve, is vLLM's own server.
 const offlineMode = "offline"
 
-// offline says whether the study asks for the worker.
+// offline reports whether the study requests the worker.
 func offline(spec backend.Spec) bool {
 	section, err := server.Section(spec.Options)
 	return err == nil && section["mode"] == offlineMode
@@ -35,7 +35,7 @@ func (b launcher) startOffline(ctx context.Context, spec backend.Spec) (backend.
 	if err != nil {
 		return nil, err
 	}
-	// The worker has the adapter in memory once it is started.
+	// The worker has the adapter in memory once it has started.
 	defer a.Remove()
 	if a.Asked != "" {
 		section["lora_path"], section["lora_rank"], section["lora_sha256"] = a.Path, a.Rank, a.SHA256

@@ -13,8 +13,7 @@ import (
 	"github.com/llenergymeasure/llem/internal/servertest"
 )
 
-// TestOfflineMissing: the worker's own scripts run, in an interpreter that has no package,
-// and tell what is missing.
+// TestOfflineMissing: the worker's own scripts run in an interpreter without packages, and report what is missing.
 func TestOfflineMissing(t *testing.T) {
 	t.Setenv("TMPDIR", t.TempDir())
 	python, err := pyworker.Interpreter{}.Find(t.Context())
@@ -38,7 +37,7 @@ func TestOfflineMissing(t *testing.T) {
 	}
 }
 
-// TestOfflineScripts runs the worker's own tests, for which any Python will do.
+// TestOfflineScripts runs the worker's own tests, which need only Python.
 func TestOfflineScripts(t *testing.T) {
 	python, err := pyworker.Interpreter{}.Find(t.Context())
 	if err != nil {

@@ -19,8 +19,8 @@ import (
 // modes are the two ways of running vLLM.
 var modes = []string{offlineMode, "serve"}
 
-// itself is vLLM: LLEM_TEST_VLLM names an interpreter that has it. On a processor
-// each start takes a minute or more.
+// itself returns vLLM: LLEM_TEST_VLLM names an interpreter that has it. On a CPU each start takes a minute or
+// more.
 func itself(t *testing.T) launcher {
 	python := os.Getenv("LLEM_TEST_VLLM")
 	if python == "" {
@@ -36,8 +36,7 @@ func itself(t *testing.T) launcher {
 	return b
 }
 
-// realSpec is a model that vLLM's attention takes on a processor: its heads have 32
-// numbers or more.
+// realSpec returns a model that vLLM's attention supports on a CPU: its heads have 32 values or more.
 func realSpec(t *testing.T, mode string) backend.Spec {
 	const name = "smollm2-135m"
 	dir := filepath.Join(t.TempDir(), "model")
@@ -64,8 +63,8 @@ func TestRealVLLM(t *testing.T) {
 	}
 }
 
-// TestRealModesDoTheSame: of the same requests the server and the worker compute the same
-// tokens, and the steps of both hold all of them, none twice.
+// TestRealModesDoTheSame: for the same requests the server and the worker compute the same tokens, and the steps
+// of both contain all of them exactly once.
 func TestRealModesDoTheSame(t *testing.T) {
 	b := itself(t)
 	work := backend.Workload{OutputTokens: 16}

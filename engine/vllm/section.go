@@ -5,14 +5,13 @@ import (
 	"github.com/llenergymeasure/llem/internal/option"
 )
 
-// settings holds the settings of vLLM in a study; [settings.Fields] says what
-// each means. A value that is left out is the engine's default and is not part of an
-// experiment's ID.
+// settings holds the settings of vLLM in a study; [settings.Fields] describes each. A value that is left out is
+// the engine's default and is not part of an experiment's ID.
 type settings struct {
 	// mode is serve (its server, over HTTP) or offline (in a worker that sees every
 	// step); "" is serve.
 	mode string
-	// maxNumSeqs is the most sequences in one engine step; 0 is the engine's default.
+	// maxNumSeqs is the maximum number of sequences in one engine step; 0 is the engine's default.
 	maxNumSeqs int
 	// maxNumBatchedTokens is the token budget of one engine step.
 	maxNumBatchedTokens int
@@ -66,11 +65,12 @@ func (s *settings) Fields() []engine.Field {
 	return append(engine.Optional(
 		engine.Choice(&s.mode, "mode",
 			"its server over HTTP, or its engine stepped in a worker, which sees every step", "serve", "offline"),
-		engine.Whole(&s.maxNumSeqs, "max_num_seqs", 1, option.ManySequences, "the most sequences in one engine step"),
+		engine.Whole(&s.maxNumSeqs, "max_num_seqs", 1, option.ManySequences,
+			"maximum number of sequences in one engine step"),
 		engine.Whole(&s.maxNumBatchedTokens, "max_num_batched_tokens", 1, option.ManyTokens,
 			"token budget of one engine step"),
 		engine.Whole(&s.maxModelLen, "max_model_len", 1, option.ManyTokens,
-			"the most tokens of one sequence, prompt and output"),
+			"maximum number of tokens of one sequence, prompt and output"),
 		engine.Text(&s.quantization, "quantization", "a method such as fp8, awq, gptq or bitsandbytes",
 			"quantisation of the weights"),
 		engine.Choice(&s.kvCacheDType, "kv_cache_dtype", "type of the KV cache", "auto", "bfloat16", "fp8",
@@ -90,18 +90,18 @@ func (s *settings) Fields() []engine.Field {
 		engine.Switch(&s.disableCustomAllReduce, "disable_custom_all_reduce", "use NCCL for all reductions"),
 		engine.Choice(&s.distributedExecutorBackend, "distributed_executor_backend", "what starts the workers", "mp",
 			"ray", "uni"),
-		engine.Switch(&s.enforceEager, "enforce_eager", "no compilation and no CUDA graphs"),
+		engine.Switch(&s.enforceEager, "enforce_eager", "disable compilation and CUDA graphs"),
 		engine.Choice(&s.compilationMode, "compilation_mode", "optimisation level (-O)", "0", "1", "2",
 			"3").OrNumber(3),
 		engine.Choice(&s.cudaGraphMode, "cudagraph_mode", "what CUDA graphs capture", "NONE", "PIECEWISE", "FULL",
 			"FULL_DECODE_ONLY", "FULL_AND_PIECEWISE").As("compilation-config.cudagraph_mode"),
 		engine.Text(&s.attentionBackend, "attention_backend", "a backend such as FLASH_ATTN or FLASHINFER",
 			"implementation of attention"),
-		engine.Switch(&s.disableCascadeAttn, "disable_cascade_attn", "no cascade attention"),
+		engine.Switch(&s.disableCascadeAttn, "disable_cascade_attn", "disable cascade attention"),
 		engine.Switch(&s.enableChunkedPrefill, "enable_chunked_prefill", "split long prompts over steps"),
 		engine.Switch(&s.enablePrefixCaching, "enable_prefix_caching", "keep the cache of common prompt beginnings"),
 		engine.Whole(&s.longPrefillTokenThreshold, "long_prefill_token_threshold", 0, option.ManyTokens,
-			"prompts longer than this are long"),
+			"length above which a prompt counts as long"),
 		engine.Choice(&s.schedulingPolicy, "scheduling_policy", "order of waiting requests", "fcfs", "priority"),
 		engine.Switch(&s.asyncScheduling, "async_scheduling", "prepare the next step while one runs"),
 		engine.Whole(&s.streamInterval, "stream_interval", 1, 1<<20, "tokens sent together"),
@@ -110,10 +110,10 @@ func (s *settings) Fields() []engine.Field {
 		engine.Whole(&s.apiServerCount, "api_server_count", 1, 1024, "processes that take requests"),
 		engine.Text(&s.speculativeMethod, "speculative_method",
 			"a method such as ngram, eagle, eagle3, medusa or draft_model",
-			"how tokens are guessed ahead; without it none are").As("speculative-config.method"),
+			"speculative decoding; none by default").As("speculative-config.method"),
 		engine.Text(&s.speculativeModel, "speculative_model", "a model",
-			"the model that guesses").As("speculative-config.model"),
+			"draft model of speculative decoding").As("speculative-config.model"),
 		engine.Whole(&s.speculativeTokens, "num_speculative_tokens", 1, 1024,
-			"tokens that are guessed at once").As("speculative-config.num_speculative_tokens"),
+			"draft tokens per step").As("speculative-config.num_speculative_tokens"),
 	), option.LoRA(&s.lora, "a folder of peft", ""))
 }

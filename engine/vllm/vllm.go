@@ -1,16 +1,16 @@
-// Package vllm runs models with vLLM: its server (`vllm serve`), or its engine in a
-// worker that steps it by hand (mode offline).
+// Package vllm runs models with vLLM: its server (`vllm serve`), or its engine in a worker that steps it by hand
+// (mode offline).
 //
-// The engine is told to do exactly the work that is asked: prompts are token ids,
-// output lengths are forced, decoding is greedy, nothing is taken from a prefix cache
-// unless the study says so, and the sampling defaults of the model's folder are not
-// read. Random models are vLLM's dummy weights at the shape of our config.
+// The engine does exactly the requested work: prompts are token ids, output lengths are forced, decoding is greedy
+// unless the study sets a temperature, nothing is taken from a prefix cache unless the study enables it, and the
+// sampling defaults of the model's folder are not read. Random models are vLLM's dummy weights at the shape of
+// llem's config.
 //
 // Its counters (/metrics) are read ten times a second: tier T2.
 //
-// An adapter (vllm.lora) is loaded beside the model when the engine starts, and every request names it. vLLM takes the
-// ranks of MaxLoRARanks in its config/lora.py as the most that an adapter may have, and reads folders of peft
-// (https://docs.vllm.ai/en/latest/features/lora/).
+// An adapter (vllm.lora) is loaded beside the model when the engine starts, and every request names it. vLLM
+// accepts the ranks of MaxLoRARanks in its config/lora.py as the maximum rank of an adapter, and reads peft
+// folders (https://docs.vllm.ai/en/latest/features/lora/).
 package vllm
 
 import (
@@ -42,8 +42,7 @@ const (
 // launcher starts vLLM: its server, or the worker of mode offline.
 type launcher struct{ server.Backend }
 
-// newBackend returns the backend. python is an interpreter that has vLLM; empty takes the `vllm`
-// of PATH.
+// newBackend returns the backend. python is an interpreter that has vLLM; empty takes the `vllm` in PATH.
 func newBackend(python string) launcher {
 	return launcher{server.Backend{Python: python, Product: server.Product{
 		Name: name, Title: title, Program: program, Package: "vllm", Install: install, Device: device,
@@ -53,7 +52,7 @@ func newBackend(python string) launcher {
 	}}}
 }
 
-// device is where models run. Builds for processors call themselves so.
+// device returns where models run, by the version's suffix: CPU builds have one.
 func device(version string) string {
 	if strings.Contains(version, "cpu") {
 		return "cpu"
@@ -73,11 +72,11 @@ func (b launcher) Start(ctx context.Context, spec backend.Spec) (backend.Session
 type dialect struct {
 	command backend.Command
 	info    backend.Info
-	// cache says that the study wants the prefix cache.
+	// cache reports that the study enables the prefix cache.
 	cache bool
-	// lora is the adapter that requests ask for.
+	// lora is the adapter that requests name.
 	lora adapter.Adapter
-	// log is the file of what the server prints.
+	// log is the file with the server's output.
 	log string
 }
 
@@ -92,10 +91,10 @@ var (
 // Name implements server.Engine.
 func (*dialect) Name() string { return name }
 
-// together is the smallest default that max_num_seqs has on any device: that of a processor.
+// together is the smallest default of max_num_seqs on any device: the CPU's.
 const together = 128
 
-// served is the name under which requests ask for the model.
+// served is the name under which requests address the model.
 const served = "llem"
 
 // Launch implements server.Engine.
@@ -123,14 +122,13 @@ func (e *dialect) Launch(ctx context.Context, spec backend.Spec, port int) (serv
 		Cleanup: e.lora.Remove,
 		Health:  "/health", Together: together,
 		Loaded: backend.Loaded{Info: e.info, DType: spec.DType, Vocab: vocab, TextVocab: text},
-		// Newer versions print all options only when asked for them.
+		// Newer versions print all options only on request.
 		Known: server.OptionsOf(ctx, e.command, e.info.Version, []string{"serve", "--help=all"},
 			[]string{"serve", "--help"}),
 	}, nil
 }
 
-// flags are the section's settings as vLLM's program takes them: its keys are the names
-// of the options.
+// flags returns the section's settings as arguments of vLLM's program: its keys are the names of the options.
 func (e *dialect) flags(spec backend.Spec) ([]string, error) {
 	section, err := server.Section(spec.Options)
 	if err != nil {
@@ -154,7 +152,7 @@ func (e *dialect) flags(spec backend.Spec) ([]string, error) {
 	return args, nil
 }
 
-// adapterOf is the adapter of a section; without one it is the zero value.
+// adapterOf returns the adapter of a section; the zero value without one.
 func adapterOf(spec backend.Spec, section map[string]any) (adapter.Adapter, error) {
 	asked, ok := section["lora"].(string)
 	if !ok {
@@ -163,10 +161,10 @@ func adapterOf(spec backend.Spec, section map[string]any) (adapter.Adapter, erro
 	return adapter.Open(name+".lora", asked, spec.Path, spec.Seed)
 }
 
-// ranks are what max_lora_rank may be, in all versions since 0.10 but for 1 and 320.
+// ranks are the valid values of max_lora_rank in all versions since 0.10, except 1 and 320.
 var ranks = []int{8, 16, 32, 64, 128, 256, 512}
 
-// mostRank is the max_lora_rank for an adapter; a rank that vLLM does not take it refuses itself.
+// mostRank returns the max_lora_rank for an adapter; vLLM itself refuses a rank that it does not support.
 func mostRank(rank int) int {
 	for _, r := range ranks {
 		if rank <= r {
@@ -176,7 +174,7 @@ func mostRank(rank int) int {
 	return rank
 }
 
-// loading are the options that load an adapter.
+// loading returns the options that load an adapter.
 func loading(a adapter.Adapter) []string {
 	return []string{"--enable-lora", "--max-loras", "1", "--max-lora-rank", strconv.Itoa(mostRank(a.Rank)),
 		"--lora-modules", adapter.Name + "=" + a.Path}
@@ -218,8 +216,8 @@ func (*dialect) Read(data []byte) (server.Event, error) { return server.ReadComp
 // cacheInfo is a metric whose labels are the settings of the cache.
 const cacheInfo = "vllm:cache_config_info"
 
-// Describe implements server.Describer: what the server says that it uses. The prefix cache must be as it
-// was asked for; a version that does not say so is judged by what each answer says was cached.
+// Describe implements server.Describer: the settings that the server reports. The prefix cache must be as
+// requested; for a version that does not report it, the cached tokens in each answer are checked.
 func (e *dialect) Describe(ctx context.Context, ask server.Ask, l *backend.Loaded) error {
 	l.Settings = printed(server.Printed(e.log))
 	page, err := ask(ctx, "GET", "/metrics", nil)
@@ -233,7 +231,7 @@ func (e *dialect) Describe(ctx context.Context, ask server.Ask, l *backend.Loade
 	for _, s := range list {
 		if s.Label("enable_prefix_caching") == "True" && !e.cache {
 			return note.Failf(codes.ClassConfig, "set vllm.enable_prefix_caching: true to measure with the cache",
-				"vLLM keeps a prefix cache although it was told not to: it would not compute what it is given")
+				"vLLM keeps a prefix cache although it was told not to: it would not compute all prompt tokens")
 		}
 		for label, key := range cacheLabels {
 			if v := s.Label(label); v != "" {
@@ -249,7 +247,7 @@ func (e *dialect) Describe(ctx context.Context, ask server.Ask, l *backend.Loade
 	return nil
 }
 
-// checkAdapter asks the server whether it has the adapter that was asked for.
+// checkAdapter checks that the server has the requested adapter.
 func (e *dialect) checkAdapter(ctx context.Context, ask server.Ask, l *backend.Loaded) error {
 	if e.lora.Asked == "" {
 		return nil
@@ -281,7 +279,7 @@ func (*dialect) Tokenize(ctx context.Context, ask server.Ask, text string) ([]in
 		map[string]any{"model": served, "prompt": text, "add_special_tokens": false})
 }
 
-// Template implements server.Templater: the template brings its special tokens.
+// Template implements server.Templater: the template contributes its own special tokens.
 func (*dialect) Template(ctx context.Context, ask server.Ask, c chat.Conversation) ([]int32, error) {
 	return server.AskTokens(ctx, ask, "/tokenize", map[string]any{"model": served, "messages": c,
 		"add_generation_prompt": true, "add_special_tokens": false})

@@ -36,7 +36,7 @@ func TestStub(t *testing.T) {
 		Settings: `{"max_num_seqs":4}`}.Run(t, name)
 }
 
-// TestCommandLine: what the engine is started with.
+// TestCommandLine checks the arguments of the engine.
 func TestCommandLine(t *testing.T) {
 	s := servertest.Spec(t)
 	s.Seed, s.MaxContext = 7, 64
@@ -68,14 +68,15 @@ func TestSampling(t *testing.T) {
 	})
 }
 
-// TestTemplateRefused: what the model's template does not take is a failure in the server's words, with the next step.
+// TestTemplateRefused: a conversation that the model's template refuses is a failure in the server's words, with
+// the next step.
 func TestTemplateRefused(t *testing.T) {
 	b := stub(servertest.Stubbed{Command: servertest.Command(t, name, servertest.None), Start: 20 * time.Second,
 		Stall: 3 * time.Second})
 	enginetest.Refused(t, b, servertest.Spec(t))
 }
 
-// TestAdapter: an adapter is loaded at start, at a rank that vLLM takes, and every request names it.
+// TestAdapter: an adapter is loaded at start, at a rank that vLLM supports, and every request names it.
 func TestAdapter(t *testing.T) {
 	s := servertest.Spec(t)
 	s.Path, s.MaxContext = servertest.Shaped(t), 64

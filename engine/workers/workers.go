@@ -1,6 +1,6 @@
-// Package workers lists the engines that run as this program started again, with the code of
-// their processes. Only the root package imports it: the list of package engines, which all
-// others ask, is without that code, which may be C++.
+// Package workers lists the engines that run as this program started again, with the code of their processes. Only
+// the root package imports it: the list in package engines, which all others use, excludes that code, which may be
+// C++.
 package workers
 
 import (
@@ -9,8 +9,8 @@ import (
 	"github.com/llenergymeasure/llem/engine/fake"
 )
 
-// Find returns what an engine's process does until its parent says stop; nil if the engine
-// does not run in this program. It gets environment variables from getenv.
+// Find returns the function that runs an engine's process until its parent sends stop; nil if the engine does not
+// run in this program. getenv returns environment variables.
 func Find(engine string, getenv func(string) string) func() error {
 	return map[string]func() error{
 		embedded.Descriptor().Name: ggml.WorkerMain,

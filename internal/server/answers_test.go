@@ -14,12 +14,12 @@ import (
 	"github.com/llenergymeasure/llem/internal/watch"
 )
 
-// plain is an engine whose events are what they say.
+// plain is an engine whose events are used unchanged.
 type plain struct{ Engine }
 
 func (plain) Read(data []byte) (e Event, err error) { return e, json.Unmarshal(data, &e) }
 
-// answered is what becomes of a request for 3 tokens to a prompt of 8 whose events come at 1, 2, 3, …
+// answered returns the outcome of a request for 3 tokens to a prompt of 8 whose events come at 1, 2, 3, …
 func answered(t *testing.T, vocab int, said ...Event) (*backend.Request, *stream, error) {
 	t.Helper()
 	s := &stream{client: &client{engine: plain{}, vocab: vocab}}
@@ -35,8 +35,7 @@ func answered(t *testing.T, vocab int, said ...Event) (*backend.Request, *stream
 	return out, s, err
 }
 
-// TestAnswers: an engine's own count must be that of its stream and of the prompt that it was given; any difference
-// fails the request.
+// TestAnswers: an engine's own count must match its stream and its prompt; any difference fails the request.
 func TestAnswers(t *testing.T) {
 	usage := func(prompt, output, cached int) Event { return Event{Usage: &Usage{prompt, output, cached}} }
 	one := Event{Tokens: 1, IDs: []int32{9}}
@@ -52,8 +51,8 @@ func TestAnswers(t *testing.T) {
 		"two in one event":      {0, []Event{one, {Tokens: 2}, usage(8, 3, 0)}, "", 8, 1},
 		"counts one less":       {0, []Event{one, one, one, usage(8, 2, 0)}, "counts 2 output tokens", 0, 0},
 		"counts one more":       {0, []Event{one, one, one, usage(8, 4, 0)}, "counts 4 output tokens", 0, 0},
-		"a longer prompt":       {0, []Event{one, usage(9, 1, 0)}, "counts 9 prompt tokens, it was given 8", 0, 0},
-		"a shorter prompt":      {0, []Event{one, usage(7, 1, 0)}, "counts 7 prompt tokens, it was given 8", 0, 0},
+		"a longer prompt":       {0, []Event{one, usage(9, 1, 0)}, "counts 9 prompt tokens, but it was given 8", 0, 0},
+		"a shorter prompt":      {0, []Event{one, usage(7, 1, 0)}, "counts 7 prompt tokens, but it was given 8", 0, 0},
 		"more cached than is":   {0, []Event{one, usage(8, 1, 9)}, "9 of 8 prompt tokens are cached", 0, 0},
 		"less than none cached": {0, []Event{one, usage(8, 1, -1)}, "-1 of 8 prompt tokens", 0, 0},
 		"an id that it lacks":   {9, []Event{one, usage(8, 1, 0)}, "token id 9, the model has 9 ids", 0, 0},
@@ -75,12 +74,12 @@ func TestAnswers(t *testing.T) {
 	}
 }
 
-// TestRequestIsSentOnce: only a connection that the server had closed after an earlier answer is made again; a
-// request that it may have begun to compute is not sent twice.
+// TestRequestIsSentOnce: only a connection that the server closed after an earlier answer is reopened; a request
+// that may have been started is not sent twice.
 func TestRequestIsSentOnce(t *testing.T) {
 	const answer = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi"
 	for name, q := range map[string]struct {
-		says       []string // to each request, before the connection is closed
+		says       []string // the answer to each request, before the connection is closed
 		sent, made int
 		fails      bool
 	}{
@@ -125,7 +124,7 @@ func TestRequestIsSentOnce(t *testing.T) {
 				if text, err := s.conn.rest(10); err != nil || string(text) != "hi" {
 					t.Errorf("answer %d: %q, %v", i, text, err)
 				}
-				time.Sleep(20 * time.Millisecond) // until its end is here
+				time.Sleep(20 * time.Millisecond) // until its end arrives
 			}
 			if (err != nil) != q.fails || int(sent.Load()) != q.sent || s.reconnects != q.made {
 				t.Errorf("%v after %d requests and %d new connections, want a failure: %v, %d, %d", err, sent.Load(),
@@ -135,7 +134,7 @@ func TestRequestIsSentOnce(t *testing.T) {
 	}
 }
 
-// TestFailedRequest: a request that fails is not OK, whatever was said of it before, and ends then.
+// TestFailedRequest: a request that fails is not OK, whatever was received before, and ends then.
 func TestFailedRequest(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -165,7 +164,7 @@ func TestFailedRequest(t *testing.T) {
 	}
 }
 
-// TestFraming: lengths that are not lengths are refused.
+// TestFraming: invalid lengths are refused.
 func TestFraming(t *testing.T) {
 	for in, want := range map[string]int64{"0": 0, "fF": 255, "7fffffffffffff": 1<<55 - 1, "": -1, "g": -1, "-1": -1,
 		"fffffffffffffffff": -1, "8000000000000000": -1, "00000000000000001": -1} {
@@ -189,7 +188,7 @@ func TestFraming(t *testing.T) {
 	}
 }
 
-// TestCountersAt: counters are those of the middle of the time in which they were asked for.
+// TestCountersAt: counters belong to the middle of the interval in which they were read.
 func TestCountersAt(t *testing.T) {
 	if at := (reading{before: 100, after: 140}).at(); at != 120 {
 		t.Errorf("at %d, want 120", at)

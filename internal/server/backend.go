@@ -11,36 +11,35 @@ import (
 	"github.com/llenergymeasure/llem/note"
 )
 
-// Product is what differs between the engines that a [Backend] starts.
+// Product is the part of a [Backend] that differs between engines.
 type Product struct {
 	// Name in study files, and Title as the engine's makers write it.
 	Name, Title string
-	// Program is the name of the server's program; Module, of an engine that has none, is
-	// the Python module that an interpreter runs in its place.
+	// Program is the name of the server's program; Module, for an engine without one, is the Python module that an
+	// interpreter runs instead.
 	Program, Module string
-	// Package is the Python package whose version is the engine's; empty: the program says
-	// what it is (Info).
+	// Package is the Python package whose version is the engine's; empty if the program describes itself (Info).
 	Package string
 	// Install is how a user installs the engine.
 	Install string
-	// Info asks a program that does not come from a Python package what it is.
+	// Info queries a program that does not come from a Python package.
 	Info func(context.Context, backend.Command) (backend.Info, error)
 	// Device guesses from the version where models will run; nil is cuda.
 	Device func(version string) string
-	// Engine makes what is particular to the engine from its command and what it is.
+	// Engine returns the engine-specific part for its command and description.
 	Engine func(backend.Command, backend.Info) Engine
 }
 
-// Backend finds the program of an engine, asks its version and starts it as a server.
+// Backend finds the program of an engine, queries its version and starts it as a server.
 type Backend struct {
-	// Product is what is particular to the engine.
+	// Product is the engine-specific part.
 	Product Product
-	// Command starts the engine's own program; arguments are added. Nil looks for it.
+	// Command starts the engine's own program; arguments are added. Nil searches for it.
 	Command *backend.Command
-	// Python is an interpreter that has the engine; empty takes what is in PATH, and for a
-	// module first that of the active virtual environment.
+	// Python is an interpreter that has the engine; empty takes the one in PATH, and for a module first the one of the
+	// active virtual environment.
 	Python string
-	// Program is the path of the program; empty takes that beside Python, or of PATH.
+	// Program is the path of the program; empty takes the one beside Python, or in PATH.
 	Program string
 	// Options bounds how long the server may take.
 	Options Options
@@ -51,8 +50,8 @@ var _ backend.Backend = Backend{}
 // Name implements backend.Backend.
 func (b Backend) Name() string { return b.Product.Name }
 
-// Probe implements backend.Backend. It asks for the version and does not import the engine,
-// unless only the engine's program knows.
+// Probe implements backend.Backend. It queries the version and does not import the engine, unless only the
+// engine's program knows it.
 func (b Backend) Probe(ctx context.Context) (backend.Info, error) {
 	_, info, err := b.find(ctx, backend.Spec{})
 	return info, err
@@ -67,7 +66,7 @@ func (b Backend) Start(ctx context.Context, spec backend.Spec) (backend.Session,
 	return startServer(ctx, b.Product.Engine(cmd, info), spec, b.Options)
 }
 
-// find returns the server's command, and what it says about itself.
+// find returns the server's command and its description.
 func (b Backend) find(ctx context.Context, spec backend.Spec) (backend.Command, backend.Info, error) {
 	cmd, err := b.command(spec)
 	if err != nil {
@@ -107,8 +106,8 @@ func (b Backend) command(spec backend.Spec) (backend.Command, error) {
 	return cmd, err
 }
 
-// version asks the installed package, which answers at once, else the program, which may
-// import all of itself first.
+// version queries the installed package, which answers at once, otherwise the program, which may import all of
+// itself first.
 func (b Backend) version(ctx context.Context, cmd backend.Command) (string, error) {
 	switch {
 	case cmd.Container != nil:
@@ -130,8 +129,8 @@ func (b Backend) version(ctx context.Context, cmd backend.Command) (string, erro
 	return versionOf(ctx, cmd, "--version")
 }
 
-// runs finds the interpreter that runs a program: the one that its first line names, or the
-// one beside it, since that line may name a shell.
+// runs finds the interpreter that runs a program: the one named on its first line, or the one beside it, because
+// that line may name a shell.
 func runs(program string) string {
 	for _, python := range []string{interpreter(program), filepath.Join(filepath.Dir(program), "python3")} {
 		if path, err := exec.LookPath(python); err == nil {
@@ -141,8 +140,7 @@ func runs(program string) string {
 	return ""
 }
 
-// Interpreter finds the interpreter that has the engine: the one that was named, or that
-// runs the engine's program.
+// Interpreter finds the interpreter that has the engine: the given one, or the one that runs the engine's program.
 func (b Backend) Interpreter(ctx context.Context) (string, error) {
 	if b.Python != "" {
 		path, err := named(b.Python)
@@ -159,10 +157,10 @@ func (b Backend) Interpreter(ctx context.Context) (string, error) {
 		return python, nil
 	}
 	return "", note.Failf(codes.ClassNotInstalled, "name the interpreter with --python",
-		"%s does not say which interpreter runs it, and there is no python3 beside it", cmd.Path)
+		"%s does not name its interpreter, and there is no python3 beside it", cmd.Path)
 }
 
-// missing is the failure of an engine that is not there.
+// missing returns the failure of an engine that is not installed.
 func (b Backend) missing(ctx context.Context, err error) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)

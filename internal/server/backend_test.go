@@ -14,24 +14,24 @@ import (
 // product is an engine that comes as a package with a program.
 var product = Product{Name: "some", Title: "Some", Program: "some-serve", Package: "some", Install: "pip install some"}
 
-// TestProbe: who is asked for the version, and what is said where nobody knows.
+// TestProbe: which program is queried for the version, and the failure if none knows it.
 func TestProbe(t *testing.T) {
 	module, file := product, product
 	module.Program, module.Module = "", "some.serve"
 	file.Device = func(version string) string { return "on " + version }
 	for name, q := range map[string]struct {
 		product Product
-		// python answers for the package, program for the program; empty is none.
+		// python answers for the package, program for the program; empty for none.
 		python, program string
 		version         string
 		fails           string
 	}{
 		"package":            {file, "echo 1.2", "echo some 1.3", "1.2", ""},
 		"program":            {file, "exit 1", "echo some 1.3", "1.3", ""},
-		"program, no answer": {file, "exit 1", "exit 1", "", "does not say its version"},
+		"program, no answer": {file, "exit 1", "exit 1", "", "does not report its version"},
 		"no program": {file, "echo 1.2", "", "",
 			"Some is not installed: there is no program some-serve beside"},
-		"no interpreter":    {file, "", "echo some 1.3", "", "Some is not installed: the interpreter that was named"},
+		"no interpreter":    {file, "", "echo some 1.3", "", "Some is not installed: the given interpreter"},
 		"module":            {module, "echo 2.1", "", "2.1", ""},
 		"no module":         {module, "echo PackageNotFoundError >&2; exit 1", "", "", "has no package some"},
 		"module, no python": {module, "", "", "", "Some is not installed: "},
@@ -52,7 +52,7 @@ func TestProbe(t *testing.T) {
 					t.Errorf("%+v, %v, want version %s", info, err, q.version)
 				}
 				if q.product.Device != nil && info.Device != "on "+q.version {
-					t.Errorf("device %q is not what the version says", info.Device)
+					t.Errorf("device %q does not match the version", info.Device)
 				}
 				return
 			}
@@ -64,7 +64,7 @@ func TestProbe(t *testing.T) {
 	}
 }
 
-// TestWhichInterpreter: which interpreter has the engine, and what is said where there is none.
+// TestWhichInterpreter: which interpreter has the engine, and the failure if none has.
 func TestWhichInterpreter(t *testing.T) {
 	write := func(path, text string) string {
 		t.Helper()
@@ -77,13 +77,13 @@ func TestWhichInterpreter(t *testing.T) {
 	for name, q := range map[string]struct {
 		first, beside string
 		named         string
-		want          string // the end of the path, or what the failure says
+		want          string // the end of the path, or text of the failure
 		fails         bool
 	}{
 		"of the program":   {first: "#!" + elsewhere, want: elsewhere},
 		"beside":           {first: "#!/bin/sh", beside: "python3", want: "/python3"},
 		"gone, and beside": {first: "#!/nowhere/python3", beside: "python3", want: "/python3"},
-		"none":             {first: "#!/nowhere/python3", want: "does not say which interpreter", fails: true},
+		"none":             {first: "#!/nowhere/python3", want: "does not name its interpreter", fails: true},
 		"named":            {first: "#!/bin/sh", named: elsewhere, want: elsewhere},
 		"named, not there": {first: "#!/bin/sh", named: "/nowhere/python", want: "/nowhere/python", fails: true},
 	} {

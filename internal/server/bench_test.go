@@ -25,9 +25,9 @@ func TestMain(m *testing.M) {
 	m.Run()
 }
 
-// BenchmarkITL: how far the times between tokens are from the truth, which the sender
-// knows: it is a process of its own that stamps each write before and after. Once as this
-// client takes them, from the kernel, and once as a client without that would.
+// BenchmarkITL measures the error of the times between tokens. The sender, a separate process that stamps each
+// write before and after, knows the true times. They are taken once as in this client, from the kernel, and once
+// as in a client without that.
 //
 //	go test ./backend/server -run '^$' -bench ITL -benchtime 1x
 func BenchmarkITL(b *testing.B) {
@@ -36,13 +36,13 @@ func BenchmarkITL(b *testing.B) {
 			for b.Loop() {
 				benchmarkITL(b, streams, 100, 20*time.Millisecond)
 			}
-			b.ReportMetric(0, "ns/op") // it says nothing: the sender sets the pace
+			b.ReportMetric(0, "ns/op") // meaningless here: the sender sets the pace
 		})
 	}
 }
 
-// certain is how well the sender must know when it wrote: one that lost its core within
-// a write does not. With one stream every write wakes the reader, on the same core.
+// certain is the required accuracy of the sender's stamps: a sender that lost its core within a write is not
+// accurate. With one stream every write wakes the reader, on the same core.
 const certain = 25 * time.Microsecond
 
 func benchmarkITL(b *testing.B, streams, tokens int, step time.Duration) {
@@ -99,7 +99,7 @@ func benchmarkITL(b *testing.B, streams, tokens int, step time.Duration) {
 				unknown++
 				continue
 			}
-			itl := at[2] - at[0] // bytes arrive at the beginning of a write; then it may wake the reader
+			itl := at[2] - at[0] // bytes arrive at the beginning of a write; after that it may wake the reader
 			kernel = append(kernel, abs(h.got.list[n+1].at-h.got.list[n].at-itl))
 			user = append(user, abs(h.woke[n+1]-h.woke[n]-itl))
 		}
@@ -117,7 +117,7 @@ func benchmarkITL(b *testing.B, streams, tokens int, step time.Duration) {
 	b.ReportMetric(cpu.Seconds()/float64(streams*tokens)*1e6, "cpu-s/M")
 }
 
-// heardStream reads one stream as the client does, and keeps the time of waking up too.
+// heardStream reads one stream like the client, and also keeps the time of waking up.
 type heardStream struct {
 	conn *conn
 	got  events
@@ -147,7 +147,7 @@ func (h *heardStream) listen(i int) error {
 
 func abs(n int64) int64 { return max(n, -n) }
 
-// cpuTime is that of this process.
+// cpuTime returns the processor time of this process.
 func cpuTime() time.Duration {
 	var u syscall.Rusage
 	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
@@ -156,7 +156,7 @@ func cpuTime() time.Duration {
 	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
-// BenchmarkEvent: what one event costs, and that it allocates nothing.
+// BenchmarkEvent measures the cost of one event, and that it allocates nothing.
 //
 //	go test ./backend/server -run '^$' -bench Event -benchmem
 func BenchmarkEvent(b *testing.B) {
@@ -177,8 +177,7 @@ func BenchmarkEvent(b *testing.B) {
 	}
 }
 
-// BenchmarkInterpret: what the reading of an event costs, which is done when its request
-// is over.
+// BenchmarkInterpret measures the parsing of an event, which happens after its request is over.
 //
 //	go test ./backend/server -run '^$' -bench Interpret
 func BenchmarkInterpret(b *testing.B) {
@@ -200,7 +199,7 @@ func BenchmarkInterpret(b *testing.B) {
 	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*tokens), "ns/event")
 }
 
-// TestNoAllocation: while tokens arrive nothing is allocated.
+// TestNoAllocation: nothing is allocated while tokens arrive.
 func TestNoAllocation(t *testing.T) {
 	c, write := piped(t)
 	var e events
@@ -220,7 +219,7 @@ func TestNoAllocation(t *testing.T) {
 	}
 }
 
-// piped is a connection whose body has begun, and what sends one event over it.
+// piped returns a connection whose body has begun, and a function that sends one event over it.
 func piped(t testing.TB) (*conn, func()) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

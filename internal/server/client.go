@@ -16,9 +16,8 @@ import (
 	"github.com/llenergymeasure/llem/clock"
 )
 
-// Schedule says how long after the start of a run a request is due, by its place in the
-// workload. A request waits for a free stream all the same: with fewer streams than
-// requests the loop is closed.
+// Schedule returns how long after the start of a run a request is due, by its index in the workload. A request
+// still waits for a free stream: with fewer streams than requests the loop is closed.
 type Schedule func(i int) time.Duration
 
 // client streams a workload through a server.
@@ -26,31 +25,30 @@ type client struct {
 	engine  Engine
 	spec    backend.Spec
 	address string
-	// Streams is how many requests are under way at once: a new one is sent as soon as
-	// one ends. 0 sends all at once.
+	// streams is the maximum number of requests in flight: a new one is sent as soon as one ends. 0 sends all at once.
 	streams int
-	// schedule says when each request is due; nil is at once.
+	// schedule sets when each request is due; nil means at once.
 	schedule Schedule
-	// vital tells whether the engine still does something.
+	// vital watches whether the engine makes progress.
 	vital vital
-	// vocab is the number of token ids of the model; 0 where it is not known.
+	// vocab is the number of the model's token ids; 0 if unknown.
 	vocab int
 }
 
-// vital is what backend.Child.Vital returns.
+// vital is the result of backend.Child.Vital.
 type vital interface {
 	Watch(parent context.Context) (ctx context.Context, end func())
 	Heard(at int64)
 }
 
-// heard notes that the engine has sent something.
+// heard records that the engine has sent something.
 func (c *client) heard(at int64) {
 	if c.vital != nil {
 		c.vital.Heard(at)
 	}
 }
 
-// stream is one connection and what is read over it.
+// stream is one connection and the data read over it.
 type stream struct {
 	*client
 	mu   sync.Mutex // guards conn against the end of the run
@@ -62,7 +60,7 @@ type stream struct {
 	reconnects int
 }
 
-// atOnce is how many requests of a workload are under way at the same time, at most.
+// atOnce returns the maximum number of requests of a workload that are in flight.
 func (c *client) atOnce(w backend.Workload) int {
 	most := len(w.Rounds()[0])
 	if c.streams > 0 {
@@ -71,8 +69,8 @@ func (c *client) atOnce(w backend.Workload) int {
 	return most
 }
 
-// run sends all requests, round by round, and returns what happened to each, in their order.
-// Connections are made before the clock starts.
+// run sends all requests, round by round, and returns the outcome of each, in order. Connections are opened before
+// the clock starts.
 func (c *client) run(ctx context.Context, w backend.Workload) (*backend.Log, error) {
 	rounds, n := w.Rounds(), c.atOnce(w)
 	bodies := make([]Request, len(w.Requests))
@@ -91,7 +89,7 @@ func (c *client) run(ctx context.Context, w backend.Workload) (*backend.Log, err
 		}
 		streams[i] = s
 	}
-	// Closing ends reads that wait.
+	// Closing ends blocked reads.
 	stop := context.AfterFunc(ctx, func() { closeAll(streams) })
 	defer func() {
 		if stop() {
@@ -124,7 +122,7 @@ func (c *client) run(ctx context.Context, w backend.Workload) (*backend.Log, err
 						switch q := &log.Requests[i]; {
 						case c.schedule != nil:
 							q.ArrivedNS = log.StartNS + int64(c.schedule(i))
-						case n == len(rounds[0]): // in a closed loop it comes when its client is free
+						case n == len(rounds[0]): // in a closed loop it arrives when its client is free
 							q.ArrivedNS = opened
 						}
 						s.request(ctx, bodies[i], &log.Requests[i], w.OutputTokens)
@@ -150,12 +148,12 @@ func (c *client) run(ctx context.Context, w backend.Workload) (*backend.Log, err
 	return log, nil
 }
 
-// due waits for a request's time; false if the run ends before.
+// due waits until a request is due; it returns false if the run ends first.
 func (c *client) due(ctx context.Context, start int64, i int) bool {
 	if c.schedule == nil {
 		return true
 	}
-	defer func() { c.heard(clock.Mono()) }() // it had nothing to do
+	defer func() { c.heard(clock.Mono()) }() // the engine had nothing to do
 	wait := time.Duration(start + int64(c.schedule(i)) - clock.Mono())
 	if wait <= 0 {
 		return true
@@ -201,7 +199,7 @@ func (s *stream) request(ctx context.Context, body Request, out *backend.Request
 	}
 	most := mostBytes(out.PromptTokens, output, body.Repeats)
 	if err := s.got.readAll(s.conn, most, s.heard); err != nil {
-		_ = s.interpret(out, output) // what came before stays on record
+		_ = s.interpret(out, output) // earlier tokens stay on record
 		out.OutputTokens = len(out.TokenNS)
 		fail("after %d of %d tokens: %v", len(out.TokenNS), output, err)
 		s.renew(ctx)
@@ -212,13 +210,13 @@ func (s *stream) request(ctx context.Context, body Request, out *backend.Request
 	}
 }
 
-// What is kept of an engine's own words about a request, in bytes.
+// Limits of the engine's messages about a request that are kept, in bytes.
 const (
 	longestFailure = 4 << 10
 	longestReason  = 100
 )
 
-// clipped is the beginning of a text that may be long.
+// clipped returns the beginning of a text that may be long.
 func clipped(s string, most int) string {
 	if len(s) <= most {
 		return s
@@ -226,8 +224,8 @@ func clipped(s string, most int) string {
 	return strings.ToValidUTF8(s[:most], "") + "…"
 }
 
-// post sends the request. A connection that the server has closed since the last one
-// is made anew, and counted: the time for it is part of the request.
+// post sends the request. A connection that the server has closed since the last request is reopened, and counted:
+// the time for it is part of the request.
 func (s *stream) post(ctx context.Context, body Request, out *backend.Request) (int, error) {
 	out.SubmittedNS = clock.Mono()
 	out.PrefillStartNS = out.SubmittedNS
@@ -241,8 +239,7 @@ func (s *stream) post(ctx context.Context, body Request, out *backend.Request) (
 	return s.conn.send("POST", body.Path, body.Body)
 }
 
-// renew replaces a connection that is of no use any more. If there is none to be had,
-// the next request fails on the old one.
+// renew replaces an unusable connection. If none can be opened, the next request fails on the old one.
 func (s *stream) renew(ctx context.Context) {
 	fresh, err := dial(ctx, s.address)
 	s.mu.Lock()
@@ -257,15 +254,14 @@ func (s *stream) renew(ctx context.Context) {
 	}
 }
 
-// errFormat marks what the engine must not send.
+// errFormat marks data that the engine must not send.
 var errFormat = errors.New("the engine broke its own format")
 
-// tooMany is by how many tokens more than asked for an engine is not believed.
+// tooMany is the excess of tokens over the request beyond which an engine's count is rejected.
 const tooMany = 1 << 16
 
-// fresh is how many tokens an event brings to a request that has some of the output that was
-// asked for. What an engine counts must be what it sends: the ids of the event, and tokens
-// that it may hide, which are never more than were asked for.
+// fresh returns how many tokens an event adds to a request that has some of its output. The engine's count must
+// match its ids, plus tokens that it may hide, which never exceed the requested output.
 func (e *Event) fresh(have, output int) (int, error) {
 	n := e.Tokens
 	if e.Total != 0 {
@@ -281,7 +277,7 @@ func (e *Event) fresh(have, output int) (int, error) {
 	return n, nil
 }
 
-// countError says that an engine's own count is not what came.
+// countError reports an engine's own count that differs from the received tokens.
 func countError(counted, came int) error {
 	return fmt.Errorf("the engine counts %d output tokens, its stream brought %d", counted, came)
 }
@@ -296,9 +292,8 @@ func outside(ids []int32, vocab int) (int32, bool) {
 	return 0, false
 }
 
-// startOf is when the engine began its work on a request by its own word: how long it was in
-// the queue, or how long its prompt took. 0 is not known: the engine says neither, or what
-// cannot be.
+// startOf returns when the engine began to work on a request, by its own report: how long the request was in the
+// queue, or how long its prompt took. 0 means unknown: the engine reports neither, or an impossible value.
 func startOf(q *backend.Request, queued, prefill *time.Duration) int64 {
 	at := int64(0)
 	switch {
@@ -313,7 +308,7 @@ func startOf(q *backend.Request, queued, prefill *time.Duration) int64 {
 	return at
 }
 
-// interpret reads the events of a request that is over.
+// interpret parses the events of a request that is over.
 func (s *stream) interpret(out *backend.Request, output int) error {
 	var usage *Usage
 	var failure string
@@ -364,7 +359,7 @@ func (s *stream) interpret(out *backend.Request, output int) error {
 		out.StartedNS = startOf(out, queued, prefill)
 	}
 	if len(out.Output) != len(out.TokenNS) {
-		out.Output = nil // which token has no id cannot be told
+		out.Output = nil // it is unknown which token has no id
 	}
 	switch {
 	case failure != "":
@@ -375,7 +370,7 @@ func (s *stream) interpret(out *backend.Request, output int) error {
 	case usage.Output != len(out.TokenNS):
 		return countError(usage.Output, len(out.TokenNS))
 	case usage.Prompt != out.PromptTokens:
-		return fmt.Errorf("the engine counts %d prompt tokens, it was given %d", usage.Prompt, out.PromptTokens)
+		return fmt.Errorf("the engine counts %d prompt tokens, but it was given %d", usage.Prompt, out.PromptTokens)
 	case usage.Cached < 0 || usage.Cached > usage.Prompt:
 		return fmt.Errorf("%w: %d of %d prompt tokens are cached", errFormat, usage.Cached, usage.Prompt)
 	case len(out.TokenNS) == 0:

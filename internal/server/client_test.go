@@ -21,13 +21,13 @@ import (
 	"github.com/llenergymeasure/llem/internal/watch"
 )
 
-// Request of [completions] is one that the stub of vLLM takes.
+// Request of [completions] is accepted by the stub of vLLM.
 func (completions) Request(_ backend.Spec, p backend.Prompt, output int) Request {
 	return JSON("/v1/completions",
 		map[string]any{"prompt": p.Tokens, "max_tokens": output, "ignore_eos": true, "temperature": 0, "stream": true})
 }
 
-// stubbed is a client of a stub in this process, whose steps take some time.
+// stubbed returns a client of a stub in this process, with steps of the given duration.
 func stubbed(t *testing.T, streams int, s Schedule, step time.Duration) *client {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -49,7 +49,7 @@ func sixPrompts() backend.Workload {
 	return w
 }
 
-// mostAtOnce is how many requests were under way together.
+// mostAtOnce returns the maximum number of concurrent requests.
 func mostAtOnce(log *backend.Log) int {
 	most := 0
 	for _, at := range log.Requests {
@@ -64,7 +64,7 @@ func mostAtOnce(log *backend.Log) int {
 	return most
 }
 
-// TestLoad: all at once, a closed loop, and a schedule.
+// TestLoad covers all at once, a closed loop, and a schedule.
 func TestLoad(t *testing.T) {
 	due := func(i int) time.Duration { return time.Duration(i) * 30 * time.Millisecond }
 	soon := func(i int) time.Duration { return time.Duration(i) * time.Millisecond }
@@ -72,13 +72,13 @@ func TestLoad(t *testing.T) {
 		streams int
 		due     Schedule
 		round   int
-		most    int // under way together
+		most    int // in flight together
 	}{
 		"at once":           {0, nil, 0, 6},
 		"one after another": {1, nil, 0, 1},
 		"closed loop":       {2, nil, 0, 2},
 		"loop of four":      {4, nil, 0, 4},
-		"schedule":          {0, due, 0, 0}, // how many depends on how fast the machine is
+		"schedule":          {0, due, 0, 0}, // the number depends on the speed of the machine
 		"soon":              {0, soon, 0, 6},
 		"rounds":            {0, nil, 4, 4},
 		"loops of a round":  {2, nil, 3, 2},
@@ -112,7 +112,7 @@ func TestLoad(t *testing.T) {
 	}
 }
 
-// TestReadTogether: events that were read together have one stamp, and say so.
+// TestReadTogether: events that were read together have one stamp and are counted as such.
 func TestReadTogether(t *testing.T) {
 	s := &stream{client: &client{engine: completions{}}}
 	for n, at := range []int64{10, 20, 20, 20, 30} {
@@ -128,7 +128,7 @@ func TestReadTogether(t *testing.T) {
 	}
 }
 
-// TestStepsFromStreams: an engine that counts output late has the tokens of its streams.
+// TestStepsFromStreams: for an engine that counts output late, the tokens come from the streams.
 func TestStepsFromStreams(t *testing.T) {
 	log := &backend.Log{StartNS: 0, EndNS: 100, Requests: []backend.Request{
 		{OK: true, PromptTokens: 8, FirstTokenNS: 20, TokenNS: []int64{20, 40, 60, 80}, EndNS: 80},
@@ -148,12 +148,12 @@ func TestStepsFromStreams(t *testing.T) {
 	}
 }
 
-// TestStepsOfSlowReadings: a reading that takes long may stand for a time before the run, or
-// after it, and yet have tokens of it, or lack some: none are lost.
+// TestStepsOfSlowReadings: a slow reading may be stamped before or after the run and yet contain tokens of it, or
+// lack some: none are lost.
 func TestStepsOfSlowReadings(t *testing.T) {
 	log := &backend.Log{StartNS: 100, EndNS: 200, Requests: []backend.Request{
 		{OK: true, PromptTokens: 8, FirstTokenNS: 120, TokenNS: []int64{120, 150, 198}, EndNS: 198}}}
-	list := []reading{{before: 0, after: 10}, // and those that are too slow:
+	list := []reading{{before: 0, after: 10}, // and readings that are too slow:
 		{Counters: Counters{Prompt: 8, Output: 1}, before: 40, after: 150},
 		{Counters: Counters{Prompt: 8, Output: 2}, before: 160, after: 170},
 		{Counters: Counters{Prompt: 8, Output: 2}, before: 190, after: 230},
@@ -170,8 +170,7 @@ func TestStepsOfSlowReadings(t *testing.T) {
 	}
 }
 
-// TestStepsOfLateTokens: a token that the engine has counted before it arrives is decoded once,
-// and lies in a step.
+// TestStepsOfLateTokens: a token that the engine has counted before it arrives is decoded once, and is in a step.
 func TestStepsOfLateTokens(t *testing.T) {
 	log := &backend.Log{StartNS: 0, EndNS: 200, Requests: []backend.Request{
 		{OK: true, PromptTokens: 8, FirstTokenNS: 150, TokenNS: []int64{150, 190}, EndNS: 190}}}
@@ -187,8 +186,7 @@ func TestStepsOfLateTokens(t *testing.T) {
 	}
 }
 
-// TestStepsOfEarlyTokens: a token that arrives before a slow reading counts it lies in the step
-// that follows.
+// TestStepsOfEarlyTokens: a token that arrives before a slow reading counts it is in the following step.
 func TestStepsOfEarlyTokens(t *testing.T) {
 	log := &backend.Log{StartNS: 0, EndNS: 260, Requests: []backend.Request{
 		{OK: true, PromptTokens: 8, FirstTokenNS: 150, TokenNS: []int64{150, 240}, EndNS: 240}}}
@@ -214,7 +212,7 @@ func (i impostor) Launch(_ context.Context, _ backend.Spec, port int) (Launch, e
 	return Launch{Command: backend.Command{Path: "/bin/sleep", Args: []string{"60"}}, Health: "/health"}, nil
 }
 
-// TestImpostor: whoever answers on the port must be the engine that was started.
+// TestImpostor: the program that answers on the port must be the started engine.
 func TestImpostor(t *testing.T) {
 	listen := func(port int) {
 		l, err := net.Listen("tcp", "127.0.0.1:"+strconv.Itoa(port))
@@ -250,8 +248,8 @@ func (c *contested) Launch(_ context.Context, _ backend.Spec, port int) (Launch,
 	return Launch{Command: command, Health: servertest.VLLM{}.Health()}, nil
 }
 
-// TestPortTaken: a port that was taken meanwhile costs another start, and not the time of a question
-// that is never answered.
+// TestPortTaken: a port that was taken in the meantime costs another start, but not the timeout of an unanswered
+// request.
 func TestPortTaken(t *testing.T) {
 	l := &contested{command: servertest.Command(t, "vllm", servertest.None), impostor: impostor{listen: func(port int) {
 		l, err := net.Listen("tcp", "127.0.0.1:"+strconv.Itoa(port))
@@ -301,7 +299,7 @@ func TestListening(t *testing.T) {
 	}
 }
 
-// TestCountsBelieved: how far an engine's count of the tokens so far is believed.
+// TestCountsBelieved: the limits within which an engine's count of the tokens so far is accepted.
 func TestCountsBelieved(t *testing.T) {
 	ids := func(n int) []int32 { return make([]int32, n) }
 	for name, q := range map[string]struct {
@@ -369,7 +367,7 @@ func TestLongAnswer(t *testing.T) {
 	}
 }
 
-// TestPlausible: counters that no server can have are not read.
+// TestPlausible: impossible counters are rejected.
 func TestPlausible(t *testing.T) {
 	for _, c := range []Counters{{}, {Prompt: 1e12, Cached: 5, Output: 3, Steps: 2, Running: 1}} {
 		if !c.plausible() {
@@ -384,7 +382,7 @@ func TestPlausible(t *testing.T) {
 	}
 }
 
-// TestClipped: an engine's own words about a request are kept up to a length.
+// TestClipped: an engine's messages about a request are kept up to a maximum length.
 func TestClipped(t *testing.T) {
 	if s := clipped("short", 10); s != "short" {
 		t.Errorf("%q", s)

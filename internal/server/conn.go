@@ -18,21 +18,19 @@ import (
 	"github.com/llenergymeasure/llem/clock"
 )
 
-// conn is a connection to a server on this machine that speaks HTTP/1.1 and knows when
-// bytes arrived. Package net/http hides that. It carries one request at a time and
-// allocates nothing while a body is read.
+// conn is an HTTP/1.1 connection to a server on this machine that records when bytes arrived, which package
+// net/http does not report. It carries one request at a time and allocates nothing while a body is read.
 type conn struct {
 	tcp *net.TCPConn
 	raw syscall.RawConn
-	// buf[r:w] has been received and not been read; stamp is when its last byte arrived.
+	// buf[r:w] has been received but not read; stamp is when its last byte arrived.
 	buf   []byte
 	r, w  int
 	stamp int64
-	// woke is when this program had them: the stamp of a client without the kernel's.
+	// woke is when this program received the bytes: the stamp of a client without kernel timestamps.
 	woke int64
 	oob  []byte
-	// receive fills the buffer through raw.Read; got is what it found. They are here so
-	// that reading allocates nothing.
+	// receive fills the buffer through raw.Read; got is the result. They are fields so that reading allocates nothing.
 	receive func(fd uintptr) bool
 	msg     unix.Msghdr
 	iov     unix.Iovec
@@ -43,7 +41,7 @@ type conn struct {
 	body   body
 }
 
-// body says how the rest of a response is framed.
+// body is the framing of the rest of a response.
 type body struct {
 	chunked bool
 	left    int64 // of the chunk, or of the body; -1 until the connection closes
@@ -51,7 +49,7 @@ type body struct {
 	ended   bool
 }
 
-// bufferSize holds many events: a slow reader must not make the server wait.
+// bufferSize holds many events, so that a slow reader does not block the server.
 const bufferSize = 64 << 10
 
 // dial connects. The connection ends with ctx.
@@ -72,7 +70,7 @@ func dial(ctx context.Context, address string) (*conn, error) {
 	out := &conn{tcp: tcp, raw: raw, buf: make([]byte, bufferSize), oob: make([]byte, 64)}
 	out.receive = out.recvmsg
 	err = raw.Control(func(fd uintptr) {
-		// Where the kernel refuses, the time at which bytes are read stands in.
+		// If the kernel refuses, the time of reading the bytes is used instead.
 		_ = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_TIMESTAMPNS, 1)
 	})
 	if err != nil {
@@ -84,7 +82,7 @@ func dial(ctx context.Context, address string) (*conn, error) {
 // Close ends the connection.
 func (c *conn) Close() error { return c.tcp.Close() }
 
-// fill receives more bytes; io.EOF when the server has closed.
+// fill receives more bytes; it returns io.EOF when the server has closed.
 func (c *conn) fill() error {
 	if c.r == c.w {
 		c.r, c.w = 0, 0
@@ -109,8 +107,8 @@ func (c *conn) fill() error {
 	before := c.stamp
 	c.stamp = c.woke
 	if wall, ok := arrival(c.oob[:c.msg.Controllen]); ok {
-		// Not before the bytes before them, nor after they were read: else the wall
-		// clock was set meanwhile, unless it is by the error of reading two clocks.
+		// Trust the kernel's timestamp only if it lies between the previous one and now; otherwise the wall clock was
+		// stepped. clockError allows for not reading both clocks at the same instant.
 		if at := wall + monoOfWall(); at > before-clockError && at < c.woke {
 			c.stamp = max(at, before)
 		}
@@ -119,8 +117,8 @@ func (c *conn) fill() error {
 	return nil
 }
 
-// recvmsg receives what is there; false waits for more. It is recvmsg(2) itself: the
-// wrapper allocates room for an address at each call.
+// recvmsg receives the available bytes; false means wait for more. It is recvmsg(2) itself, because the wrapper
+// allocates room for an address at each call.
 func (c *conn) recvmsg(fd uintptr) bool {
 	for {
 		c.iov.Base = &c.buf[c.w]
@@ -129,7 +127,7 @@ func (c *conn) recvmsg(fd uintptr) bool {
 		c.msg.SetIovlen(1)
 		c.msg.SetControllen(len(c.oob))
 		var n uintptr
-		// The socket does not block, so that the scheduler need not know.
+		// The socket does not block, so the scheduler need not be told.
 		n, _, c.errno = unix.RawSyscall(unix.SYS_RECVMSG, fd, uintptr(unsafe.Pointer(&c.msg)), 0)
 		if c.got = int(n); c.errno != unix.EINTR {
 			return c.errno != unix.EAGAIN
@@ -137,11 +135,11 @@ func (c *conn) recvmsg(fd uintptr) bool {
 	}
 }
 
-// clockError is more than the reading of two clocks is ever off by.
+// clockError exceeds the error of reading two clocks one after the other.
 const clockError = int64(time.Millisecond)
 
-// monoOfWall is the difference of CLOCK_MONOTONIC and the wall clock, now. Who loses the
-// core between two clocks asks again.
+// monoOfWall returns the current difference between CLOCK_MONOTONIC and the wall clock. If the core was lost
+// between the two readings, it reads again.
 func monoOfWall() (offset int64) {
 	for range 3 {
 		before := clock.Mono()
@@ -155,7 +153,7 @@ func monoOfWall() (offset int64) {
 	return offset
 }
 
-// arrival reads the kernel's stamp from control data: one message with a timespec.
+// arrival returns the kernel's timestamp from control data: one message with a timespec.
 func arrival(oob []byte) (int64, bool) {
 	const header = unix.SizeofCmsghdr
 	if len(oob) < header+int(unsafe.Sizeof(unix.Timespec{})) {
@@ -202,8 +200,8 @@ func (c *conn) send(method, path string, payload []byte) (status int, err error)
 	return status, err
 }
 
-// idleClosed says whether a request failed because the server had closed the
-// connection after an earlier one, which it may.
+// idleClosed reports whether a request failed because the server had closed the connection after an earlier one,
+// which is allowed.
 func (c *conn) idleClosed(err error) bool {
 	return c.served > 0 && c.r == c.w &&
 		(errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, unix.EPIPE) || errors.Is(err, unix.ECONNRESET))
@@ -213,7 +211,7 @@ func (c *conn) idleClosed(err error) bool {
 // before it.
 const maxLines = 1000
 
-// head reads status and headers. Interim answers are passed over.
+// head reads status and headers and skips interim answers.
 func (c *conn) head() (status int, err error) {
 	for range maxLines {
 		if status, err = c.status(); err != nil {
@@ -273,12 +271,12 @@ func (c *conn) headers(each func(name, value []byte) error) error {
 	return fmt.Errorf("more than %d headers", maxLines)
 }
 
-// header takes what a header says about the body.
+// header records what a header says about the body.
 func (b *body) header(name, value string) (err error) {
 	switch strings.ToLower(name) {
 	case "content-length":
 		if b.left, err = strconv.ParseInt(value, 10, 64); err != nil || b.left < 0 {
-			return fmt.Errorf("a Content-Length of %.40q", value)
+			return fmt.Errorf("invalid Content-Length %.40q", value)
 		}
 	case "transfer-encoding":
 		b.chunked = strings.EqualFold(value, "chunked")
@@ -286,8 +284,8 @@ func (b *body) header(name, value string) (err error) {
 	return nil
 }
 
-// piece returns bytes of the body, at least one, as they arrived; io.EOF at its end.
-// They are valid until the next read, and c.stamp is when they arrived.
+// piece returns bytes of the body, at least one, as they arrived; io.EOF at its end. They are valid until the next
+// read, and c.stamp is when they arrived.
 func (c *conn) piece() ([]byte, error) {
 	if c.body.ended {
 		return nil, io.EOF
@@ -322,7 +320,7 @@ func (c *conn) piece() ([]byte, error) {
 	return p, nil
 }
 
-// chunk reads the head of the next chunk, and the trailers behind the last one.
+// chunk reads the head of the next chunk, and the trailers after the last one.
 func (c *conn) chunk() error {
 	if c.body.tail {
 		c.body.tail = false
@@ -337,7 +335,7 @@ func (c *conn) chunk() error {
 	size, _, _ := bytes.Cut(line, []byte(";"))
 	n, ok := hex(bytes.TrimSpace(size))
 	if !ok {
-		return fmt.Errorf("a chunk of length %.20q", line)
+		return fmt.Errorf("invalid chunk length %.20q", line)
 	}
 	c.body.left = n
 	if n > 0 {
@@ -367,7 +365,7 @@ func hex(b []byte) (n int64, ok bool) {
 	return n, true
 }
 
-// unexpected is the end of a stream in the middle of something.
+// unexpected returns the error for a stream that ends in the middle.
 func unexpected(err error) error {
 	if errors.Is(err, io.EOF) {
 		return io.ErrUnexpectedEOF

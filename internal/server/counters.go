@@ -10,17 +10,16 @@ import (
 	"github.com/llenergymeasure/llem/clock"
 )
 
-// reading is what the counters said between two stamps.
+// reading is the value of the counters between two stamps.
 type reading struct {
 	Counters
 	before, after int64
 }
 
-// at is when the counters were read, as well as it is known.
+// at returns the best estimate of when the counters were read.
 func (r reading) at() int64 { return r.before + (r.after-r.before)/2 }
 
-// sample reads the counters until the returned function is called, which reads them
-// once more.
+// sample reads the counters until the returned function is called, which reads them a last time.
 func (s *Session) sample(ctx context.Context) func() []reading {
 	counted, ok := s.engine.(Counted)
 	if !ok {
@@ -60,22 +59,21 @@ func (s *Session) sample(ctx context.Context) func() []reading {
 	}
 }
 
-// mostCounted is more than any server counts.
+// mostCounted exceeds what any server counts.
 const mostCounted = 1e15
 
-// plausible reports whether counters are numbers that tokens and steps can have: others are
-// not read at all.
+// plausible reports whether counters are possible numbers of tokens and steps; others are rejected.
 func (c Counters) plausible() bool {
 	for _, v := range []float64{c.Prompt, c.Cached, c.Output, c.Steps, c.Running, c.Waiting} {
-		if !(v >= 0 && v <= mostCounted) { // NaN is neither
+		if !(v >= 0 && v <= mostCounted) { // NaN fails both comparisons
 			return false
 		}
 	}
 	return true
 }
 
-// queued reports whether requests waited in the engine: two readings in a row saw some. One
-// reading may see requests that wait for the end of the step that runs.
+// queued reports whether requests waited in the engine: two consecutive readings saw some. A single reading may
+// see requests that wait for the end of the current step.
 func queued(list []reading) bool {
 	for i := 1; i < len(list); i++ {
 		if list[i-1].Waiting > 0 && list[i].Waiting > 0 {
@@ -85,8 +83,8 @@ func queued(list []reading) bool {
 	return false
 }
 
-// startedAtOnce stamps the start of requests for all of which the engine had room: it began with
-// each as soon as it had it. 0 is no room that is known.
+// startedAtOnce stamps the start of requests if the engine had room for all of them: each started when it was
+// received. A room of 0 is unknown.
 func startedAtOnce(requests []backend.Request, atOnce, room int, list []reading) {
 	if atOnce > room || queued(list) {
 		return
@@ -98,16 +96,15 @@ func startedAtOnce(requests []backend.Request, atOnce, room int, list []reading)
 	}
 }
 
-// steps turns counters into steps of tier T2: what all steps between two readings did
-// together. Which tokens were the first ones of their requests, and how long the
-// contexts were, is known from the streams; so are the decoded tokens of engines that do
-// not count them at once.
+// steps turns counters into steps of tier T2: the combined work of all steps between two readings. The streams
+// show which tokens were first tokens and how long the contexts were, and also the decoded tokens of engines that
+// count them late.
 func steps(list []reading, log *backend.Log) []backend.Step {
 	if len(list) == 0 {
 		return nil
 	}
-	// Whether a reading whose time is outside of the run by a little has tokens of it is not known: the
-	// intervals beside it take them.
+	// It is unknown whether a reading slightly outside the run contains tokens of it: the intervals beside it take
+	// them.
 	outside := func(r reading) bool { return r.at() <= log.StartNS || r.at() >= log.EndNS }
 	if last := len(list) - 1; last > 1 {
 		inner := slices.DeleteFunc(slices.Clone(list[1:last]), outside)
@@ -127,7 +124,7 @@ func steps(list []reading, log *backend.Log) []backend.Step {
 	if list[len(list)-1].Output > 0 {
 		countDecoded(intervals, list)
 	}
-	early := int64(-1) // where tokens arrived that no reading had counted, before the first step
+	early := int64(-1) // when tokens arrived that no reading had counted, before the first step
 	for _, n := range intervals {
 		if early >= 0 {
 			n.from = early
@@ -140,7 +137,7 @@ func steps(list []reading, log *backend.Log) []backend.Step {
 			out = append(out, backend.Step{StartNS: n.from, EndNS: n.to, PrefillTokens: max(0, n.prefill),
 				DecodeTokens: n.decode, Sequences: sequences, ContextTokens: max(context, int64(sequences))})
 		case n.firsts+n.others > 0 && len(out) > 0:
-			// They were counted before they were here.
+			// They were counted before they arrived.
 			out[len(out)-1].EndNS = n.to
 		case n.firsts+n.others > 0:
 			early = n.from
@@ -149,19 +146,18 @@ func steps(list []reading, log *backend.Log) []backend.Step {
 	return out
 }
 
-// interval is what happened between two readings.
+// interval is the change between two readings.
 type interval struct {
 	from, to int64
-	// prefill and decode are the tokens that the engine computed.
+	// prefill and decode are the numbers of computed tokens.
 	prefill, decode int
-	// firsts and others are the tokens that arrived: first ones of their requests, and others.
+	// firsts and others are the numbers of arrived tokens: first tokens of their requests, and others.
 	firsts, others int
 }
 
-// countDecoded takes the decoded tokens from the engine's count of its output, less the first
-// tokens. A first token may be counted in one interval and arrive in the next: there the
-// difference is negative. Tokens are moved to a later interval as far as that needs, so that
-// no interval has less than none and their sum stays what was counted.
+// countDecoded takes the decoded tokens from the engine's count of its output, minus the first tokens. A first
+// token may be counted in one interval and arrive in the next, which makes the difference negative. Tokens are
+// moved to a later interval as far as necessary, so that no interval is negative and the sum stays unchanged.
 func countDecoded(intervals []interval, list []reading) {
 	total := make([]int, len(intervals))
 	sum := 0
@@ -194,7 +190,7 @@ func arrivalsOf(log *backend.Log) *arrivals {
 	return a
 }
 
-// until takes those up to a time and says how many they were.
+// until consumes the stamps up to a time and returns how many they were.
 func (a *arrivals) until(to int64) (firsts, others int) {
 	firsts, _ = slices.BinarySearch(a.firsts, to+1)
 	others, _ = slices.BinarySearch(a.others, to+1)
@@ -202,7 +198,7 @@ func (a *arrivals) until(to int64) (firsts, others int) {
 	return firsts, others
 }
 
-// held is how many requests had tokens in the engine at a time, and how many tokens.
+// held returns how many requests had tokens in the engine at a time, and how many tokens.
 func held(log *backend.Log, at int64) (sequences int, tokens int64) {
 	for i := range log.Requests {
 		q := &log.Requests[i]

@@ -11,7 +11,7 @@ import (
 	"github.com/llenergymeasure/llem/internal/damage"
 )
 
-// damagedAnswer is how a server streams four tokens.
+// damagedAnswer returns a server's stream of four tokens.
 func damagedAnswer() []byte {
 	var b strings.Builder
 	b.WriteString("HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n")
@@ -31,8 +31,8 @@ func damagedAnswer() []byte {
 	return []byte(b.String())
 }
 
-// TestDamagedStreams reads damaged copies of a server's answer: the counts of tokens are those of the intact one, or
-// the request fails.
+// TestDamagedStreams reads damaged copies of a server's answer: the token counts match the intact one, or the
+// request fails.
 func TestDamagedStreams(t *testing.T) {
 	seed := damage.Seed(t)
 	f := damage.Format{Name: "stream of a server", Intact: damagedAnswer(), Read: func(said []byte) (string, error) {

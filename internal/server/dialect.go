@@ -24,9 +24,9 @@ import (
 	"github.com/llenergymeasure/llem/note"
 )
 
-// This file holds what several engines have in common.
+// This file holds what several engines share.
 
-// JSON is a request with a body. The bodies of engines are plain structs.
+// JSON returns a request with a body. The bodies of engines are plain structs.
 func JSON(path string, body any) Request {
 	b, err := json.Marshal(body)
 	if err != nil {
@@ -35,8 +35,7 @@ func JSON(path string, body any) Request {
 	return Request{Path: path, Body: b}
 }
 
-// completionEvent is an event of the OpenAI completions API, with the token ids that
-// some engines add to it.
+// completionEvent is an event of the OpenAI completions API, with the token ids that some engines add to it.
 type completionEvent struct {
 	Choices []struct {
 		Text         string  `json:"text"`
@@ -55,8 +54,8 @@ type completionEvent struct {
 	} `json:"error"`
 }
 
-// ReadCompletion reads an event of the completions API. Where the engine gives no ids,
-// an event with a choice that has not finished, or has text, is one token.
+// ReadCompletion reads an event of the completions API. If the engine sends no ids, an event with a choice that
+// has not finished, or has text, is one token.
 func ReadCompletion(data []byte) (Event, error) {
 	if string(data) == "[DONE]" {
 		return Event{Done: true}, nil
@@ -82,8 +81,8 @@ func ReadCompletion(data []byte) (Event, error) {
 		if choice.FinishReason != nil {
 			e.Finish = *choice.FinishReason
 		}
-		if c.Usage != nil && len(choice.TokenIDs) == 0 { // the count so far, where it was asked for
-			// Without ids nothing but what was asked for bounds it.
+		if c.Usage != nil && len(choice.TokenIDs) == 0 { // the count so far, if it was requested
+			// Without ids only the requested number bounds it.
 			e.Tokens, e.Total, e.Hidden = 0, c.Usage.Output, math.MaxInt32
 		}
 	}
@@ -109,7 +108,7 @@ func ReadCounters(page []byte, names map[string]func(*Counters) *float64) (Count
 	return c, nil
 }
 
-// Section reads an engine's section of the study: what is not given is not there.
+// Section reads an engine's section of the study; keys that are not given are absent.
 func Section(options json.RawMessage) (map[string]any, error) {
 	section := map[string]any{}
 	if len(options) == 0 {
@@ -124,11 +123,11 @@ func Section(options json.RawMessage) (map[string]any, error) {
 	return section, nil
 }
 
-// Flags turn settings into options of a program. A key that is not in it becomes
-// --its-name VALUE, or --its-name and --no-its-name for a switch.
+// Flags turn settings into options of a program. A key that is not in the map becomes --its-name VALUE, or
+// --its-name and --no-its-name for a switch.
 type Flags map[string]func(v any) []string
 
-// Of gives the options of a section, in the order of its keys.
+// Of returns the options of a section, in the order of its keys.
 func (f Flags) Of(section map[string]any) []string {
 	var out []string
 	for _, key := range slices.Sorted(maps.Keys(section)) {
@@ -142,7 +141,7 @@ func (f Flags) Of(section map[string]any) []string {
 	return out
 }
 
-// Flag is one option in the usual form. An object is given as JSON.
+// Flag returns one option in the usual form. An object is given as JSON.
 func Flag(name string, v any) []string {
 	switch v := v.(type) {
 	case bool:
@@ -153,14 +152,14 @@ func Flag(name string, v any) []string {
 	case map[string]any:
 		text, err := json.Marshal(v)
 		if err != nil {
-			panic(err) // what was read from JSON
+			panic(err) // a value that was read from JSON
 		}
 		return []string{"--" + name, string(text)}
 	}
 	return []string{"--" + name, fmt.Sprint(v)}
 }
 
-// AskTokens asks a server for the token ids of a text.
+// AskTokens requests the token ids of a text from a server.
 func AskTokens(ctx context.Context, ask Ask, path string, request map[string]any) ([]int32, error) {
 	body, err := json.Marshal(request)
 	if err != nil {
@@ -179,13 +178,12 @@ func AskTokens(ctx context.Context, ask Ask, path string, request map[string]any
 	return got.Tokens, nil
 }
 
-// Offline are variables that keep engines off the network: models are resolved before.
+// Offline returns variables that keep engines off the network: models are resolved before.
 func Offline() []string {
 	return []string{"HF_HUB_OFFLINE=1", "TRANSFORMERS_OFFLINE=1", "DO_NOT_TRACK=1"}
 }
 
-// NoFolder is the failure of a model that is no folder of the form that Python engines
-// read.
+// NoFolder returns the failure of a model that is not a folder for Python engines.
 func NoFolder(model string, err error) error {
 	return &note.Failure{Class: codes.ClassModelNotFound, Message: "look at the model " + model, Err: err,
 		Next: "give a Hugging Face folder, or a model of the form random:SHAPE"}
@@ -206,17 +204,17 @@ func program(name, python string) (string, error) {
 	return path, nil
 }
 
-// named finds an interpreter that the user named.
+// named finds the user's interpreter.
 func named(python string) (string, error) {
 	path, err := exec.LookPath(python)
 	if err != nil {
-		return "", fmt.Errorf("the interpreter that was named cannot be run: %w", err)
+		return "", fmt.Errorf("the given interpreter cannot be run: %w", err)
 	}
 	return path, nil
 }
 
-// pythonProgram finds an interpreter: the one that is given, that of the active virtual
-// environment, or that of PATH.
+// pythonProgram finds an interpreter: the given one, the one of the active virtual environment, or the one in
+// PATH.
 func pythonProgram(given string) (string, error) {
 	if given == "" {
 		if venv := os.Getenv("VIRTUAL_ENV"); venv != "" {
@@ -228,8 +226,8 @@ func pythonProgram(given string) (string, error) {
 	return exec.LookPath(given)
 }
 
-// interpreter is the one that runs a program which pip has installed: its first line
-// names it. It is "" of other programs.
+// interpreter returns the interpreter of a program installed by pip, which is named on its first line; "" for
+// other programs.
 func interpreter(program string) string {
 	f, err := disk.Open(program, disk.Unbounded)
 	if err != nil {
@@ -244,8 +242,8 @@ func interpreter(program string) string {
 	return path
 }
 
-// packageOf asks an interpreter for the version of one of its packages. The package
-// itself, which may take half a minute to import, is not touched.
+// packageOf queries an interpreter for the version of one of its packages. The package itself, which may take half
+// a minute to import, is not imported.
 func packageOf(ctx context.Context, python backend.Command, name string) (string, error) {
 	version, err := versionOf(ctx, python, "-c", "import importlib.metadata as m; print(m.version('"+name+"'))")
 	f, ok := errors.AsType[*note.Failure](err)
@@ -257,18 +255,17 @@ func packageOf(ctx context.Context, python backend.Command, name string) (string
 			"name an image that has it with container.image, or its program with container.program",
 			"the image %s has no package %s", python.Container.Image, name)
 	}
-	return "", note.Failf(codes.ClassNotInstalled, "install it there, or name another interpreter with --python",
+	return "", note.Failf(codes.ClassNotInstalled, "install it there, or select another interpreter with --python",
 		"%s has no package %s", python.Path, name)
 }
 
-// versionTimeout bounds the question for a version: some engines import all of
-// themselves first.
+// versionTimeout bounds the query for a version: some engines import all of themselves first.
 const versionTimeout = 2 * time.Minute
 
-// longestVersion is more than any version has, in bytes.
+// longestVersion exceeds the length of any version, in bytes.
 const longestVersion = 200
 
-// versionOf asks a program for its version: the last word of the last line it prints.
+// versionOf queries a program for its version: the last word of the last line it prints.
 func versionOf(ctx context.Context, cmd backend.Command, args ...string) (string, error) {
 	ctx, cancel := context.WithTimeout(ctx, versionTimeout)
 	defer cancel()
@@ -278,11 +275,11 @@ func versionOf(ctx context.Context, cmd backend.Command, args ...string) (string
 	case ctx.Err() != nil && !errors.Is(ctx.Err(), context.DeadlineExceeded):
 		return "", context.Cause(ctx)
 	case err != nil || len(fields) == 0 || len(fields[len(fields)-1]) > longestVersion:
-		if f, ok := errors.AsType[*note.Failure](err); ok { // of its container
+		if f, ok := errors.AsType[*note.Failure](err); ok { // a failure of its container
 			return "", f
 		}
 		return "", &note.Failure{Class: codes.ClassNotInstalled, Err: err, LogTail: string(said),
-			Message: cmd.Path + " does not say its version", Next: "try `" +
+			Message: cmd.Path + " does not report its version", Next: "try `" +
 				strings.Join(append([]string{cmd.Path}, args...), " ") + "` by hand"}
 	}
 	return fields[len(fields)-1], nil

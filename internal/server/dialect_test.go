@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// TestProgram: a program beside an interpreter, and what is missing where there is none.
+// TestProgram: a program beside an interpreter, and the error if there is none.
 func TestProgram(t *testing.T) {
 	dir := t.TempDir()
 	python := filepath.Join(dir, "python")

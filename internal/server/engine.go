@@ -8,17 +8,16 @@ import (
 	"github.com/llenergymeasure/llem/backend/chat"
 )
 
-// Engine is what is particular to one engine. Its methods may be called concurrently.
+// Engine is the part that differs between engines. Its methods may be called concurrently.
 type Engine interface {
 	// Name is the name used in study files.
 	Name() string
-	// Launch says how a server for spec is started that listens on port of this
-	// machine's loopback address. It may write files; Cleanup of the launch removes them.
+	// Launch returns how to start a server for spec that listens on port of this machine's loopback address. It may
+	// write files; Cleanup of the launch removes them.
 	Launch(ctx context.Context, spec backend.Spec, port int) (Launch, error)
-	// Request is one request of a stream.
+	// Request returns one request of a stream.
 	Request(spec backend.Spec, p backend.Prompt, output int) Request
-	// Read interprets the data of one event of a stream. An error says that the
-	// engine broke its own format.
+	// Read interprets the data of one event of a stream. An error means that the engine broke its own format.
 	Read(data []byte) (Event, error)
 }
 
@@ -28,14 +27,14 @@ type Launch struct {
 	Command backend.Command
 	// Health is the path that answers 200 once requests can be served.
 	Health string
-	// Loaded is what is known of the engine before it is asked; Describe completes it.
+	// Loaded is what is known of the engine before it is queried; Describe completes it.
 	Loaded backend.Loaded
-	// Together is how many requests the engine runs at once at least, where the study does not
-	// bound them; 0 where that is not known.
+	// Together is the minimum number of requests that the engine runs at once if the study does not bound it; 0 if
+	// unknown.
 	Together int
-	// Known are the options that the program has; nil where it does not say.
+	// Known are the options that the program has; nil if it does not list them.
 	Known Known
-	// Cleanup removes what the launch has written; nil if nothing.
+	// Cleanup removes the files of the launch; nil if there are none.
 	Cleanup func()
 }
 
@@ -45,34 +44,34 @@ type Request struct {
 	Path string
 	// Body is the JSON document that is sent.
 	Body []byte
-	// Repeats says that each event of the answer holds the whole output so far.
+	// Repeats reports that each event of the answer contains the whole output so far.
 	Repeats bool
 }
 
-// Event is what one event of a stream says.
+// Event is the content of one event of a stream.
 type Event struct {
-	// Tokens is how many output tokens the event brings. Engines that count the tokens
-	// of the request so far give Total instead: it also counts tokens without an event.
+	// Tokens is the number of output tokens in the event. Engines that count the tokens of the request so far set
+	// Total instead, which includes tokens without an event.
 	Tokens, Total int
-	// Hidden is how many tokens of Total, beside those with an id, the event may stand for:
-	// a count that goes further is not believed.
+	// Hidden is how many tokens of Total, besides those with an id, the event may represent: a larger count is
+	// rejected.
 	Hidden int
-	// IDs are their ids, where the engine gives them: of the new tokens, or of all.
+	// IDs are the token ids, if the engine sends them: of the new tokens, or of all.
 	IDs []int32
-	// Finish is why the output ended, in the engine's word; "" before.
+	// Finish is why the output ended, in the engine's word; "" until then.
 	Finish string
-	// Done marks the end of the stream where the engine sends one.
+	// Done marks the end of the stream, if the engine sends one.
 	Done bool
-	// Usage is the engine's own count; nil in events that have none.
+	// Usage is the engine's own count; nil in events without one.
 	Usage *Usage
-	// Failure is the engine's message about a request that failed.
+	// Failure is the engine's message about a failed request.
 	Failure string
-	// Queued is how long the request was in the engine's queue, and Prefill how long the
-	// engine then took for its prompt; nil where it does not say.
+	// Queued is how long the request was in the engine's queue, and Prefill how long the engine then took for its
+	// prompt; nil if not reported.
 	Queued, Prefill *time.Duration
 }
 
-// Usage counts tokens as the engine does.
+// Usage is the engine's count of tokens.
 type Usage struct {
 	// Prompt and Output are numbers of tokens.
 	Prompt, Output int
@@ -80,9 +79,9 @@ type Usage struct {
 	Cached int
 }
 
-// Describer is an [Engine] that can say more about a server that runs.
+// Describer is an [Engine] that can query a running server.
 type Describer interface {
-	// Describe completes l with what the running server says about itself.
+	// Describe completes l with what the running server reports.
 	Describe(ctx context.Context, ask Ask, l *backend.Loaded) error
 }
 
@@ -92,8 +91,7 @@ type Tokenizer interface {
 	Tokenize(ctx context.Context, ask Ask, text string) ([]int32, error)
 }
 
-// Templater is an [Engine] whose server puts a conversation into the chat template of its
-// model.
+// Templater is an [Engine] whose server can apply its model's chat template.
 type Templater interface {
 	// Template returns the token ids of a conversation in the template.
 	Template(ctx context.Context, ask Ask, c chat.Conversation) ([]int32, error)
@@ -101,20 +99,19 @@ type Templater interface {
 
 // Counted is an [Engine] whose server counts tokens while it works.
 type Counted interface {
-	// Counters reads the counts of this moment.
+	// Counters returns the current counts.
 	Counters(ctx context.Context, ask Ask) (Counters, error)
 }
 
-// Counters are totals since the server started, but for Running.
+// Counters are totals since the server started, except Running.
 type Counters struct {
-	Prompt float64 // tokens, those found in a cache included
+	Prompt float64 // prompt tokens, including tokens found in a cache
 	Cached float64 // prompt tokens found in a cache
-	// Output tokens; 0 where the engine counts them late or with others: then the
-	// streams say when they came.
+	// Output tokens; 0 if the engine counts them late or with others: then their times come from the streams.
 	Output  float64
 	Steps   float64 // of the engine; 0 if it does not count them
 	Running float64 // sequences in the batch now
-	Waiting float64 // requests in the queue now; 0 where the engine does not say
+	Waiting float64 // requests in the queue now; 0 if not reported
 }
 
 // Ask sends a short request to the server: an answer other than 200 is an error.

@@ -7,45 +7,42 @@ import (
 	"io"
 )
 
-// events reads server-sent events
-// (https://html.spec.whatwg.org/multipage/server-sent-events.html) and keeps them with
-// the time at which they were complete. They are interpreted when the request is over:
-// while tokens arrive nothing is parsed and, once the buffers have grown, nothing
-// allocated.
+// events reads server-sent events (https://html.spec.whatwg.org/multipage/server-sent-events.html) and keeps them
+// with the time at which they were complete. They are parsed when the request is over: while tokens arrive nothing
+// is parsed and, once the buffers have grown, nothing is allocated.
 type events struct {
 	text []byte // data of all events, one after the other
 	list []arrived
-	from int  // where the data of the event that is being read begin in text
+	from int  // where the data of the current event begin in text
 	any  bool // it has a data line
 	line []byte
-	// bytes of the stream, and where it broke off.
+	// bytes of the stream, and the error that ended it.
 	read int
 }
 
-// arrived is an event's place in the text and its time of arrival.
+// arrived is an event's position in the text and its time of arrival.
 type arrived struct {
 	from, to int
 	at       int64
 }
 
-// reset forgets the events and keeps the buffers.
+// reset clears the events and keeps the buffers.
 func (e *events) reset() { *e = events{text: e.text[:0], list: e.list[:0], line: e.line[:0]} }
 
-// data of an event.
+// data returns the data of an event.
 func (e *events) data(i int) []byte { return e.text[e.list[i].from:e.list[i].to] }
 
-// What a stream may send, in bytes: some for all that is not a token, which includes the
-// prompt where it is repeated as text, and several times what any engine sends for a token.
-// No stream may send more than maxEvents.
+// Limits of a stream in bytes: some for everything that is not a token, including the prompt if it is repeated as
+// text, and several times what any engine sends for a token. No stream may exceed maxEvents.
 const (
 	streamBytes = 1 << 20
 	promptBytes = 64
 	tokenBytes  = 4 << 10
-	idBytes     = 32 // of a token, its id and its text, in an event that repeats it
+	idBytes     = 32 // a token's id and text, in an event that repeats them
 	maxEvents   = 256 << 20
 )
 
-// mostBytes is what the answer to a request may have.
+// mostBytes returns the maximum size of the answer to a request.
 func mostBytes(prompt, output int, repeats bool) int {
 	n := streamBytes + float64(prompt)*promptBytes + float64(output)*tokenBytes
 	if repeats {
@@ -54,8 +51,7 @@ func mostBytes(prompt, output int, repeats bool) int {
 	return int(min(n, maxEvents))
 }
 
-// readAll reads events until the body ends, or has more bytes than a number. Seen is told of
-// every arrival.
+// readAll reads events until the body ends or exceeds a number of bytes. It calls seen at every arrival.
 func (e *events) readAll(c *conn, most int, seen func(at int64)) error {
 	for {
 		p, err := c.piece()
@@ -70,13 +66,13 @@ func (e *events) readAll(c *conn, most int, seen func(at int64)) error {
 		}
 		seen(c.stamp)
 		if e.read += len(p); e.read > most {
-			return fmt.Errorf("the stream has more than the %d bytes that an answer of that length needs", most)
+			return fmt.Errorf("the stream exceeds the %d bytes that an answer of that length needs", most)
 		}
 		e.feed(p, c.stamp)
 	}
 }
 
-// feed takes bytes of the stream.
+// feed processes bytes of the stream.
 func (e *events) feed(p []byte, at int64) {
 	for len(p) > 0 {
 		i := bytes.IndexByte(p, '\n')
@@ -95,8 +91,7 @@ func (e *events) feed(p []byte, at int64) {
 	}
 }
 
-// take takes one line: data, the blank line that ends an event, or what is not needed
-// (comments, names, ids).
+// take processes one line: data, the blank line that ends an event, or an ignored line (comments, names, ids).
 func (e *events) take(line []byte, at int64) {
 	if len(line) == 0 {
 		if e.any {

@@ -23,7 +23,7 @@ func (r rawSocket) Read(f func(fd uintptr) bool) error {
 	return nil
 }
 
-// answering is a connection over which a server says something and closes.
+// answering returns a connection over which a server sends something and closes.
 func answering(t testing.TB, said []byte) *conn {
 	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM, 0)
 	if err != nil {
@@ -41,8 +41,7 @@ func answering(t testing.TB, said []byte) *conn {
 	return c
 }
 
-// FuzzResponse: whatever a server sends, reading it ends, and brings no more than was
-// sent.
+// FuzzResponse: reading any response ends, and returns no more than was sent.
 func FuzzResponse(f *testing.F) {
 	for _, s := range []string{
 		"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\ndata:\r\n3\r\n " +
@@ -82,7 +81,7 @@ func FuzzResponse(f *testing.F) {
 	})
 }
 
-// FuzzEvents: events do not depend on how the stream was cut into reads.
+// FuzzEvents: events do not depend on how the stream was split into reads.
 func FuzzEvents(f *testing.F) {
 	f.Add([]byte("data: a\ndata: b\n\n: ping\n\nevent: x\r\ndata:c\r\n\r\ndata\n\n"), uint8(3))
 	f.Add([]byte("data: {}\n\n\n\ndata"), uint8(1))
@@ -99,12 +98,12 @@ func FuzzEvents(f *testing.F) {
 	})
 }
 
-// completions is an engine whose events are those of the completions API.
+// completions is an engine with the events of the completions API.
 type completions struct{ Engine }
 
 func (completions) Read(data []byte) (Event, error) { return ReadCompletion(data) }
 
-// FuzzCompletion: an event may say anything; what comes out is either refused or adds up.
+// FuzzCompletion: any event is either refused or adds up.
 func FuzzCompletion(f *testing.F) {
 	f.Add([]byte(`{"choices":[{"text":"a","token_ids":[1,2],"finish_reason":"length"}],"usage":{"prompt_tokens":3,` +
 		`"completion_tokens":2}}`))

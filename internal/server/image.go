@@ -6,11 +6,11 @@ import (
 	"github.com/llenergymeasure/llem/backend"
 )
 
-// What is found beside an interpreter or in PATH for a process is found inside an image by
-// the shell that every image must have.
+// For a process, the program is found beside an interpreter or in PATH; inside an image, the shell that every
+// image must have finds it.
 
-// inside is the command of the engine's program: own, which only tests have, or that of the
-// image of spec. It is nil for a process that is still to be found.
+// inside returns the command of the engine's program: own, which only tests have, or the program of spec's image.
+// It is nil for a process that is still to be found.
 func inside(own *backend.Command, spec backend.Spec) *backend.Command {
 	if spec.Container == nil {
 		return own
@@ -23,23 +23,22 @@ func inside(own *backend.Command, spec backend.Spec) *backend.Command {
 	return &c
 }
 
-// asPython runs the interpreter that $0 is, or that the first line of the program $0 names,
-// as that of a program which pip has installed does, else python3.
+// asPython runs the interpreter of the program $0: $0 itself, or the one named on its first line as pip writes it,
+// otherwise python3.
 const asPython = `case ${0##*/} in python*) exec "$0" "$@" ;; esac
 read -r first < "$(command -v "$0")"
 case $first in "#!"*python*) exec ${first#??} "$@" ;; esac
 exec python3 "$@"`
 
-// Interpreted is a container in which the interpreter of its program runs, with the
-// arguments by which it does.
+// Interpreted returns a container that runs the interpreter of its program, with the arguments for that.
 func Interpreted(c *backend.Container, args ...string) (*backend.Container, []string) {
 	box := *c
 	box.Program = "sh"
 	return &box, append([]string{"-c", asPython, c.Program}, args...)
 }
 
-// versionInside asks for the version of a package in an image: its interpreter, which
-// answers at once, else the program cmd, which may import all of itself first.
+// versionInside queries the version of a package in an image: first its interpreter, which answers at once, then
+// the program cmd, which may import all of itself first.
 func versionInside(ctx context.Context, cmd backend.Command, name string) (string, error) {
 	box, args := Interpreted(cmd.Container)
 	version, err := packageOf(ctx, backend.Command{Path: box.Program, Args: args, Container: box}, name)

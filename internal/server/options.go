@@ -12,14 +12,13 @@ import (
 	"github.com/llenergymeasure/llem/note"
 )
 
-// Known are the options that a program says it has.
+// Known are the options that a program lists.
 type Known map[string]bool
 
-// Has says whether a program has an option; one that does not say has all.
+// Has reports whether a program has an option; a program without a list has all.
 func (k Known) Has(option string) bool { return k == nil || k[option] }
 
-// First is the first of several names of one option that the program has: versions
-// differ in names.
+// First returns the first of several names of one option that the program has: names differ between versions.
 func (k Known) First(names ...string) string {
 	for _, n := range names {
 		if k.Has(n) {
@@ -45,11 +44,11 @@ func (k Known) Check(name, version string, args []string) error {
 		"%s %s has no option %s: it was not started", name, version, strings.Join(unknown, ", "))
 }
 
-// optionNames finds the options in a help text.
+// optionNames matches the options in a help text.
 var optionNames = regexp.MustCompile(`(?:^|[\s,/|\[(])(--[A-Za-z0-9][A-Za-z0-9_-]*)`)
 
-// parseHelp reads a help text. One without --port is none: the program may have printed
-// a summary, or why it cannot start.
+// parseHelp reads a help text. A text without --port is not one: the program may have printed a summary, or why it
+// cannot start.
 func parseHelp(text string) Known {
 	k := Known{}
 	for _, m := range optionNames.FindAllStringSubmatch(text, -1) {
@@ -61,7 +60,7 @@ func parseHelp(text string) Known {
 	return k
 }
 
-// helps remembers help texts: some engines import all of themselves to print one.
+// helps caches help texts: some engines import all of themselves to print one.
 type helps struct {
 	mu    sync.Mutex
 	known map[string]Known
@@ -69,9 +68,9 @@ type helps struct {
 
 var asked = helps{known: map[string]Known{}}
 
-// OptionsOf asks a program for its options, once for each version in this process. Each
-// of tries is a list of arguments; the first one that is answered counts. A program
-// that does not say gives nil: some cannot even do that without a GPU.
+// OptionsOf queries a program for its options, once for each version in this process. Each of tries is a list of
+// arguments; the first one that is answered counts. It returns nil if the program does not list them: some cannot
+// even do that without a GPU.
 func OptionsOf(ctx context.Context, cmd backend.Command, version string, tries ...[]string) Known {
 	asked.mu.Lock()
 	defer asked.mu.Unlock()

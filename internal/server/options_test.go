@@ -70,8 +70,7 @@ func TestKnown(t *testing.T) {
 	}
 }
 
-// TestOptionsOfOnce: a program is asked once for each version; one that fails is not
-// asked again either.
+// TestOptionsOfOnce: a program is queried once for each version, even if it fails.
 func TestOptionsOfOnce(t *testing.T) {
 	dir := t.TempDir()
 	count := filepath.Join(dir, "count")

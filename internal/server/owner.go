@@ -11,11 +11,11 @@ import (
 	"github.com/llenergymeasure/llem/note"
 )
 
-// Between the search for a free port and the engine's start another program may take it.
-// The engine then fails in a moment, or in minutes, when it has loaded its model; until
-// then the other program would answer in its place.
+// Between the search for a free port and the engine's start another program may take the port. The engine then
+// fails at once, or after minutes, when it has loaded its model; until then the other program would answer in its
+// place.
 
-// listening finds the sockets that listen on a port of IPv4 or IPv6, by their inodes.
+// listening returns the sockets that listen on a port of IPv4 or IPv6, by their inodes.
 func listening(port int) map[string]bool {
 	const stateListen = "0A"
 	suffix := fmt.Appendf(nil, ":%04X", port)
@@ -35,8 +35,7 @@ func listening(port int) map[string]bool {
 	return out
 }
 
-// holds says whether a process has one of the sockets open; known is false where that may
-// not be asked.
+// holds reports whether a process has one of the sockets open; known is false without the permission to find out.
 func holds(pid int, sockets map[string]bool) (yes, known bool) {
 	dir := filepath.Join("/proc", strconv.Itoa(pid), "fd")
 	list, err := os.ReadDir(dir)
@@ -51,8 +50,8 @@ func holds(pid int, sockets map[string]bool) (yes, known bool) {
 	return false, true
 }
 
-// ours refuses a server that listens on the port and is none of the engine's processes.
-// Where it cannot be told, it is taken for the engine's.
+// ours refuses a server that listens on the port but is not one of the engine's processes. If that is unknown, it
+// is accepted.
 func ours(name string, port int, processes []int) error {
 	sockets := listening(port)
 	if len(sockets) == 0 {

@@ -9,10 +9,10 @@ import (
 	"github.com/llenergymeasure/llem/internal/disk"
 )
 
-// mostPrinted bounds what is read of what a server has printed while it started.
+// mostPrinted bounds how much of a server's start-up output is read.
 const mostPrinted = 8 << 20
 
-// Printed is what a server has printed so far into its log; nothing if it cannot be read.
+// Printed returns what a server has printed into its log so far; nothing if it cannot be read.
 func Printed(path string) string {
 	f, err := disk.Open(path, math.MaxInt64)
 	if err != nil {
@@ -26,8 +26,8 @@ func Printed(path string) string {
 	return string(text)
 }
 
-// Found is what patterns find in what a server has printed, by the keys of the patterns: their first group. Of
-// patterns in a list the first one that is found counts, and of several places the last one.
+// Found returns the first group of each pattern found in a server's output, by key. In a list the first pattern
+// that is found counts, and of several matches the last one.
 func Found(text string, patterns map[string][]*regexp.Regexp) map[string]string {
 	out := map[string]string{}
 	for key, list := range patterns {

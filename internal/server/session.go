@@ -24,13 +24,12 @@ import (
 // Options bounds how long a server may take. Zero values mean the defaults.
 type Options struct {
 	StartTimeout time.Duration // until it is healthy; default 30 min
-	// StallTimeout is how long it may send nothing and use no processor time to speak of;
-	// default 5 min.
+	// StallTimeout is how long the server may send nothing and use hardly any processor time; default 5 min.
 	StallTimeout time.Duration
 	StopTimeout  time.Duration // between TERM and KILL; default 20 s
-	// Streams is how many requests are under way at once; 0 is all.
+	// Streams is the maximum number of requests in flight; 0 sends all at once.
 	Streams int
-	// Schedule says when requests are due; nil is at once.
+	// Schedule sets when requests are due; nil means at once.
 	Schedule Schedule
 	// Poll is the time between two readings of the engine's counters; default 100 ms.
 	Poll time.Duration
@@ -68,11 +67,11 @@ var (
 	_ chat.Templater  = (*Session)(nil)
 )
 
-// starts is how many ports a server is started on before it is given up.
+// starts is the number of ports on which a server is tried.
 const starts = 3
 
-// startServer launches the server of an engine and waits until it can serve. A port that another
-// program takes between looking and listening costs another start.
+// startServer launches the server of an engine and waits until it can serve. A port that another program takes
+// before the server listens costs another start.
 func startServer(ctx context.Context, e Engine, spec backend.Spec, o Options) (*Session, error) {
 	for try := 1; ; try++ {
 		s, err := start(ctx, e, spec, o)
@@ -107,7 +106,7 @@ func start(ctx context.Context, e Engine, spec backend.Spec, o Options) (*Sessio
 		return nil, errors.Join(err, s.Close())
 	}
 	s.loaded.PID, s.loaded.LoadNS = s.child.PID(), clock.Mono()-began
-	s.loaded.SharedClock = true // all stamps are this side's
+	s.loaded.SharedClock = true // all stamps are taken on this side
 	s.loaded.Image = s.child.Image()
 	if s.loaded.Tier == "" {
 		s.loaded.Tier = backend.TierClient
@@ -118,7 +117,7 @@ func start(ctx context.Context, e Engine, spec backend.Spec, o Options) (*Sessio
 	return s, nil
 }
 
-// freePort finds a port of the loopback address that nobody listens on now.
+// freePort finds a port of the loopback address that is not in use now.
 func freePort() (int, error) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -127,15 +126,15 @@ func freePort() (int, error) {
 	defer l.Close()
 	addr, ok := l.Addr().(*net.TCPAddr)
 	if !ok {
-		return 0, fmt.Errorf("%v is no TCP address", l.Addr())
+		return 0, fmt.Errorf("%v is not a TCP address", l.Addr())
 	}
 	return addr.Port, nil
 }
 
-// healthEvery is how often a server that starts is asked whether it is ready.
+// healthEvery is how often a starting server is polled.
 const healthEvery = 200 * time.Millisecond
 
-// ready waits for the server, and asks it what it is.
+// ready waits for the server, and queries its description.
 func (s *Session) ready(outer context.Context) error {
 	limited, cancel := context.WithTimeout(outer, s.opt.StartTimeout)
 	defer cancel()
@@ -174,12 +173,12 @@ func (s *Session) ready(outer context.Context) error {
 		if err == nil {
 			break
 		}
-		// A question that the time limit, or the engine's end, cut short says nothing of the server.
+		// A request cut short by the time limit, or by the engine's end, is not evidence about the server.
 		if timeout, ok := errors.AsType[net.Error](err); asking.Err() == nil && (!ok || !timeout.Timeout()) {
 			last = err.Error()
 		}
 	}
-	if processes := s.child.Notice(); len(processes) > 0 { // the client of a container may not say which its process is
+	if processes := s.child.Notice(); len(processes) > 0 { // the client of a container may not report its process
 		if err := ours(s.engine.Name(), s.port, processes); err != nil {
 			return err
 		}
@@ -198,7 +197,7 @@ const (
 	maxAnswer  = 64 << 20
 )
 
-// ask sends one short request on a connection of its own.
+// ask sends one short request on a separate connection.
 func (s *Session) ask(ctx context.Context, method, path string, body []byte) ([]byte, error) {
 	ctx, cancel := context.WithTimeout(ctx, askTimeout)
 	defer cancel()
@@ -237,8 +236,7 @@ func (e *refusedError) Error() string {
 	return fmt.Sprintf("%s: the server answered %d: %.200s", e.request, e.status, e.text)
 }
 
-// failed is the failure behind an error of a request: the end of the server, if that is
-// what it was.
+// failed returns the failure that caused an error of a request: the end of the server, if that was the cause.
 func (s *Session) failed(ctx context.Context, err error, doing string) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
@@ -259,8 +257,7 @@ func (s *Session) failed(ctx context.Context, err error, doing string) error {
 // Loaded implements backend.Session.
 func (s *Session) Loaded() backend.Loaded { return s.loaded }
 
-// Adapt implements backend.Adapter. What a server was started with stays; requests alone
-// can be other ones.
+// Adapt implements backend.Adapter. The settings that a server was started with stay; only requests can change.
 func (s *Session) Adapt(_ context.Context, spec backend.Spec) error {
 	old := s.spec
 	same := old.Path == spec.Path && old.Synthetic == spec.Synthetic && old.DType == spec.DType &&
@@ -278,8 +275,8 @@ func (s *Session) Adapt(_ context.Context, spec backend.Spec) error {
 func (s *Session) Tokenize(ctx context.Context, texts []string) ([][]int32, error) {
 	t, ok := s.engine.(Tokenizer)
 	if !ok {
-		return nil, note.Failf(codes.ClassConfig, "use workload.dataset: synthetic, which is made of token ids",
-			"%s has no way to turn texts into token ids", s.engine.Name())
+		return nil, note.Failf(codes.ClassConfig, "use workload.dataset: synthetic, which consists of token ids",
+			"%s cannot turn texts into token ids", s.engine.Name())
 	}
 	out := make([][]int32, len(texts))
 	for i, text := range texts {
@@ -304,7 +301,7 @@ func (s *Session) Template(ctx context.Context, conversations []chat.Conversatio
 		if _, ok := errors.AsType[*refusedError](err); ok {
 			return nil, &note.Failure{Class: codes.ClassConfig, Err: err,
 				Message: fmt.Sprintf("%s cannot put a prompt into the chat template of its model", s.engine.Name()),
-				Next:    "use workload.chat_template: none, or a data set whose turns the template takes"}
+				Next:    "use workload.chat_template: none, or a data set whose turns the template accepts"}
 		}
 		if err != nil {
 			return nil, s.failed(ctx, err, fmt.Sprintf("putting conversation %d into the chat template", i+1))
@@ -326,7 +323,7 @@ func (s *Session) Run(ctx context.Context, w backend.Workload) (*backend.Log, er
 	defer dead(nil)
 	stop := make(chan struct{})
 	defer close(stop)
-	go func() { // streams of a server that is gone need not be waited for
+	go func() { // streams of a server that is gone are not waited for
 		select {
 		case <-s.child.Exited():
 			dead(errExited)
@@ -337,7 +334,7 @@ func (s *Session) Run(ctx context.Context, w backend.Workload) (*backend.Log, er
 	defer hurry()
 	counters := s.sample(polling)
 	log, err := c.run(ctx, w)
-	if err != nil { // a server that stands still would hold up each question
+	if err != nil { // a stalled server would delay each request
 		hurry()
 	}
 	readings := counters()
@@ -358,7 +355,7 @@ func (s *Session) Run(ctx context.Context, w backend.Workload) (*backend.Log, er
 	return nil, s.failed(ctx, err, "running")
 }
 
-// stopped ends a server that stands still, and is its failure.
+// stopped ends a stalled server, and returns its failure.
 func (s *Session) stopped(why *watch.Stalled, doing string) error {
 	wait := s.opt.StopTimeout
 	if len(why.Stopped) > 0 { // they could not handle a signal
@@ -373,7 +370,7 @@ func (s *Session) stopped(why *watch.Stalled, doing string) error {
 // errExited says that the server's process has ended.
 var errExited = errors.New("the server has exited")
 
-// brokenFormat is the failure of a run in which no request could be understood.
+// brokenFormat returns the failure of a run in which no answer could be parsed.
 func (s *Session) brokenFormat(log *backend.Log) error {
 	why := ""
 	for _, q := range log.Requests {

@@ -7,8 +7,8 @@ import (
 	"github.com/llenergymeasure/llem/backend"
 )
 
-// TestArrived: requests of a round arrive together, one of a closed loop when its client is free,
-// and one of a schedule when it is due, though it may be sent later.
+// TestArrived: requests of a round arrive together, requests of a closed loop when their client is free, and
+// requests of a schedule when they are due, even if they are sent later.
 func TestArrived(t *testing.T) {
 	due := func(i int) time.Duration { return time.Duration(i) * time.Millisecond }
 	for name, q := range map[string]struct {
@@ -44,8 +44,8 @@ func TestArrived(t *testing.T) {
 	}
 }
 
-// TestStartOf: an engine that tells how long a request waited, or how long its prompt took, tells
-// when it began; what cannot be is not believed.
+// TestStartOf: an engine that reports how long a request waited, or how long its prompt took, reveals when it
+// began; impossible values are rejected.
 func TestStartOf(t *testing.T) {
 	of := func(ns time.Duration) *time.Duration { return &ns }
 	for name, q := range map[string]struct {
@@ -67,8 +67,8 @@ func TestStartOf(t *testing.T) {
 	}
 }
 
-// TestStartedAtOnce: requests have started when they were sent only where the engine had room for
-// all that were under way, and showed no queue.
+// TestStartedAtOnce: requests have started when they were sent only if the engine had room for all of them, and
+// showed no queue.
 func TestStartedAtOnce(t *testing.T) {
 	waiting := func(counts ...float64) (list []reading) {
 		for _, n := range counts {

@@ -9,8 +9,8 @@ import (
 	"github.com/llenergymeasure/llem/internal/pyjson"
 )
 
-// Vocabulary reads how many token ids a model in a Hugging Face folder has, and below
-// which of them ordinary text lies: special tokens stand at the end, as a rule.
+// Vocabulary reads how many token ids a model in a Hugging Face folder has, and below which id ordinary text is:
+// special tokens are usually at the end.
 func Vocabulary(folder string) (size, text int, err error) {
 	var config struct {
 		Size int `json:"vocab_size"`

@@ -33,7 +33,7 @@ type sequence struct {
 	req    *backend.Request
 }
 
-// newBatch appends a log entry for each request and readies the sequences.
+// newBatch appends a log entry for each request and prepares the sequences.
 func newBatch(e *worker, prompts []backend.Prompt, output int, log *backend.Log) *batch {
 	b := &batch{e: e, log: log, output: output, seqs: make([]sequence, len(prompts))}
 	for i, p := range prompts {
@@ -47,8 +47,7 @@ func newBatch(e *worker, prompts []backend.Prompt, output int, log *backend.Log)
 	return b
 }
 
-// run prefills and decodes the batch. The cache is cleared first, so that nothing
-// of an earlier request is reused.
+// run prefills and decodes the batch. The cache is cleared first, so that nothing of an earlier request is reused.
 func (b *batch) run(ctx context.Context) error {
 	for i := range b.seqs {
 		if err := b.e.model.Config().Cache.Remove(i, 0, math.MaxInt32); err != nil {
@@ -120,8 +119,8 @@ type step struct {
 	tokens    []int32
 	positions []int32
 	sequences []int
-	outputs   []int32     // indexes into tokens whose logits are wanted
-	takers    []*sequence // who gets them
+	outputs   []int32     // indexes of tokens whose logits are needed
+	takers    []*sequence // the sequences that get them
 	members   int
 	context   int64
 }
@@ -133,8 +132,7 @@ func newStep(capacity int) *step {
 
 func (s *step) room() int { return s.capacity - len(s.tokens) }
 
-// add appends tokens of one sequence; last says that the token after them is
-// wanted.
+// add appends tokens of one sequence; last reports whether the token after them is needed.
 func (s *step) add(slot int, seq *sequence, tokens []int32, last bool) {
 	for _, t := range tokens {
 		s.tokens = append(s.tokens, t)
@@ -150,9 +148,8 @@ func (s *step) add(slot int, seq *sequence, tokens []int32, last bool) {
 	}
 }
 
-// forward computes one step, takes the tokens and logs the step. The
-// prefill of the sequences from firstPrefill on starts with this step unless it
-// has started already.
+// forward computes one step, takes the tokens and logs the step. The prefill of the sequences from firstPrefill on
+// starts with this step unless it has already started.
 func (b *batch) forward(s *step, entry backend.Step, firstPrefill int) error {
 	entry.StartNS = clock.Mono()
 	if firstPrefill >= 0 {
@@ -180,8 +177,7 @@ func (b *batch) forward(s *step, entry backend.Step, firstPrefill int) error {
 	return nil
 }
 
-// compute runs the model on one step and returns the token chosen for each wanted
-// position.
+// compute runs the model on one step and returns the token chosen for each requested position.
 func (e *worker) compute(s *step) ([]int32, error) {
 	ctx := e.model.Backend().NewContext()
 	defer ctx.Close()

@@ -28,10 +28,9 @@ const (
 	benchOutput = 32
 )
 
-// BenchmarkAgainstBareLoop runs the engine as llem does, in a worker process with
-// its step log, against a bare loop over the same packages in this process, in
-// turn. It reports tokens/s of both and their ratio (the median over the pairs);
-// at least 0.95 is wanted.
+// BenchmarkAgainstBareLoop runs the engine as llem does, in a worker process with its step log, alternating with a
+// bare loop over the same packages in this process. It reports tokens/s of both and their ratio (the median over
+// the pairs); the ratio should be at least 0.95.
 //
 //	go test -run '^$' -bench BareLoop -benchtime 10x ./engine/embedded
 func BenchmarkAgainstBareLoop(b *testing.B) {
@@ -109,7 +108,7 @@ func benchSession(b *testing.B, path string, threads int) backend.Session {
 	return s
 }
 
-// bareLoop is the least code that decodes a batch with the engine's packages.
+// bareLoop is the minimal code that decodes a batch with the engine's packages.
 type bareLoop struct{ m model.Model }
 
 func newBareLoop(b *testing.B, path string, threads int) *bareLoop {

@@ -18,9 +18,8 @@ import (
 	"github.com/llenergymeasure/llem/internal/shape"
 )
 
-// TestLlamaWithBiasesIsQwen2 runs the same weights under two names. The engine
-// rotates the rows of q and k in another order for Llama, so that the tokens
-// are equal only if the conversion brings weights and biases into that order.
+// TestLlamaWithBiasesIsQwen2 runs the same weights under two names. The engine rotates the rows of q and k in
+// another order for Llama, so the tokens are equal only if the conversion reorders weights and biases accordingly.
 func TestLlamaWithBiasesIsQwen2(t *testing.T) {
 	as := func(class, kind string) []int32 { return greedy(t, checkpoint(t, class, kind)) }
 	llama, qwen := as("LlamaForCausalLM", "llama"), as("Qwen2ForCausalLM", "qwen2")
@@ -31,7 +30,7 @@ func TestLlamaWithBiasesIsQwen2(t *testing.T) {
 			different++
 		}
 	}
-	// Sums in another order may settle a close race otherwise.
+	// Sums in another order may decide a near tie differently.
 	if different > 1 || len(distinct) < 10 {
 		t.Errorf("%d of %d tokens differ, %d distinct:\n%d\n%d", different, len(llama), len(distinct), llama, qwen)
 	}

@@ -16,8 +16,7 @@ import (
 	"github.com/llenergymeasure/llem/internal/shape"
 )
 
-// workerEnv makes the test binary a worker; its value "noisy" adds noise on
-// standard output.
+// workerEnv turns the test binary into a worker; its value "noisy" adds noise on standard output.
 const workerEnv = "LLEM_TEST_WORKER"
 
 func TestMain(m *testing.M) {

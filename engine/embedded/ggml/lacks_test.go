@@ -13,8 +13,8 @@ import (
 	"github.com/llenergymeasure/llem/internal/gguf"
 )
 
-// TestArchitectures: a name is in the list of the parent, which has no C++, if the engine has it, as far
-// as names are known here: those of the list, and some of architectures that other engines run.
+// TestArchitectures: a name is in the list of the parent, which has no C++, if and only if the engine has it. The
+// known names are tested: the names of the list, and some architectures that other engines run.
 func TestArchitectures(t *testing.T) {
 	has := func(arch string) (known bool) {
 		path := filepath.Join(t.TempDir(), "x.gguf")
@@ -22,7 +22,7 @@ func TestArchitectures(t *testing.T) {
 		if err := f.Write(t.Context(), path); err != nil {
 			t.Fatal(err)
 		}
-		defer func() { // of an architecture that misses its keys
+		defer func() { // of an architecture whose keys are missing
 			known = recover() != nil || known
 		}()
 		_, err := model.NewTextProcessor(path)

@@ -11,7 +11,7 @@ import (
 	"github.com/llenergymeasure/llem/note"
 )
 
-// TestPanicsOfTheEngine: an index out of range in the engine is a file that contradicts itself.
+// TestPanicsOfTheEngine: an index out of range in the engine is reported as a file that contradicts itself.
 func TestPanicsOfTheEngine(t *testing.T) {
 	load := func() (err error) {
 		defer func() { err = noMemory(recover(), err, backend.Spec{Model: "m"}) }()

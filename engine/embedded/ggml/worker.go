@@ -28,7 +28,7 @@ import (
 	"github.com/llenergymeasure/llem/note"
 )
 
-// WorkerMain is the whole life of a worker process.
+// WorkerMain runs a worker process until it exits.
 func WorkerMain() error {
 	// The engine's libraries log through slog's default; the log is engine.log.
 	slog.SetDefault(slog.New(slog.NewTextHandler(os.Stderr, nil)))
@@ -41,7 +41,7 @@ type worker struct {
 	text  tokenizer.Tokenizer
 	opt   core.Section
 	vocab int
-	spec  backend.Spec // what was asked for
+	spec  backend.Spec // the requested settings
 }
 
 // Info implements backend.Engine.
@@ -78,14 +78,14 @@ func (e *worker) Load(ctx context.Context, spec backend.Spec, progress func(stri
 	text, ok := m.(tokenizer.Tokenizer)
 	if !ok {
 		return backend.Loaded{}, note.Failf(codes.ClassUnsupportedModel, "use a text-generation model",
-			"%s brings no tokenizer that the engine knows", spec.Model)
+			"%s has no tokenizer that the engine knows", spec.Model)
 	}
 	e.text = text
 	return e.describe()
 }
 
-// Adapt implements backend.Adaptable. The KV cache is laid out once: only a
-// specification of the same sizes will do.
+// Adapt implements backend.Adaptable. The KV cache is laid out once: only a specification of the same sizes is
+// accepted.
 func (e *worker) Adapt(spec backend.Spec) (backend.Loaded, error) {
 	opt, err := core.Settings(spec)
 	if err != nil {
@@ -98,7 +98,7 @@ func (e *worker) Adapt(spec backend.Spec) (backend.Loaded, error) {
 	return e.describe()
 }
 
-// describe says how the model actually runs.
+// describe returns how the model actually runs.
 func (e *worker) describe() (backend.Loaded, error) {
 	info, err := core.Info()
 	if err != nil {
@@ -118,9 +118,8 @@ func (e *worker) describe() (backend.Loaded, error) {
 	}, nil
 }
 
-// textVocab bounds the ids of ordinary text: one above the last normal or byte
-// token. Control tokens in between, which some vocabularies have at the start, lie
-// below it.
+// textVocab bounds the ids of ordinary text: one above the last normal or byte token. Control tokens in between,
+// which some vocabularies have at the start, are below it.
 func textVocab(t tokenizer.Tokenizer) int {
 	v := t.Vocabulary()
 	for id, kind := range slices.Backward(v.Types) {
@@ -197,7 +196,7 @@ func newLog(w backend.Workload, batches int) *backend.Log {
 	}
 }
 
-// loadFailure classifies what the engine says about a model file.
+// loadFailure classifies an error of the engine about a model file.
 func loadFailure(err error, spec backend.Spec) error {
 	f := &note.Failure{Class: codes.ClassCorruptModel, Message: "load " + spec.Model, Err: err,
 		Next: "check the file, or download it again"}
@@ -215,9 +214,8 @@ func loadFailure(err error, spec backend.Spec) error {
 	return f
 }
 
-// noMemory turns the engine's allocation panics, and those on files that contradict themselves
-// (an index out of range, a tensor that is not there), into a failure and passes other
-// panics on.
+// noMemory turns the engine's allocation panics, and its panics on files that contradict themselves (an index out
+// of range, a missing tensor), into a failure and passes other panics on.
 func noMemory(r any, err error, spec backend.Spec) error {
 	if r == nil {
 		return err
@@ -240,11 +238,10 @@ func noMemory(r any, err error, spec backend.Spec) error {
 	panic(r)
 }
 
-// resetPeakMemory begins a new peak (proc(5), clear_refs): runs before this one must
-// not be in it.
+// resetPeakMemory starts a new peak (proc(5), clear_refs), which excludes earlier runs.
 func resetPeakMemory() { _ = os.WriteFile("/proc/self/clear_refs", []byte("5"), 0o200) }
 
-// peakMemory is the largest resident size of this process since the last reset.
+// peakMemory returns the largest resident size of this process since the last reset.
 func peakMemory() (int64, string) {
 	b, err := os.ReadFile("/proc/self/status")
 	if err != nil {

@@ -1,5 +1,5 @@
-// Package core is what both processes of the embedded engine know of it: its section, what
-// this binary was built for, and which files it reads.
+// Package core is what both processes of the embedded engine share: its section, the instruction sets this binary
+// was built for, and the files it reads.
 package core
 
 import (
@@ -19,7 +19,7 @@ const Name = "embedded"
 
 // Backend starts embedded workers.
 type Backend struct {
-	// Command starts a worker process; the running program itself by default.
+	// Command starts a worker process; by default the running program.
 	Command *backend.Command
 	// Options bound how long the worker may take.
 	Options backend.WorkerOptions
@@ -51,7 +51,7 @@ func (b Backend) command() (backend.Command, error) {
 	return self.Command(Name)
 }
 
-// Settings reads the section and fills what the spec leaves open.
+// Settings reads the section and fills in what the spec leaves open.
 func Settings(spec backend.Spec) (Section, error) {
 	o := *Defaults()
 	o.BatchSize = max(1, spec.BatchSize)
@@ -65,13 +65,13 @@ func Settings(spec backend.Spec) (Section, error) {
 	if n := runtime.NumCPU(); o.Threads > n {
 		return o, note.Failf(codes.ClassConfig, fmt.Sprintf("set embedded.threads to at most %d", n),
 			"embedded.threads is %d, but this process may use %d processors: the engine's threads spin, and more "+
-				"of them than processors stall it", o.Threads, n)
+				"than one per processor stalls it", o.Threads, n)
 	}
 	return o, nil
 }
 
-// Defaults is the section where the study does not say otherwise.
+// Defaults returns the default section.
 func Defaults() *Section {
-	// Larger chunks need more working memory and run no faster on a CPU.
+	// Larger chunks need more working memory and are not faster on a CPU.
 	return &Section{BatchSize: 1, PrefillChunk: 512}
 }

@@ -37,8 +37,7 @@ func features() []feature {
 	}
 }
 
-// compiled lists the instruction sets of the C++ code, and those among them that
-// this CPU lacks.
+// compiled lists the instruction sets of the C++ code, and the ones that this CPU lacks.
 func compiled() (names, missing []string) {
 	bits := uint32(C.llem_cxx_features())
 	for _, f := range features() {
@@ -53,8 +52,8 @@ func compiled() (names, missing []string) {
 	return names, missing
 }
 
-// SlowBuild explains that the C++ code was compiled without the flags that make
-// it fast; it is empty for a good build.
+// slowBuild explains that the C++ code was compiled without the flags that make it fast; it is empty for a good
+// build.
 func slowBuild() string {
 	bits := uint32(C.llem_cxx_features())
 	fast := bits&C.LLEM_AVX2 != 0 && bits&C.LLEM_FMA != 0
@@ -88,7 +87,7 @@ func Info() (backend.Info, error) {
 // engineModule is the module that holds the engine.
 const engineModule = "github.com/ollama/ollama"
 
-// engineVersion is the version of the engine's module in this binary.
+// engineVersion returns the version of the engine's module in this binary.
 func engineVersion() string {
 	if bi, ok := debug.ReadBuildInfo(); ok {
 		for _, m := range bi.Deps {

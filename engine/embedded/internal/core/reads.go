@@ -8,18 +8,18 @@ import (
 	"github.com/llenergymeasure/llem/internal/gguf"
 )
 
-// uniform are the architectures whose layers the engine takes to be alike.
+// uniform are the architectures whose layers the engine assumes to be alike.
 var uniform = []string{"llama", "mistral3", "qwen2", "qwen3", "qwen3moe", "gemma2", "gemma3"}
 
-// Architectures are the names of those that the engine has, as GGUF files write them.
+// Architectures are the engine's architectures, by their names in GGUF files.
 var Architectures = []string{"bert", "deepseek2", "deepseekocr", "gemma2", "gemma3", "gemma3n", "glm4moelite", "glmocr",
 	"gpt-oss", "gptoss", "lfm2", "lfm2moe", "llama", "llama4", "mistral3", "mllama", "nemotron_h", "nemotron_h_moe",
 	"nomic-bert", "nomic-bert-moe", "olmo3", "qwen2", "qwen25vl", "qwen3", "qwen35", "qwen35moe", "qwen3moe",
 	"qwen3next", "qwen3vl", "qwen3vlmoe"}
 
-// Reads refuses GGUF files that the engine lacks the architecture or the tokenizer of, or would abort
-// on: a part of a model, of which it misses tensors, and layers that differ in their heads, which it
-// takes to be alike. The error is a [*fault.Error].
+// Reads refuses GGUF files whose architecture or tokenizer the engine does not have, or on which it would abort: a
+// part of a model, which lacks tensors, and layers with different heads, which it assumes to be alike. The error
+// is a [*fault.Error].
 func Reads(path string) error {
 	h, err := gguf.ReadFile(path)
 	if err != nil {
@@ -27,7 +27,7 @@ func Reads(path string) error {
 	}
 	if part, parts := h.Split(); parts > 1 {
 		return fault.New(codes.ClassUnsupportedModel, nil, "merge the parts with llama-gguf-split --merge FIRST-PART "+
-			"OUTPUT, or use --backend llamacpp, which takes them",
+			"OUTPUT, or use --backend llamacpp, which reads parts",
 			"%s is part %d of %d of a model, and the embedded engine reads whole files", path, part+1, parts)
 	}
 	arch := h.Text("general.architecture")
@@ -38,13 +38,13 @@ func Reads(path string) error {
 		key = arch + "." + key
 		if _, alike := h.PerLayer(key); h.Has(key) && !alike && slices.Contains(uniform, arch) {
 			return fault.New(codes.ClassUnsupportedModel, nil, "use --backend llamacpp",
-				"the layers of %s differ in %s, and the embedded engine takes all layers to be alike", path, key)
+				"the layers of %s differ in %s, but the embedded engine requires all layers to be alike", path, key)
 		}
 	}
 	for _, t := range h.Tensors {
 		if slices.Contains(removed, t.Kind) {
 			return fault.New(codes.ClassUnsupportedDType, nil, "use the model in another format",
-				"the tensor %s of %s is in format %d of ggml, which ggml has given up", t.Name, path, t.Kind)
+				"the tensor %s of %s is in format %d of ggml, which ggml has removed", t.Name, path, t.Kind)
 		}
 		if t.Kind >= formats {
 			return fault.New(codes.ClassUnsupportedDType, nil,
@@ -55,14 +55,13 @@ func Reads(path string) error {
 	}
 	if h.Has("tokenizer.ggml.tokens") && !h.Has("tokenizer.ggml.token_type") {
 		return fault.New(codes.ClassUnsupportedModel, nil, "download or generate it again, or use --backend llamacpp",
-			"%s does not say of what types its tokens are (tokenizer.ggml.token_type), which the embedded engine "+
-				"asks for", path)
+			"%s does not give the types of its tokens (tokenizer.ggml.token_type), which the embedded engine "+
+				"requires", path)
 	}
 	return turns(path, h, arch)
 }
 
-// lacks reports what the engine says at the load of a file that it has no code for, and keys without
-// which it aborts there.
+// lacks reports why the engine cannot load a file: missing code, or missing keys on which it would abort.
 func lacks(path string, h gguf.Header, arch string) error {
 	refused := func(next, format string, a ...any) error {
 		return fault.New(codes.ClassUnsupportedModel, nil, next, format, a...)
@@ -77,28 +76,26 @@ func lacks(path string, h gguf.Header, arch string) error {
 			"models with experts", path, experts)
 	case !h.Has("tokenizer.ggml.tokens"):
 		return refused("use --backend llamacpp, or a file with its tokenizer",
-			"%s has no tokenizer, which the embedded engine asks for", path)
+			"%s has no tokenizer, which the embedded engine requires", path)
 	case arch == "llama" && words != "gpt2" && words != "llama":
 		return refused("use --backend llamacpp", "the embedded engine has no code for the tokenizer %q of %s", words,
 			path)
 	case slices.Contains(uniform, arch) && !h.Has(arch+".attention.head_count_kv"):
-		return refused("use --backend llamacpp, which takes as many as of queries",
-			"%s does not say how many heads its keys and values have (%s.attention.head_count_kv), which the embedded "+
-				"engine asks for", path, arch)
+		return refused("use --backend llamacpp, which assumes as many as query heads",
+			"%s does not give the number of key and value heads (%s.attention.head_count_kv), which the embedded "+
+				"engine requires", path, arch)
 	}
 	return nil
 }
 
-// removed are numbers of formats that ggml had once. They have no size any more, by which the engine
-// divides.
+// removed are the numbers of formats that ggml has removed. Their size is now 0, and the engine divides by it.
 var removed = []uint32{4, 5, 31, 32, 33, 36, 37, 38}
 
-// formats is the number of formats that the engine's ggml knows (GGML_TYPE_COUNT); it aborts on
-// others.
+// formats is the number of formats that the engine's ggml knows (GGML_TYPE_COUNT); it aborts on others.
 const formats = 40
 
-// turns checks how many values of a head are rotated by their position: with an odd number, or
-// more than there are, the engine aborts in the middle of a run.
+// turns checks how many values of a head are rotated by their position: with an odd number, or more than exist,
+// the engine aborts in the middle of a run.
 func turns(path string, h gguf.Header, arch string) error {
 	n, given := h.Uint(arch + ".rope.dimension_count")
 	width, _ := h.Uint(arch + ".attention.key_length")
@@ -111,6 +108,6 @@ func turns(path string, h gguf.Header, arch string) error {
 		return nil
 	}
 	return fault.New(codes.ClassCorruptModel, nil, "download or generate it again",
-		"%s contradicts itself: %s.rope.dimension_count is %d, and its heads have %d values (it has to be even, and "+
-			"not more)", path, arch, n, width)
+		"%s contradicts itself: %s.rope.dimension_count is %d, and its heads have %d values (it must be even, and "+
+			"not larger)", path, arch, n, width)
 }

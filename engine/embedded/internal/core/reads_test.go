@@ -15,8 +15,8 @@ import (
 	"github.com/llenergymeasure/llem/note"
 )
 
-// header writes a GGUF file with one tensor and all that the engine asks for, then keys of type uint32 or
-// lists of them instead; without a value a key is left out.
+// header writes a GGUF file with one tensor and everything that the engine requires, then replaces keys by uint32
+// values or lists of them; a key without a value is left out.
 func header(t *testing.T, kv map[string][]uint32) string {
 	t.Helper()
 	meta := map[string]any{"general.architecture": "llama", "llama.attention.head_count_kv": uint32(4),
@@ -50,7 +50,7 @@ func written(t *testing.T, meta map[string]any) string {
 	return path
 }
 
-// TestLacks: what the engine has no code for is refused before the run, and in a dry run.
+// TestLacks: a file that the engine has no code for is refused before the run, and in a dry run.
 func TestLacks(t *testing.T) {
 	for name, c := range map[string]struct {
 		key   string
@@ -82,8 +82,7 @@ func TestLacks(t *testing.T) {
 	}
 }
 
-// TestReads: the engine aborts on parts of models and on layers that differ, so that both are
-// refused before.
+// TestReads: the engine aborts on parts of models and on layers that differ, so both are refused first.
 func TestReads(t *testing.T) {
 	for name, c := range map[string]struct {
 		kv   map[string][]uint32
@@ -142,8 +141,7 @@ func TestReadsTokenTypes(t *testing.T) {
 	}
 }
 
-// TestReadsFormats: the engine divides by the size of a removed format, which is 0, and aborts on
-// one that it does not know.
+// TestReadsFormats: the engine divides by the size of a removed format, which is 0, and aborts on an unknown one.
 func TestReadsFormats(t *testing.T) {
 	of := func(kind uint32) []byte { // of the tensor x of 256 numbers
 		le := binary.LittleEndian

@@ -9,8 +9,8 @@ import (
 	"github.com/llenergymeasure/llem/backend"
 )
 
-// Sampler chooses the tokens of one sequence from logits. What it draws depends on the seed and the id of the
-// request alone: not on the batch that the sequence is in.
+// Sampler chooses the tokens of one sequence from logits. Its choice depends only on the seed and the id of the
+// request, not on the other sequences of the batch.
 type Sampler struct {
 	decoding backend.Decoding
 	random   *rand.Rand
@@ -55,7 +55,7 @@ func (s *Sampler) Choose(logits []float32) int32 {
 	return s.ids[len(s.weights)-1]
 }
 
-// candidates are the ids to choose from, the most likely first. Their order matters only where a bound needs it.
+// candidates collects the ids to choose from, the most likely first. They are sorted only if a bound needs it.
 func (s *Sampler) candidates(logits []float32) {
 	s.ids = s.ids[:0]
 	for id := range logits {
@@ -73,7 +73,7 @@ func (s *Sampler) candidates(logits []float32) {
 	}
 }
 
-// most is the index of the largest logit, the first of equals.
+// most returns the index of the largest logit, the first of equals.
 func most(logits []float32) int32 {
 	best := 0
 	for i, v := range logits {

@@ -7,7 +7,8 @@ import (
 	"github.com/llenergymeasure/llem/backend"
 )
 
-// TestSampler: shares of tokens are those of the softmax within the bounds, equal seeds draw the same, others do not.
+// TestSampler: tokens are chosen in the proportions of the softmax within the bounds; equal seeds choose the same,
+// others do not.
 func TestSampler(t *testing.T) {
 	logits := []float32{float32(math.Log(0.1)), float32(math.Log(0.6)), float32(math.Log(0.3))}
 	for name, test := range map[string]struct {
