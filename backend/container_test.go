@@ -113,7 +113,7 @@ func TestContainerFailures(t *testing.T) {
 		{"daemon down", "fake", testImage, impatient,
 			failure{codes.ClassNotInstalled, "cannot be reached", "systemctl start docker", ""}},
 		{"not allowed", "fake", testImage, impatient,
-			failure{codes.ClassNotInstalled, "may not use", "usermod -aG docker", ""}},
+			failure{codes.ClassNotInstalled, "no permission to use", "usermod -aG docker", ""}},
 		{"odd", "fake", testImage, impatient,
 			failure{codes.ClassNotInstalled, "ask for the image llem-test", "by hand", ""}},
 		{"well", "fake", "example.org/absent:1", impatient,
@@ -137,7 +137,7 @@ func TestContainerFailures(t *testing.T) {
 		{"deaf", "silent", testImage, slow,
 			failure{codes.ClassStartTimeout, "did not answer within 2s", "engine.log", ""}},
 		{"well", "exits", testImage, impatient,
-			failure{codes.ClassVersion, "exited with status 1 while starting: ModuleNotFoundError", "of their own",
+			failure{codes.ClassVersion, "exited with status 1 while starting: ModuleNotFoundError", "separate environment",
 				""}},
 		{"well", "aborts", testImage, impatient,
 			failure{codes.ClassCrashed, "was ended by signal aborted", "log_tail", "ggml: assertion failed"}},
@@ -449,7 +449,7 @@ func TestContainerOutput(t *testing.T) {
 	}
 	inside.Program = "absent"
 	_, _, err = backend.Command{}.Within(backend.Spec{Container: inside}).Output(t.Context())
-	failure{codes.ClassNotInstalled, "lacks a program", "container.program", ""}.check(t, err)
+	failure{codes.ClassNotInstalled, "lacks a required program", "container.program", ""}.check(t, err)
 	empty(t, "containers", state, "arguments")
 	empty(t, "temporary files", os.Getenv("TMPDIR"))
 }

@@ -33,7 +33,7 @@ func TestRunners(t *testing.T) {
 func TestRunnersOutOfReach(t *testing.T) {
 	for mode, want := range map[string]failure{
 		"daemon down": {codes.ClassNotInstalled, "cannot be reached", "systemctl start docker", ""},
-		"not allowed": {codes.ClassNotInstalled, "may not use", "usermod", ""},
+		"not allowed": {codes.ClassNotInstalled, "no permission to use", "usermod", ""},
 		"odd":         {codes.ClassNotInstalled, "does not report its version", "docker version", ""},
 	} {
 		fakeDocker(t, "docker")

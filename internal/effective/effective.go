@@ -1,10 +1,9 @@
-// Package effective compares what an engine was asked for with what it says that it used. Engines replace settings
-// without a word: an attention backend that the GPU does not have, a chunk size that the memory does not allow. Such a
-// run measures another configuration than its study names.
+// Package effective compares an engine's requested settings with the settings that it reports as used. Engines
+// replace settings silently: an attention backend that the GPU does not support, a chunk size that the memory does
+// not allow. Such a run measures another configuration than its study names.
 //
-// An engine reports what it used as backend.Loaded.Settings: by the names of the keys of its section where there is
-// one, dtype among them, in the words that the keys accept. A key that is not there was not read back, and nothing is
-// said about it but that.
+// An engine reports its settings as backend.Loaded.Settings: by the keys of its section if there is one, including
+// dtype, in the words that the keys accept. A key that is missing was not read back, and only that is reported.
 package effective
 
 import (
@@ -21,26 +20,27 @@ import (
 	"github.com/llenergymeasure/llem/internal/grammar"
 )
 
-// DTypeKey is the one key outside of the section that engines read back.
+// DTypeKey is the only key outside of the section that engines read back.
 const DTypeKey = "dtype"
 
-// automatic leaves a setting to the engine: whatever it uses was asked for.
+// automatic leaves a setting to the engine: any value satisfies it.
 const automatic = "auto"
 
-// Report is what an engine used. Keys are those of a study: vllm.attention_backend.
+// Report is what an engine used. Keys are study keys: vllm.attention_backend.
 type Report struct {
 	// Used has every key that was read back, with its value.
 	Used map[string]string
-	// Others are further settings of the engine that no key of the section sets.
+	// Others are further settings of the engine without a key in the section.
 	Others map[string]string
-	// Overridden are the keys for which the engine used something else than it was asked for, in their
-	// order, and Messages what is to be said of each.
+	// Overridden are the keys whose used value differs from the requested one, in order; Messages has a message for
+	// each.
 	Overridden, Messages []string
-	// Unread are the keys that were given and not read back.
+	// Unread are the keys that were given but not read back.
 	Unread []string
 }
 
-// Of compares the section that an engine was started with, and the dtype of its weights, with what it reports.
+// Of compares the section that an engine was started with, and the dtype of its weights, with the settings it
+// reports.
 func Of(d *engine.Descriptor, section engine.JSON, dtype string, reported map[string]string) Report {
 	r := Report{Used: map[string]string{}, Others: map[string]string{}}
 	rest := map[string]string{}
@@ -61,8 +61,8 @@ func Of(d *engine.Descriptor, section engine.JSON, dtype string, reported map[st
 	return r
 }
 
-// take compares one key and takes it out of what was reported. chosen says that a value which is there was given by the
-// user, and is no default of the section.
+// take compares one key and removes it from reported. chosen reports that a value was given by the user and is not
+// a default of the section.
 func (r *Report) take(name, key, asked string, chosen bool, reported map[string]string) {
 	used, read := reported[key]
 	delete(reported, key)
@@ -74,12 +74,12 @@ func (r *Report) take(name, key, asked string, chosen bool, reported map[string]
 		r.Used[name] = used
 		if asked != "" && asked != automatic && !same(asked, used) {
 			r.Overridden = append(r.Overridden, name)
-			r.Messages = append(r.Messages, fmt.Sprintf("%s: asked for %s, used %s", name, asked, used))
+			r.Messages = append(r.Messages, fmt.Sprintf("%s: requested %s, used %s", name, asked, used))
 		}
 	}
 }
 
-// formats are words for a kind of numbers, of which engines name the variant that they take.
+// formats are names of format families, for which engines report the variant they use.
 var formats = []string{"fp8", "int8", "fp4", "int4"}
 
 // same reports whether two words for a value mean the same.
@@ -99,7 +99,7 @@ func same(asked, used string) bool {
 	return errA == nil && errB == nil && math.Abs(a-b) <= 1e-6*max(math.Abs(a), math.Abs(b))
 }
 
-// plain spells a value in one way.
+// plain normalises the spelling of a value.
 func plain(text string) string {
 	text = strings.ToLower(strings.Trim(strings.ReplaceAll(text, " ", ""), "[]()"))
 	text = strings.TrimPrefix(text, "torch.")
@@ -122,11 +122,12 @@ type Difference struct {
 	A, B string `json:"-"`
 }
 
-// String puts a difference into words.
+// String describes the difference.
 func (d Difference) String() string { return fmt.Sprintf("%s: %s and %s", d.Key, d.A, d.B) }
 
-// Differences returns the settings that both read back and that are not the same, less those that the studies name:
-// asked reports those. Keys of two engines are never compared, for they are not the same keys.
+// Differences returns the settings that both engines read back with different values, except the settings that the
+// studies name: asked reports these. Keys of two different engines are never compared, because they differ in
+// meaning.
 func Differences(a, b map[string]string, asked func(key string) bool) []Difference {
 	var out []Difference
 	for key, value := range a {

@@ -7,7 +7,7 @@ import (
 	"github.com/llenergymeasure/llem/engine"
 )
 
-// section is one of an engine that is made up.
+// section is a section of an invented engine.
 type section struct {
 	batch, chunk int
 	share        float64
@@ -36,8 +36,8 @@ var made = &engine.Descriptor{Name: "made", Section: func() engine.Section {
 	return &section{batch: 1, device: "auto"}
 }}
 
-// TestOf: what was replaced is named with both values, other words for the same are not, and
-// what was given and not read back is listed.
+// TestOf: a replaced setting is named with both values, a synonym is not, and a setting that was given but not
+// read back is listed.
 func TestOf(t *testing.T) {
 	asked := engine.JSON(`{"batch_size":8,"device":"cuda","attention_backend":"FLASHINFER","kv_cache_dtype":"fp8",` +
 		`"share":0.9,"chunk":512,"sizes":"1,2,4","graphs":true}`)
@@ -47,7 +47,7 @@ func TestOf(t *testing.T) {
 	if want := []string{"made.attention_backend", "made.graphs"}; !slices.Equal(r.Overridden, want) {
 		t.Errorf("overridden %q, want %q", r.Overridden, want)
 	}
-	if len(r.Messages) != 2 || r.Messages[0] != "made.attention_backend: asked for FLASHINFER, used FLASH_ATTN" {
+	if len(r.Messages) != 2 || r.Messages[0] != "made.attention_backend: requested FLASHINFER, used FLASH_ATTN" {
 		t.Errorf("messages %q", r.Messages)
 	}
 	if want := []string{"made.chunk"}; !slices.Equal(r.Unread, want) {
@@ -61,7 +61,7 @@ func TestOf(t *testing.T) {
 	}
 }
 
-// TestSilent: an engine that tells nothing is not accused of anything, and auto takes whatever comes.
+// TestSilent: nothing is reported for an engine that reports nothing, and auto matches any value.
 func TestSilent(t *testing.T) {
 	r := Of(made, `{"batch_size":8,"device":"auto"}`, "auto", nil)
 	if len(r.Overridden)+len(r.Unread)+len(r.Used) > 0 {

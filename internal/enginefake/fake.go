@@ -14,10 +14,10 @@ import (
 	"github.com/llenergymeasure/llem/note"
 )
 
-// FakeVocab is the vocabulary of a FakeEngine: its tokens are bytes.
+// FakeVocab is the vocabulary size of a FakeEngine: its tokens are bytes.
 const FakeVocab = 256
 
-// FakeTokens is what a FakeEngine makes of a text.
+// FakeTokens returns a FakeEngine's tokens of a text.
 func FakeTokens(text string) []int32 {
 	ids := make([]int32, len(text))
 	for i := range len(text) {
@@ -26,7 +26,7 @@ func FakeTokens(text string) []int32 {
 	return ids
 }
 
-// FakeTemplate is what a FakeEngine makes of a conversation.
+// FakeTemplate returns a FakeEngine's tokens of a conversation.
 func FakeTemplate(c chat.Conversation) []int32 {
 	var text strings.Builder
 	for _, m := range c {
@@ -35,11 +35,10 @@ func FakeTemplate(c chat.Conversation) []int32 {
 	return FakeTokens(text.String() + "<assistant>")
 }
 
-// FakeEngine is a backend.Engine without a model. It computes nothing and logs
-// like a static batch: one prefill step, then one step per further token, each
-// lasting StepTime. Its tokens depend on the seed and the prompt alone.
+// FakeEngine is a backend.Engine without a model. It computes nothing and logs like a static batch: one prefill
+// step, then one step per further token, each lasting StepTime. Its tokens depend only on the seed and the prompt.
 type FakeEngine struct {
-	// StepTime is how long a step takes; none at all by default.
+	// StepTime is the duration of a step; 0 by default.
 	StepTime time.Duration
 
 	spec   backend.Spec
@@ -116,7 +115,7 @@ func (e *FakeEngine) check(w backend.Workload) error {
 		return note.Failf(codes.ClassProtocol, "load it first", "run before load")
 	}
 	if w.OutputTokens < 1 {
-		return note.Failf(codes.ClassConfig, "ask for one or more", "no output tokens asked for")
+		return note.Failf(codes.ClassConfig, "set it to 1 or more", "no output tokens asked for")
 	}
 	for _, p := range w.Requests {
 		if len(p.Tokens) == 0 {
@@ -172,7 +171,7 @@ func (e *FakeEngine) batch(ctx context.Context, prompts []backend.Prompt, output
 	return nil
 }
 
-// token is output number n of a prompt.
+// token returns output number n of a prompt.
 func (e *FakeEngine) token(p backend.Prompt, n int) int32 {
 	h := fnv.New32a()
 	mix := func(v int) { _, _ = h.Write([]byte{byte(v), byte(v >> 8), byte(v >> 16)}) }

@@ -13,8 +13,9 @@ import (
 	"github.com/llenergymeasure/llem/internal/servertest"
 )
 
-// Adapter checks that an engine which is given an adapter of random weights loads it, asks for it in every request and
-// says so, and that nothing of it is left; and that what cannot be loaded is refused before the engine is started.
+// Adapter checks that an engine with an adapter of random weights loads it, names it in every request, reports it,
+// and leaves nothing of it behind; and that an adapter that cannot be loaded is refused before the engine is
+// started.
 func Adapter(t *testing.T, dialect string, stub func(servertest.Stubbed) backend.Backend, spec backend.Spec) {
 	t.Helper()
 	t.Setenv("TMPDIR", t.TempDir())

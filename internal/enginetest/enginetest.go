@@ -1,5 +1,5 @@
-// Package enginetest is what the tests of server engines share: their backend with a stub of
-// package servertest in place of the engine's program.
+// Package enginetest is what the tests of server engines share: their backend with a stub of package servertest as
+// the engine's program.
 package enginetest
 
 import (
@@ -17,16 +17,15 @@ import (
 	"github.com/llenergymeasure/llem/note"
 )
 
-// Stub puts a stub in place of the program of b.
+// Stub replaces the program of b by a stub.
 func Stub(b server.Backend, s servertest.Stubbed) server.Backend {
 	b.Command, b.Options = &s.Command, server.Options{StartTimeout: s.Start, StallTimeout: s.Stall,
 		StopTimeout: 2 * time.Second, Poll: 20 * time.Millisecond, Streams: s.Streams}
 	return b
 }
 
-// Conformance runs the suite of every backend on one with a stub in place of its program.
-// Tokens is what the stub makes of a text, or nil, and template what it makes of a
-// conversation, or nil.
+// Conformance runs the conformance suite on a backend with a stub as its program. tokens returns the stub's tokens
+// of a text, template its tokens of a conversation; either may be nil.
 func Conformance(t *testing.T, dialect string, stub func(servertest.Stubbed) backend.Backend, spec backend.Spec,
 	tokens func(string) []int32, template func(chat.Conversation) []int32) {
 	t.Helper()
@@ -35,8 +34,8 @@ func Conformance(t *testing.T, dialect string, stub func(servertest.Stubbed) bac
 	backendtest.Run(t, backendtest.Suite{Backend: b, Spec: spec, Tokens: tokens, Template: template, Parallel: true})
 }
 
-// Refused checks that a conversation which the stub's template does not take is a failure of what was asked for, in the
-// words of the server, and that the server can go on.
+// Refused checks that a conversation which the stub's template refuses is a failure in the words of the server,
+// and that the server still works afterwards.
 func Refused(t *testing.T, b backend.Backend, spec backend.Spec) {
 	t.Helper()
 	session, err := b.Start(t.Context(), spec)
@@ -48,7 +47,7 @@ func Refused(t *testing.T, b backend.Backend, spec backend.Spec) {
 	f, ok := errors.AsType[*note.Failure](err)
 	if !ok || f.Class != codes.ClassConfig || !strings.Contains(f.Error(), "roles must alternate") ||
 		!strings.Contains(f.Next, "chat_template: none") {
-		t.Errorf("a role that the template does not take: %v", err)
+		t.Errorf("a role that the template refuses: %v", err)
 	}
 	if _, err := session.Tokenize(t.Context(), []string{"a"}); err != nil {
 		t.Errorf("tokenize after that: %v", err)

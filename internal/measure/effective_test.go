@@ -23,7 +23,7 @@ func testOverriddenSetting(t *testing.T) {
 		t.Errorf("effective %v, overridden %q, settings %v", b.Effective, b.Overridden, b.Settings)
 	}
 	i := slices.IndexFunc(r.Warnings, func(n note.Note) bool { return n.Code == codes.SettingOverridden })
-	if i < 0 || r.Warnings[i].Message != "embedded.prefill_chunk: asked for 512, used 64" {
+	if i < 0 || r.Warnings[i].Message != "embedded.prefill_chunk: requested 512, used 64" {
 		t.Errorf("warnings %v", r.Warnings)
 	}
 	if !slices.Contains(codes.FlagsOf([]note.Code{codes.SettingOverridden}), codes.SettingOverridden) {

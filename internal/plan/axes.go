@@ -7,7 +7,7 @@ import (
 	"github.com/llenergymeasure/llem/study"
 )
 
-// mostValues is how many values of an axis are named.
+// mostValues bounds the values of an axis that are listed.
 const mostValues = 12
 
 // describe lists the values of the axes.

@@ -14,27 +14,27 @@ import (
 	"github.com/llenergymeasure/llem/study"
 )
 
-// CheckOptions of a plan for this machine.
+// CheckOptions are the options of a plan for this machine.
 type CheckOptions struct {
-	// Results is the folder below which results would be written.
+	// Results is the folder for results.
 	Results string
-	// Limit and Only choose the experiments that are described, see [Options].
+	// Limit and Only select the experiments that are described, see [Options].
 	Limit int
 	Only  string
-	// GPU is the name of one of the catalogue for which needs are estimated; empty takes
-	// the first GPU of this machine.
+	// GPU is the name of a GPU in the catalogue for which needs are estimated; empty takes the first GPU of this
+	// machine.
 	GPU string
 	// Backends are the engines by name.
 	Backends map[string]backend.Backend
-	// Meters are the sensors that can be read, and Missing those that cannot.
+	// Meters are the readable sensors, and Missing the unreadable ones.
 	Meters  []power.Meter
 	Missing []power.Unavailable
 	// Snapshot describes the machine.
 	Snapshot *host.Snapshot
 }
 
-// Check makes the plan of a study with all that stands in its way on this machine. Of
-// models of the hub that are not here it asks the hub for their config.json.
+// Check makes the plan of a study, with everything that prevents it on this machine. For models that are only on
+// the hub it requests their config.json.
 func Check(ctx context.Context, s *study.Study, o CheckOptions) (*Plan, error) {
 	facts, asked := machine.Facts(o.Meters), machine.NeedsOf(s)
 	needs, err := NewEstimator(o.GPU, facts, o.Snapshot)

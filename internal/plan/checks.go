@@ -19,11 +19,11 @@ import (
 	"github.com/llenergymeasure/llem/study"
 )
 
-// hubPatience is how long the hub may take to answer.
+// hubPatience bounds the time in which the hub must answer.
 const hubPatience = 5 * time.Second
 
-// Models finds what is wrong with the models of a study, and tells the estimator what
-// the hub says of those that are not here.
+// Models reports what is wrong with the models of a study, and gives the estimator the hub's description of models
+// that are not here.
 func Models(ctx context.Context, s *study.Study, e *Estimator) ([]Problem, error) {
 	type pair struct{ backend, model, template string }
 	seen, names := map[pair]bool{}, []string{}
@@ -39,7 +39,7 @@ func Models(ctx context.Context, s *study.Study, e *Estimator) ([]Problem, error
 			seen[hub] = true
 			names = append(names, x.Model)
 		}
-		x.Workload.Dataset = workload.SyntheticSource // data sets are looked at elsewhere
+		x.Workload.Dataset = workload.SyntheticSource // data sets are checked elsewhere
 		few.Experiments = append(few.Experiments, x)
 	}
 	var out []Problem
@@ -51,7 +51,7 @@ func Models(ctx context.Context, s *study.Study, e *Estimator) ([]Problem, error
 	return append(out, found...), err
 }
 
-// bare warns of models that are there as a configuration alone: they can be planned with, and not run.
+// bare warns of models that have only a configuration: they can be planned, but not run.
 func bare(s *study.Study) []Problem {
 	var out []Problem
 	seen := map[string]bool{}
@@ -61,8 +61,8 @@ func bare(s *study.Study) []Problem {
 		}
 		seen[x.Model] = true
 		out = append(out, Problem{Finding{Note: note.Note{Code: codes.NoWeights,
-			Message: "model: " + x.Model + " has a config.json but no weights: it can be planned with, and no run " +
-				"of it starts",
+			Message: "model: " + x.Model + " has a config.json but no weights: it can be planned, but runs with it " +
+				"do not start",
 			Next: "download the model completely"}},
 			func(o study.Experiment) bool { return o.Model == x.Model }})
 	}
@@ -75,7 +75,7 @@ func problemOf(q campaign.Problem, short string) Problem {
 		q.Concerns}
 }
 
-// reach asks the hub about models, all at once.
+// reach queries the hub about models, all at once.
 func reach(ctx context.Context, names []string, e *Estimator) ([]Problem, error) {
 	type answer struct {
 		config shape.Config
@@ -110,8 +110,7 @@ func reach(ctx context.Context, names []string, e *Estimator) ([]Problem, error)
 	return out, nil
 }
 
-// unreachable is what a failure to reach a model means: a hub that does not answer now
-// may answer later.
+// unreachable returns the problem for a failure to reach a model: a hub that does not answer now may answer later.
 func unreachable(name string, err error) Problem {
 	class := fault.Class(err)
 	q := Problem{Finding{Error: true, Short: "model",
@@ -129,8 +128,8 @@ func unreachable(name string, err error) Problem {
 	return q
 }
 
-// Datasets finds what is wrong with the data sets of a study: for each point, whether
-// there are enough prompts, and whether any is as long as it says.
+// Datasets reports what is wrong with the data sets of a study: for each point, whether there are enough prompts,
+// and whether any has the requested length.
 func Datasets(s *study.Study) []Problem {
 	seen := map[string]bool{}
 	var out []Problem
@@ -156,7 +155,7 @@ func Datasets(s *study.Study) []Problem {
 	return out
 }
 
-// Contexts finds points whose sequences are longer than their model was made for.
+// Contexts reports points whose sequences exceed the context of their model.
 func Contexts(s *study.Study, e *Estimator) []Problem {
 	longest, names := map[string]int{}, []string{}
 	for i := range s.Experiments {
@@ -173,10 +172,10 @@ func Contexts(s *study.Study, e *Estimator) []Problem {
 	for _, name := range names {
 		if c, err := e.config(name); err == nil && c.Context > 0 && longest[name] > c.Context {
 			out = append(out, Problem{Finding{Note: note.Note{Code: codes.ContextExceeded,
-				Message: fmt.Sprintf("model %s is made for %d tokens, and up to %d "+
-					"are asked for", name, c.Context, longest[name]),
+				Message: fmt.Sprintf("the context of model %s is %d tokens, but up to %d "+
+					"are requested", name, c.Context, longest[name]),
 				Next: "lower workload.input_tokens or workload.output_tokens: some engines refuse it, others " +
-					"answer nonsense"}},
+					"return nonsense"}},
 				func(x study.Experiment) bool {
 					return x.Model == name && x.Workload.InputTokens+x.Workload.OutputTokens > c.Context
 				}})
@@ -187,7 +186,7 @@ func Contexts(s *study.Study, e *Estimator) []Problem {
 
 // prompts compares a data set with the points that use it.
 func prompts(set *workload.Set, s *study.Study) []Problem {
-	longest := 0 // in bytes: no tokenizer makes more tokens than that
+	longest := 0 // in bytes, which is an upper bound for any tokenizer
 	for _, p := range set.Prompts {
 		longest = max(longest, len(p.Text))
 	}
@@ -195,7 +194,7 @@ func prompts(set *workload.Set, s *study.Study) []Problem {
 	for i := range s.Experiments {
 		if w := s.Experiments[i].Workload; w.Dataset == set.Source {
 			most = max(most, w.Prompts)
-			if w.ChatTemplate == "" { // which adds tokens that nobody has counted yet
+			if w.ChatTemplate == "" { // a template adds an unknown number of tokens
 				wanted = max(wanted, w.InputTokens)
 			}
 		}
@@ -207,8 +206,8 @@ func prompts(set *workload.Set, s *study.Study) []Problem {
 	}
 	if most > have {
 		out = append(out, Problem{Finding{Error: true, Short: "data set", Note: note.Note{Code: codes.Mistake,
-			Message: fmt.Sprintf("dataset %s: has %s, up to %d asked for", set.Source, digits.Count(have, "prompt"),
-				most),
+			Message: fmt.Sprintf("dataset %s: has %s, but up to %d are requested", set.Source,
+				digits.Count(have, "prompt"), most),
 			Next: fmt.Sprintf(
 				"lower -n or workload.prompts to %d, give a larger file, or use dataset: synthetic; a study that "+
 					"has such a point is refused", have)}},
@@ -216,7 +215,7 @@ func prompts(set *workload.Set, s *study.Study) []Problem {
 	}
 	if wanted > longest {
 		out = append(out, Problem{Finding{Note: note.Note{Code: codes.PromptsShort,
-			Message: fmt.Sprintf("dataset %s: its longest prompt has %s, and so "+
+			Message: fmt.Sprintf("dataset %s: its longest prompt has %s, and therefore "+
 				"fewer than the %d tokens of workload.input_tokens", set.Source, digits.Count(longest, "byte"), wanted),
 			Next: "dataset: synthetic has prompts of exactly that length; estimates take the stated length"}},
 			func(x study.Experiment) bool {

@@ -13,14 +13,14 @@ import (
 	"github.com/llenergymeasure/llem/unit"
 )
 
-// Limits of what is read of earlier studies.
+// Limits on reading earlier studies.
 const (
 	mostStudies = 20
 	mostRecords = 500
 )
 
-// Learn takes what earlier runs on GPUs took, from the newest studies below a folder of
-// results. What cannot be read is left out: it only makes estimates better.
+// Learn reads the results of earlier runs on GPUs, from the newest studies in a folder of results. Unreadable ones
+// are skipped: they would only improve estimates.
 func (e *Estimator) Learn(results string) {
 	journals, err := filepath.Glob(filepath.Join(results, "*", store.JournalFile))
 	if err != nil {
@@ -46,8 +46,7 @@ func (e *Estimator) Learn(results string) {
 	}
 }
 
-// runOf is a record as estimates learn from it: a comparable run, on a GPU that was
-// measured.
+// runOf reduces a record to what estimates learn from it: a comparable run, on a GPU that was measured.
 func (e *Estimator) runOf(r *result.Record) (estimate.Run, bool) {
 	device := ""
 	for _, d := range r.Energy.Devices {
@@ -61,17 +60,18 @@ func (e *Estimator) runOf(r *result.Record) (estimate.Run, bool) {
 	sec := e.sectionOf(r.Config)
 	d := e.engineOf(r.Config.Backend)
 	if r.Window.Repeats > 1 && r.Window.Round == 0 && r.Config.Workload.Concurrency == 0 && d.Serves != nil {
-		return estimate.Run{}, false // of an earlier version: the repeats ran together
+		return estimate.Run{}, false // of an earlier version: the repeats ran concurrently
 	}
 	if sec.Unknown != "" || sec.Weights.Format != "" {
-		return estimate.Run{}, false // estimates do not know them, and would learn them as what they know
+		// estimates do not model these settings, and would attribute their effect to what they model
+		return estimate.Run{}, false
 	}
 	config, err := e.config(r.Config.Model)
 	if err != nil {
 		return estimate.Run{}, false
 	}
 	w := r.Config.Workload
-	// Each repeat is the workload once, where they followed each other.
+	// Each repeat is the workload once, if they ran one after the other.
 	prompts, times := w.Prompts*max(1, r.Window.Repeats), 1.0
 	if r.Window.Round > 0 {
 		prompts, times = w.Prompts, float64(max(1, r.Window.Repeats))
@@ -90,12 +90,12 @@ func (e *Estimator) runOf(r *result.Record) (estimate.Run, bool) {
 	if q := r.Energy.TotalJ; q != nil {
 		run.Energy = unit.Energy(q.Value / times * float64(unit.Joule))
 	}
-	// Estimates are of what tensors hold; a pool that the engine fills teaches nothing.
+	// Estimates predict what tensors hold; a pool that the engine fills carries no information.
 	if p := r.Memory.PeakBytes; p != nil && r.Memory.By() == result.MemoryAllocator {
 		run.Peak = digits.Bytes(*p)
 	}
 	return run, true
 }
 
-// dtypeOf is what the engine used, or what was asked for where that is not known.
+// dtypeOf returns the dtype that the engine used, or the requested one if that is unknown.
 func dtypeOf(r *result.Record) string { return cmp.Or(r.Backend.DType, r.Config.DType) }

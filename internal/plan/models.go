@@ -7,10 +7,10 @@ import (
 	"github.com/llenergymeasure/llem/internal/digits"
 )
 
-// mostModels is how many models are described.
+// mostModels bounds the models that are described.
 const mostModels = 8
 
-// models says how large the models are: one line for each, in each form that its weights take.
+// models describes the size of the models: one line for each, in each form of its weights.
 func (p *Plan) models(b *strings.Builder) {
 	seen := map[string]bool{}
 	defer func() {
@@ -30,7 +30,7 @@ func (p *Plan) models(b *strings.Builder) {
 	}
 }
 
-// model says how large the model is.
+// model describes the size of the model.
 func (n *Need) model() string {
 	words := []string{count(n.Parameters) + " parameters"}
 	if n.VisionParameters > 0 {
@@ -53,7 +53,7 @@ func (n *Need) model() string {
 	return strings.Join(append(words, weights), ", ")
 }
 
-// count prints a number of parameters.
+// count formats a number of parameters.
 func count(n int64) string {
 	switch {
 	case n >= 1e9:

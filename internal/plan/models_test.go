@@ -18,7 +18,7 @@ func configs(t *testing.T, name string) string {
 	return path
 }
 
-// TestModelsInPlan: the plan says how large a model is, as its files hold it.
+// TestModelsInPlan: the plan shows the size of a model as stored in its files.
 func TestModelsInPlan(t *testing.T) {
 	for _, c := range []struct {
 		config string
@@ -77,7 +77,7 @@ func TestModelsOnce(t *testing.T) {
 	}
 }
 
-// TestMemoryUnknown: where nothing says how much memory a run needs, it is not said to run.
+// TestMemoryUnknown: if the memory of a run is unknown, the plan does not claim that it runs.
 func TestMemoryUnknown(t *testing.T) {
 	dir := t.TempDir()
 	write := func(name, text string) string {

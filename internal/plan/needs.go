@@ -21,27 +21,26 @@ import (
 	"github.com/llenergymeasure/llem/unit"
 )
 
-// Estimator says what experiments will need on this machine, or on a GPU of the
-// catalogue.
+// Estimator predicts the needs of experiments on this machine, or on a GPU of the catalogue.
 type Estimator struct {
 	gpu     *estimate.Device // nil without one
 	free    digits.Bytes     // of the GPU
-	gpus    int              // how many are here; 0 is not known
-	card    *estimate.Device // the GPU, also one that the catalogue does not have; only its capability counts
+	gpus    int              // number of GPUs here; 0 if unknown
+	card    *estimate.Device // the GPU, even if it is not in the catalogue; only its capability counts
 	cpu     estimate.Device
 	configs map[string]shape.Config
 	errs    map[string]error
 	earlier []estimate.Run
-	// known are estimates that were made: points that differ in a seed have one.
+	// known caches estimates: points that differ only in a seed share one.
 	known map[estimated]*Need
-	// engines are those of the study; nil is all engines of this program.
+	// engines are the study's engines; nil means all engines of this program.
 	engines engine.Descriptors
 	found   map[string]*engine.Descriptor
-	// sections are what was read of sections; experiments share equal ones.
+	// sections caches what was read of sections; experiments share equal ones.
 	sections map[sectionKey]section
 }
 
-// estimated is all of an experiment that an estimate looks at.
+// estimated is the part of an experiment that an estimate depends on.
 type estimated struct {
 	exact                     string
 	model, backend, dtype     string
@@ -60,8 +59,8 @@ type sectionKey struct {
 	text    engine.JSON
 }
 
-// keyOf is what tells the estimates of experiments apart. Without earlier runs nothing
-// else of a section matters.
+// keyOf returns what distinguishes the estimates of experiments. Without earlier runs nothing else of a section
+// matters.
 func (e *Estimator) keyOf(x study.Experiment) estimated {
 	exact := ""
 	if len(e.earlier) > 0 {
@@ -74,7 +73,7 @@ func (e *Estimator) keyOf(x study.Experiment) estimated {
 		minWindow: x.Energy.MinWindow, maxWindow: maxWindow(x), shapes: shapeSeconds(x.Warmup), section: e.sectionOf(x)}
 }
 
-// shapeSeconds is how long the warm-up runs the shapes of the workload at most; 0: it does not.
+// shapeSeconds returns the maximum time in which the warm-up runs the shapes of the workload; 0 if it does not.
 func shapeSeconds(w study.Warmup) float64 {
 	if w.Runs == 0 || w.Cover == terms.CoverSizes {
 		return 0
@@ -82,7 +81,7 @@ func shapeSeconds(w study.Warmup) float64 {
 	return cmp.Or(w.MaxSeconds, terms.WarmupSeconds)
 }
 
-// maxWindow is to how many seconds windows may be lengthened for the split by phase.
+// maxWindow returns the length in seconds to which windows may be lengthened for the split by phase.
 func maxWindow(x study.Experiment) float64 {
 	if x.Energy.Sources == "none" {
 		return 0
@@ -90,7 +89,7 @@ func maxWindow(x study.Experiment) float64 {
 	return x.Energy.MaxWindow
 }
 
-// NewEstimator takes the GPU that is named, or the first that the meters see.
+// NewEstimator returns an estimator for the named GPU, or the first one that the meters see.
 func NewEstimator(named string, facts map[string]sensor.GPUFacts, snapshot *host.Snapshot) (*Estimator, error) {
 	e := &Estimator{configs: map[string]shape.Config{}, errs: map[string]error{}, known: map[estimated]*Need{},
 		sections: map[sectionKey]section{}, found: map[string]*engine.Descriptor{}}
@@ -118,7 +117,7 @@ func NewEstimator(named string, facts map[string]sensor.GPUFacts, snapshot *host
 		}
 		d, err := estimate.Lookup(*f.Name)
 		if err != nil {
-			continue // a card that the catalogue does not have
+			continue // a card that is not in the catalogue
 		}
 		if f.MemoryTotalBytes != nil {
 			limit := unit.Watts(0)
@@ -136,7 +135,7 @@ func NewEstimator(named string, facts map[string]sensor.GPUFacts, snapshot *host
 	return e, nil
 }
 
-// Name of what is estimated for.
+// Name returns the name of the device that estimates are for.
 func (e *Estimator) Name() string {
 	if e.gpu != nil {
 		return e.gpu.Name
@@ -144,10 +143,10 @@ func (e *Estimator) Name() string {
 	return e.cpu.Name
 }
 
-// Know tells the architecture of a model that is not on this machine.
+// Know sets the architecture of a model that is not on this machine.
 func (e *Estimator) Know(name string, c shape.Config) { e.configs[name], e.errs[name] = c, nil }
 
-// config of a model, read once.
+// config returns the configuration of a model, read once.
 func (e *Estimator) config(name string) (shape.Config, error) {
 	if _, seen := e.configs[name]; !seen {
 		e.configs[name], e.errs[name] = model.Describe(name)
@@ -155,11 +154,10 @@ func (e *Estimator) config(name string) (shape.Config, error) {
 	return e.configs[name], e.errs[name]
 }
 
-// mostEstimates is how many different points are estimated.
+// mostEstimates bounds the different points that are estimated.
 const mostEstimates = 2000
 
-// Sample is 0 if all experiments can be estimated, and otherwise how many of them
-// should be.
+// Sample returns 0 if all experiments can be estimated, and otherwise how many of them should be.
 func (e *Estimator) Sample(all []study.Experiment) int {
 	different := map[estimated]bool{}
 	for i := range all {
@@ -170,14 +168,14 @@ func (e *Estimator) Sample(all []study.Experiment) int {
 	return 0
 }
 
-// Need estimates one experiment, or says why not.
+// Need estimates one experiment, or returns the reason why not.
 func (e *Estimator) Need(x study.Experiment) (*Need, string) {
 	key := e.keyOf(x)
 	switch sec := key.section; {
 	case sec.simulated:
 		return nil, "the " + x.Backend + " engine computes nothing"
 	case sec.Unknown != "":
-		return nil, "no estimate knows " + sec.Unknown + " of " + sec.title
+		return nil, "no estimate supports " + sec.Unknown + " of " + sec.title
 	}
 	if n := e.known[key]; n != nil {
 		return n, ""
@@ -191,12 +189,12 @@ func (e *Estimator) Need(x study.Experiment) (*Need, string) {
 		return nil, reason
 	}
 	if _, known := config.StoredBytes(); config.Stored.Quant != nil && !known {
-		return nil, "how many bits the quantisation " + config.Stored.Format + " of " + x.Model + " keeps is not known"
+		return nil, "how many bits the quantisation " + config.Stored.Format + " of " + x.Model + " keeps is unknown"
 	}
 	s, free, remark := e.setup(x, config, key.section)
 	s.Exact = key.exact
 	if s.Device.Name == "" {
-		return nil, "no GPU of the catalogue is here: name one with --gpu, such as --gpu h200"
+		return nil, "no GPU of the catalogue is here: select one with --gpu, such as --gpu h200"
 	}
 	p, err := estimate.Estimate(s, e.earlier)
 	if err != nil {
@@ -220,8 +218,8 @@ func (e *Estimator) Need(x study.Experiment) (*Need, string) {
 	return out, ""
 }
 
-// Longest is about how long a run takes at most, everything in it but a download of its model;
-// 0 where it cannot be estimated.
+// Longest returns the approximate maximum duration of a run, including everything but a download of its model; 0
+// if it cannot be estimated.
 func (e *Estimator) Longest(x study.Experiment) time.Duration {
 	n, _ := e.Need(x)
 	if n == nil {
@@ -230,7 +228,7 @@ func (e *Estimator) Longest(x study.Experiment) time.Duration {
 	return digits.Duration(n.SecondsRange[1])
 }
 
-// For makes an estimator of a study's runs on this machine.
+// For returns an estimator of a study's runs on this machine.
 func For(s *study.Study, meters []power.Meter, snapshot *host.Snapshot) (*Estimator, error) {
 	e, err := NewEstimator("", machine.Facts(meters), snapshot)
 	if err == nil {
@@ -239,7 +237,7 @@ func For(s *study.Study, meters []power.Meter, snapshot *host.Snapshot) (*Estima
 	return e, err
 }
 
-// describe fills in what the model is.
+// describe fills in the description of the model.
 func (n *Need) describe(s estimate.Setup, p estimate.Prediction, copies int) {
 	count := s.Model.Parameters()
 	n.Parameters, n.ActiveParameters, n.VisionParameters = count.Total, count.Active, count.Vision
@@ -253,9 +251,9 @@ func (n *Need) describe(s estimate.Setup, p estimate.Prediction, copies int) {
 	n.WeightBytes, n.CacheBytes = int64(p.Memory.Weights), int64(p.Memory.KVCache)
 }
 
-// ranges are rough intervals of a whole run. Starting an engine and its warm-up are known
-// no better than the window, and where that is known from earlier runs, not as well. The window may be
-// lengthened for the split by phase.
+// ranges returns rough intervals of a whole run. The start of an engine and its warm-up are known no better than
+// the window, and if the window is known from earlier runs, less well. The window may be lengthened for the split
+// by phase.
 func ranges(p estimate.Prediction, copies float64) (seconds, joules [2]float64) {
 	idle := p.Fixed.Baseline + p.Fixed.Resident
 	busy := p.Fixed.Seconds() - idle
@@ -271,12 +269,12 @@ func ranges(p estimate.Prediction, copies float64) (seconds, joules [2]float64) 
 	return seconds, joules
 }
 
-// fixedRange is how well the time is known at best that an engine takes to start: 13 s
-// are modelled for 16 GB of weights, 12 to 21 s were measured.
+// fixedRange is the best accuracy of the modelled start time of an engine: 13 s are modelled for 16 GB of weights,
+// 12 to 21 s were measured.
 var fixedRange = estimate.Range{Low: 0.7, High: 1.7}
 
-// setup is what is estimated of an experiment, and how much memory is free for it. The
-// device has no name where the engine needs a GPU and none is known.
+// setup returns the input of an experiment's estimate, and the free memory for it. The device has no name if the
+// engine needs a GPU and none is known.
 func (e *Estimator) setup(x study.Experiment, config shape.Config, sec section) (s estimate.Setup, free digits.Bytes,
 	remark string) {
 	format, remark := formatOf(x, sec, config.Stored)
@@ -292,7 +290,7 @@ func (e *Estimator) setup(x study.Experiment, config shape.Config, sec section) 
 			MaxWindow: maxWindow(x)}}
 	s.Stored, _ = config.StoredBytes()
 	s.LoadsWhole = sec.Weights.Format != ""
-	if n := sec.Copies; n > 1 { // each takes its part of the prompts
+	if n := sec.Copies; n > 1 { // each copy takes its part of the prompts
 		s.Work.Prompts = (w.Prompts + n - 1) / n
 	}
 	free = e.cpu.Memory
@@ -309,25 +307,24 @@ func (e *Estimator) setup(x study.Experiment, config shape.Config, sec section) 
 	return s, free, remark
 }
 
-// fit says whether it fits on the devices that there are.
+// fit reports whether it fits on the available devices.
 func (e *Estimator) fit(out *Need, s estimate.Setup, free digits.Bytes) {
 	if s.Device.Host && free <= 0 {
 		out.Fits, out.Unknown = true, true
-		out.Warnings = append(out.Warnings, "how much memory this host has is not known")
+		out.Warnings = append(out.Warnings, "the memory of this host is unknown")
 		return
 	}
 	fit := s.Fits(free)
 	out.Fits, out.Tight, out.Batch, out.Why = fit.OK, fit.Tight, fit.Batch, fit.Reason
 	if n := out.Devices; e.gpus > 0 && n > e.gpus && !s.Device.Host {
-		out.Fits, out.Why = false, fmt.Sprintf("needs %d GPUs, and here is %d", n, e.gpus)
+		out.Fits, out.Why = false, fmt.Sprintf("needs %d GPUs, but this machine has %d", n, e.gpus)
 	}
 	if out.Fits {
 		out.Why = ""
 	}
 }
 
-// Objections are problems of experiments with the GPU that they are planned for: what
-// it does not compute in.
+// Objections are problems of experiments with the GPU that they are planned for: formats it does not compute in.
 func (e *Estimator) Objections(all []study.Experiment) []Problem {
 	if e.card == nil {
 		return nil
@@ -351,11 +348,11 @@ func (e *Estimator) Objections(all []study.Experiment) []Problem {
 	return out
 }
 
-// GPUError says that a GPU is not in the catalogue.
+// GPUError reports that a GPU is not in the catalogue.
 type GPUError struct{ err error }
 
 // Error names the GPU.
 func (e *GPUError) Error() string { return fmt.Sprintf("--gpu: %v", e.err) }
 
-// NextStep is what to do.
-func (e *GPUError) NextStep() string { return "leave --gpu out to take the one that is here" }
+// NextStep returns the next step.
+func (e *GPUError) NextStep() string { return "leave --gpu out to use this machine's GPU" }

@@ -94,7 +94,7 @@ func TestServerSections(t *testing.T) {
 	}
 }
 
-// TestEngineDecidesOnBatch: a server that is not told a batch takes the prompts together.
+// TestEngineDecidesOnBatch: a server without a given batch size runs all prompts together.
 func TestEngineDecidesOnBatch(t *testing.T) {
 	n := needs(t, estimator(t, "h200"),
 		"model: random:llama-3.1-8b\nbackend: vllm\nworkload: {dataset: synthetic, prompts: 64}\nexperiments: "+
@@ -104,7 +104,7 @@ func TestEngineDecidesOnBatch(t *testing.T) {
 	}
 }
 
-// TestTooFewGPUs: a machine that has one cannot share a model among four.
+// TestTooFewGPUs: a machine with one GPU cannot share a model among four.
 func TestTooFewGPUs(t *testing.T) {
 	name := "NVIDIA H200"
 	e, err := NewEstimator("", map[string]sensor.GPUFacts{"gpu0": {Name: &name}}, &host.Snapshot{})
@@ -112,12 +112,12 @@ func TestTooFewGPUs(t *testing.T) {
 		t.Fatal(err)
 	}
 	n := needs(t, e, "model: random:llama-3.1-8b\nbackend: vllm\nvllm: {tensor_parallel_size: 4}\n")
-	if n[0].Fits || n[0].Why != "needs 4 GPUs, and here is 1" {
+	if n[0].Fits || n[0].Why != "needs 4 GPUs, but this machine has 1" {
 		t.Errorf("%+v", n[0])
 	}
 }
 
-// TestObjectionsConcern the points that ask for what the GPU does not do.
+// TestObjectionsConcern: objections stop only the points that request what the GPU cannot do.
 func TestObjectionsConcern(t *testing.T) {
 	s := parse(t, "model: random:llama-3.2-1b\nbackend: [vllm, embedded]\nsweep: {dtype: [float16, bfloat16]}\n")
 	p := New(Options{Study: s, Problems: estimator(t, "v100").Objections(s.Experiments)})
@@ -128,7 +128,7 @@ func TestObjectionsConcern(t *testing.T) {
 	}
 }
 
-// TestObjectionsOfOtherCards: the capability counts, also of a card that the catalogue lacks.
+// TestObjectionsOfOtherCards: the capability counts, even of a card that is not in the catalogue.
 func TestObjectionsOfOtherCards(t *testing.T) {
 	name, capability := "Quadro RTX 5000", "7.5"
 	e, err := NewEstimator("", map[string]sensor.GPUFacts{"gpu0": {Name: &name, ComputeCapability: &capability}},
@@ -144,7 +144,7 @@ func TestObjectionsOfOtherCards(t *testing.T) {
 	}
 }
 
-// TestSample: a study with more points than are estimated has totals nevertheless.
+// TestSample: a study with more points than are estimated still has totals.
 func TestSample(t *testing.T) {
 	s := parse(t, "model: random:llama-3.2-1b\nbackend: vllm\nsweep: {workload.input_tokens: 1..50, "+
 		"workload.output_tokens: 1..100}\nexecution: {order: sequential}\n")
@@ -163,7 +163,7 @@ func TestSample(t *testing.T) {
 		t.Errorf("%g s of %g s", p.Totals.Seconds, exact)
 	}
 	if text := textOf(t, p, 0); !strings.Contains(text, "from a sample of 2000 points") {
-		t.Errorf("no word of the sample in\n%s", text)
+		t.Errorf("no mention of the sample in\n%s", text)
 	}
 	if few := parse(t, "model: random:llama-3.2-1b\nbackend: vllm\nsweep: {seed: 1..5000}\n"); e.Sample(
 		few.Experiments) != 0 {
@@ -192,8 +192,8 @@ func TestBases(t *testing.T) {
 	}
 }
 
-// TestWideTable: with many axes no line of the table is wider than the terminal, and keys
-// are short where that is clear.
+// TestWideTable: with many axes no line of the table is wider than the terminal, and keys are shortened if that is
+// unambiguous.
 func TestWideTable(t *testing.T) {
 	s := parse(t, `
 model: random:llama-3.2-1b
@@ -221,7 +221,7 @@ sweep:
 	}
 }
 
-// TestDuplicates are named.
+// TestDuplicates: duplicates are named.
 func TestDuplicates(t *testing.T) {
 	p := New(Options{Study: parse(t, "model: random:tiny-llama\nbackend: fake\nsweep: {fake.batch_size: [1, 2, 2]}\n")})
 	if len(p.Duplicates) != 1 || !strings.Contains(textOf(t, p, 0), "fake.batch_size=2: in the run of "+p.Shown[1].ID) {
@@ -240,7 +240,7 @@ func TestDatasets(t *testing.T) {
 	problems := Datasets(s)
 	p := New(Options{Study: s, Problems: problems})
 	if p.Runnable != 4 || len(p.Findings) != 2 ||
-		!strings.Contains(p.Findings[0].Message, "has 2 prompts, up to 3 asked for") ||
+		!strings.Contains(p.Findings[0].Message, "has 2 prompts, but up to 3 are requested") ||
 		p.Findings[1].Error || !strings.Contains(p.Findings[1].Message, "its longest prompt has 3 bytes") {
 		t.Errorf("%d runnable, %+v", p.Runnable, p.Findings)
 	}
@@ -250,9 +250,8 @@ func TestDatasets(t *testing.T) {
 	}
 }
 
-// TestTemplates: points whose prompts are to be put into a chat template that the model's folder
-// does not have are found
-// before the run, and only they; a template may make prompts as long as they are to be.
+// TestTemplates: points that need a chat template which the model's folder does not have are reported before the
+// run, and only they; a template may make prompts as long as required.
 func TestTemplates(t *testing.T) {
 	dir := t.TempDir()
 	tiny, err := shape.Lookup("tiny-llama")
@@ -283,12 +282,12 @@ func TestTemplates(t *testing.T) {
 	}
 }
 
-// TestContexts: a model that is made for 2048 tokens.
+// TestContexts covers a model with a context of 2048 tokens.
 func TestContexts(t *testing.T) {
 	e := estimator(t, "h200")
 	got := Contexts(parse(t, "model: random:tiny-llama\nsweep: {workload.input_tokens: [1984, 1985]}\n"), e)
 	if len(got) != 1 || got[0].Error ||
-		!strings.Contains(got[0].Message, "is made for 2048 tokens, and up to 2049 are asked for") {
+		!strings.Contains(got[0].Message, "is 2048 tokens, but up to 2049 are requested") {
 		t.Errorf("%+v", got)
 	}
 	if got := Contexts(parse(t, "model: random:tiny-llama\nworkload.input_tokens: 1984\n"), e); len(got) != 0 {
@@ -296,8 +295,8 @@ func TestContexts(t *testing.T) {
 	}
 }
 
-// TestModels: the hub is asked about what is not here; what it refuses stops its points,
-// and what it does not answer stops nothing.
+// TestModels: the hub is queried about models that are not here; a refusal stops their points, and a missing
+// answer stops nothing.
 func TestModels(t *testing.T) {
 	hub := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch {
@@ -345,8 +344,7 @@ func TestModels(t *testing.T) {
 	}
 }
 
-// TestHistoryIsExact: a run with another setting of the engine is not one of the same
-// configuration.
+// TestHistoryIsExact: a run with another setting of the engine does not count as the same configuration.
 func TestHistoryIsExact(t *testing.T) {
 	all := parse(t, "model: random:llama-3.2-1b\nbackend: vllm\nworkload.dataset: synthetic\nsweep: "+
 		"{vllm.enforce_eager: [true, false]}\n").Experiments
@@ -365,7 +363,7 @@ func TestHistoryIsExact(t *testing.T) {
 	}
 }
 
-// TestKnobsAreNotEstimated: what no estimate knows has none, and teaches none.
+// TestKnobsAreNotEstimated: settings that no estimate supports have none, and teach none.
 func TestKnobsAreNotEstimated(t *testing.T) {
 	e := estimator(t, "h200")
 	x := study.DefaultExperiment(engines.Find(nil, "pytorch"))
@@ -379,9 +377,9 @@ func TestKnobsAreNotEstimated(t *testing.T) {
 	}
 }
 
-// TestQuantisedAtLoad: linear layers take the bits of the scheme, the embedding, the output
-// matrix and the norms stay in 16 bits, and loading needs the whole weights. The right figure of
-// NF4 is the 5.70 GB of published checkpoints.
+// TestQuantisedAtLoad: linear layers take the bits of the scheme; the embedding, the output matrix and the norms
+// stay in 16 bits; loading needs the unquantised weights. The reference for NF4 is the 5.70 GB of published
+// checkpoints.
 func TestQuantisedAtLoad(t *testing.T) {
 	e := estimator(t, "h200")
 	x := study.DefaultExperiment(engines.Find(nil, "pytorch"))
@@ -427,8 +425,8 @@ func TestQuantisedAtLoad(t *testing.T) {
 	}
 }
 
-// TestLongerWindows: that windows may be lengthened for the split by phase is in the upper end of the interval, where
-// there are sensors and the study allows it.
+// TestLongerWindows: the upper end of the interval includes windows lengthened for the split by phase, if there
+// are sensors and the study allows it.
 func TestLongerWindows(t *testing.T) {
 	const study = "model: random:llama-3.1-8b\nbackend: pytorch\n" +
 		"workload: {dataset: synthetic, prompts: 16, input_tokens: 64, output_tokens: 16}\n"

@@ -1,6 +1,5 @@
-// Package plan says what a study will do before it does anything: which points it
-// has, what each will need, in which order the runs come, and what stands in their
-// way. It starts nothing and writes nothing.
+// Package plan describes what a study will do: its points, the needs of each, the order of the runs, and what
+// prevents them. It starts nothing and writes nothing.
 //
 //	study ─▶ varying keys ─▶ points (memory, time, energy) ─▶ order of the runs ─▶ totals
 package plan
@@ -22,37 +21,36 @@ type Plan struct {
 	Name string `json:"name"`
 	// Axes are the keys whose values differ between the points.
 	Axes []Axis `json:"axes"`
-	// Points are the experiments; Shown of them are described, the first ones.
+	// Points is the number of experiments; the first Shown of them are described.
 	Points int     `json:"points"`
 	Shown  []Point `json:"shown"`
-	// Runs in all, and the first of them in their order.
+	// Runs is the total number of runs; the first ones are listed in order.
 	Runs     int    `json:"runs"`
 	Order    string `json:"order"`
 	Cycles   int    `json:"cycles"`
 	FirstRun []Run  `json:"first_runs"`
-	// Starts is how often an engine is started over all runs of the planned cycles: one
-	// serves runs in a row where it can. Null where there are too many runs to count.
+	// Starts is how often an engine is started over all runs of the planned cycles: one engine serves successive runs
+	// where possible. Null if there are too many runs to count.
 	Starts *int `json:"starts"`
-	// SequentialStarts is how many engine starts the order sequential would take; null where it would not take fewer.
+	// SequentialStarts is how many engine starts the order sequential would need; null if it would not need fewer.
 	SequentialStarts *int `json:"sequential_starts,omitempty"`
-	// MoreCycles is how many cycles may be added until the wanted precision is reached.
+	// MoreCycles is how many cycles may be added until the requested precision is reached.
 	MoreCycles int `json:"more_cycles"`
-	// Totals are over all points, and null if one of them cannot be estimated, for the
-	// reason Missing.
+	// Totals are over all points, and null if one of them cannot be estimated, for the reason Missing.
 	Totals  *Totals `json:"totals"`
 	Missing string  `json:"totals_missing,omitempty"`
-	// Left out of the study.
+	// Points that are left out of the study.
 	Merged int `json:"merged"`
-	// Duplicates are the first of those that were merged.
+	// Duplicates are the first of the merged points.
 	Duplicates []study.Duplicate `json:"duplicates"`
 	Filtered   int               `json:"filtered"`
 	Refused    int               `json:"refused"`
 	Invalid    []study.Invalid   `json:"invalid"`
 	Unused     []string          `json:"unused"`
-	// Findings are what stands in the way, and what deserves a thought.
+	// Findings are what prevents the study, and what deserves attention.
 	Findings []Finding `json:"findings"`
-	// Runnable counts points without an error.
-	// Where not all points are estimated, it is scaled from those that are.
+	// Runnable counts points without an error. If not all points are estimated, it is extrapolated from the estimated
+	// ones.
 	Runnable int    `json:"runnable"`
 	Device   string `json:"device"`
 	// Unfit counts the estimated points that do not fit into memory.
@@ -73,16 +71,15 @@ type Point struct {
 	ID     string            `json:"id"`
 	Label  string            `json:"label"`
 	Values map[string]string `json:"values"` // of the axes
-	// Need is what it will take; null where it cannot be estimated, for Reason.
+	// Need is the estimate; null if there is none, for Reason.
 	Need   *Need  `json:"need"`
 	Reason string `json:"reason,omitempty"`
-	// Problems say why it cannot run, all of them; whether it fits is in Need.
+	// Problems are all reasons why it cannot run; whether it fits is in Need.
 	Problems []string `json:"problems"`
-	// model is the name of its model, and unknown says that nothing tells whether it fits into
-	// memory.
+	// model is the name of its model. unknown reports that it is unknown whether it fits into memory.
 	model   string
 	unknown bool
-	// short are the problems in a word each, and names the values of the columns that name it.
+	// short are the problems in a word each, and names the values of the columns that name the point.
 	short, names []string
 }
 
@@ -90,47 +87,44 @@ type Point struct {
 type Need struct {
 	Bytes int64  `json:"bytes"` // the peak, on each device
 	Parts string `json:"parts"`
-	// Parameters of the model, those that a token passes (without experts that it does not visit,
-	// and without a vision tower), and those of a vision tower.
+	// Parameters is the number of parameters of the model, followed by the parameters that a token passes (without
+	// experts that it does not visit, and without a vision tower), and the parameters of a vision tower.
 	Parameters       int64 `json:"parameters"`
 	ActiveParameters int64 `json:"active_parameters"`
 	VisionParameters int64 `json:"vision_parameters,omitempty"`
-	// Counted says what of a model with a vision tower is counted, and Stored how the files hold
-	// the weights where they decide.
+	// Counted describes which part of a model with a vision tower is counted, and Stored how the files hold the
+	// weights if they decide.
 	Counted string `json:"counted,omitempty"`
 	Stored  string `json:"stored,omitempty"`
-	// WeightBytes and CacheBytes are the weights, and the key/value cache or state, on each device.
+	// WeightBytes and CacheBytes are the sizes of the weights, and of the key/value cache or state, on each device.
 	WeightBytes int64 `json:"weight_bytes"`
 	CacheBytes  int64 `json:"cache_bytes"`
-	// FLOPsPrefill and FLOPsDecode are the operations of the workload, once.
+	// FLOPsPrefill and FLOPsDecode are the operations of running the workload once.
 	FLOPsPrefill float64 `json:"flops_prefill"`
 	FLOPsDecode  float64 `json:"flops_decode"`
-	// lookup counts parameters of an embedding of which a token takes one row.
+	// lookup counts parameters of an embedding, of which a token uses one row.
 	lookup int64
-	// DeviceBytes is what each device will show as used: a server takes more than it
-	// needs.
+	// DeviceBytes is the memory that each device will show as used: a server takes more than it needs.
 	DeviceBytes int64  `json:"device_bytes"`
 	Fits        bool   `json:"fits"`
-	Tight       bool   `json:"tight,omitempty"` // it fits by less than the estimate's doubt
+	Tight       bool   `json:"tight,omitempty"` // it fits by less than the estimate's uncertainty
 	Why         string `json:"why,omitempty"`   // why it does not fit
-	// Unknown says that nothing is known of the memory that there is: Fits is then no more than that
-	// nothing speaks against it.
+	// Unknown reports that the available memory is unknown: Fits then only means that nothing speaks against it.
 	Unknown bool `json:"unknown,omitempty"`
-	// Batch is the largest batch that fits, where this one does not; 0 if none does.
+	// Batch is the largest batch that fits, if this one does not; 0 if none does.
 	Batch   int     `json:"largest_batch,omitempty"`
-	Seconds float64 `json:"seconds"` // one run, everything in it
+	Seconds float64 `json:"seconds"` // one run, including everything
 	Joules  float64 `json:"joules"`  // of all devices
-	// StartSeconds are those of Seconds that an engine which is there already saves: the
-	// idle machine and the start.
+	// StartSeconds is the part of Seconds that a running engine saves: the idle machine and the start.
 	StartSeconds float64 `json:"start_seconds"`
 	// SecondsRange and JoulesRange are rough intervals.
 	SecondsRange [2]float64 `json:"seconds_range"`
 	JoulesRange  [2]float64 `json:"joules_range"`
 	Basis        string     `json:"basis"`
-	// Device is what it was estimated for, and Devices how many of them it takes.
+	// Device is what the estimate is for, and Devices how many of them it takes.
 	Device  string `json:"device"`
 	Devices int    `json:"devices"`
-	// Warnings say what makes the estimate worse than usual.
+	// Warnings name what makes the estimate less accurate than usual.
 	Warnings []string `json:"warnings,omitempty"`
 }
 
@@ -139,21 +133,20 @@ type Totals struct {
 	Seconds float64  `json:"seconds"`
 	KWh     float64  `json:"kwh"`
 	Cost    *float64 `json:"cost"`
-	// Currency is the code of the cost's currency; empty where it is not stated.
+	// Currency is the code of the cost's currency; empty if not set.
 	Currency string `json:"currency,omitempty"`
-	// SecondsRange and KWhRange add up the ends of the intervals: what a machine does to
-	// one run it does to all.
+	// SecondsRange and KWhRange add up the ends of the intervals: an effect of the machine on one run affects all.
 	SecondsRange [2]float64 `json:"seconds_range"`
 	KWhRange     [2]float64 `json:"kwh_range"`
-	// Basis names what was estimated from what, and for which devices.
+	// Basis lists the bases of the estimates and their devices.
 	Basis string `json:"basis"`
-	// Sample is how many points were estimated, spread evenly over all of them; 0 is all.
+	// Sample is how many points were estimated, spread evenly over all of them; 0 means all.
 	Sample int `json:"sample,omitempty"`
 	// starting is the part of Seconds before an engine has its model loaded.
 	starting float64
 }
 
-// Run is a place in the order. Start says that an engine is started for it.
+// Run is a place in the order. Start reports that an engine is started for it.
 type Run struct {
 	Index int    `json:"index"`
 	ID    string `json:"id"`
@@ -162,8 +155,8 @@ type Run struct {
 	Start bool   `json:"start"`
 }
 
-// Finding is something to know before the study starts. An error stops the points it
-// names; a warning stops nothing.
+// Finding is something to know before the study starts. An error stops the points it names; a warning stops
+// nothing.
 type Finding struct {
 	Error bool `json:"error"`
 	note.Note
@@ -174,20 +167,20 @@ type Finding struct {
 // Options of a plan.
 type Options struct {
 	Study *study.Study
-	// Limit is how many points and runs are described; 0 is all.
+	// Limit is how many points and runs are described; 0 means all.
 	Limit int
 	// Only describes points whose label or values contain it.
 	Only string
-	// Device is the name of what the points are estimated for, and Estimate what one
-	// of them takes: nil where that is not known, with the reason.
+	// Device is the device that the points are estimated for. Estimate returns the needs of one point, or nil with the
+	// reason.
 	Device   string
 	Estimate func(study.Experiment) (*Need, string)
-	// Sample is how many points are estimated for the totals, spread evenly; 0 is all.
+	// Sample is how many points are estimated for the totals, spread evenly; 0 means all.
 	Sample int
-	// Problems are what a check of the machine and the models found: for all points,
-	// or those of one backend or model.
+	// Problems are the results of checking the machine and the models: for all points, or the points of one backend or
+	// model.
 	Problems []Problem
-	// Price per kWh, 0 where it is not known.
+	// Price per kWh, 0 if unknown.
 	Price    float64
 	Currency string
 }
@@ -198,7 +191,7 @@ type Problem struct {
 	Concerns func(study.Experiment) bool
 }
 
-// New makes the plan.
+// New returns the plan.
 func New(o Options) *Plan {
 	s := o.Study
 	p := &Plan{Name: s.Name, Points: len(s.Experiments), Shown: []Point{}, FirstRun: []Run{},
@@ -229,7 +222,7 @@ func New(o Options) *Plan {
 	return p
 }
 
-// save takes off what runs do not need that find their engine loaded.
+// save subtracts what runs save that find their engine loaded.
 func (t *Totals) save(starts *int, runs int) {
 	if t == nil || starts == nil || runs == 0 {
 		return
@@ -241,7 +234,7 @@ func (t *Totals) save(starts *int, runs int) {
 	}
 }
 
-// mostCounted is how many runs are gone through to count the starts of engines.
+// mostCounted bounds the runs that are examined to count the starts of engines.
 const mostCounted = 200_000
 
 // count counts the starts of engines.
@@ -276,7 +269,7 @@ func starts(s *study.Study) (n int) {
 	return n
 }
 
-// fewer describes what the order sequential would save, and what that costs; empty where it saves nothing.
+// fewer describes what the order sequential would save, and what that costs; empty if it saves nothing.
 func (p *Plan) fewer() string {
 	if p.SequentialStarts == nil {
 		return ""
@@ -286,8 +279,8 @@ func (p *Plan) fewer() string {
 		saved := t.starting * float64(*p.Starts-*p.SequentialStarts) / float64(p.Runs)
 		text += fmt.Sprintf(" (%s less)", roughly(digits.Duration(saved)))
 	}
-	return text + ", and tell configurations apart less well"
+	return text + ", but distinguish configurations less well"
 }
 
-// Duration of the whole study.
+// Duration returns the duration of the whole study.
 func (t Totals) Duration() time.Duration { return digits.Duration(t.Seconds) }

@@ -35,7 +35,7 @@ execution: {cycles: 3, order: reverse}
 
 func TestPlan(t *testing.T) {
 	s := parse(t, twoEngines)
-	ram := int64(24 << 30) // llama-3.1-8b in float16, and not in float32
+	ram := int64(24 << 30) // llama-3.1-8b fits in float16, but not in float32
 	snapshot := &host.Snapshot{}
 	snapshot.Memory.RAMTotalBytes = &ram
 	e, err := NewEstimator("h200", nil, snapshot)
@@ -78,7 +78,7 @@ func TestPlan(t *testing.T) {
 	}
 }
 
-// TestLimitAndOnly: what is listed is part of the study; what is counted is all.
+// TestLimitAndOnly: lists are limited, counts are over the whole study.
 func TestLimitAndOnly(t *testing.T) {
 	s := parse(t, twoEngines)
 	if p := New(Options{Study: s, Limit: 2}); p.Points != 8 || len(p.Shown) != 2 || len(p.FirstRun) != 2 ||
@@ -90,7 +90,7 @@ func TestLimitAndOnly(t *testing.T) {
 	}
 }
 
-// TestProblems stop the points that they concern.
+// TestProblems: problems stop the points that they concern.
 func TestProblems(t *testing.T) {
 	s := parse(t, twoEngines)
 	p := New(Options{Study: s, Problems: []Problem{
@@ -116,7 +116,7 @@ func TestProblems(t *testing.T) {
 	}
 }
 
-// TestGPUOfTheMachine: memory that is taken counts.
+// TestGPUOfTheMachine: memory in use counts.
 func TestGPUOfTheMachine(t *testing.T) {
 	name, total, used := "NVIDIA H200", int64(150e9), int64(149e9)
 	e, err := NewEstimator("",
@@ -143,9 +143,9 @@ func TestGPUOfTheMachine(t *testing.T) {
 	}
 }
 
-// TestLearn: earlier runs on the same card are what a plan says of the same work. A
-// workload that was repeated in rounds says what it takes once; one whose repeats an
-// earlier version let run together says nothing.
+// TestLearn: a plan predicts the same work from earlier runs on the same card. From a workload that was repeated
+// in rounds it learns the cost of one round; it learns nothing from repeats that an earlier version ran
+// concurrently.
 func TestLearn(t *testing.T) {
 	const pytorch, vllm = "backend: pytorch\npytorch: {batch_size: 8}\n", "backend: vllm\nvllm: {max_num_seqs: 8}\n"
 	for name, q := range map[string]struct {
@@ -208,11 +208,11 @@ func TestLearn(t *testing.T) {
 	}
 }
 
-// TestSequentialStarts: the plan tells how many starts the order sequential would save.
+// TestSequentialStarts: the plan shows how many starts the order sequential would save.
 func TestSequentialStarts(t *testing.T) {
 	for order, want := range map[string]string{
-		"":           "4 starts for 12 runs; sequential would take 2, and tell configurations apart less well\n",
-		"interleave": "6 starts for 12 runs; sequential would take 2, and",
+		"":           "4 starts for 12 runs; sequential would take 2, but distinguish configurations less well\n",
+		"interleave": "6 starts for 12 runs; sequential would take 2, but",
 		"sequential": "2 starts for 12 runs\n",
 	} {
 		text := "model: random:llama-3.1-8b\nbackend: fake\nsweep: {dtype: [bfloat16, float16], " +
@@ -228,13 +228,12 @@ func TestSequentialStarts(t *testing.T) {
 	}
 	starts, fewer := 10, 4
 	p := Plan{Starts: &starts, SequentialStarts: &fewer, Runs: 12, Totals: &Totals{starting: 480}}
-	if got, want := p.fewer(), "; sequential would take 4 (4 min less), and tell"; !strings.HasPrefix(got, want) {
+	if got, want := p.fewer(), "; sequential would take 4 (4 min less), but distinguish"; !strings.HasPrefix(got, want) {
 		t.Errorf("%q, want %q", got, want)
 	}
 }
 
-// TestLoadedEnginesSaveTime: runs that find their engine loaded are not charged for
-// its start.
+// TestLoadedEnginesSaveTime: runs that find their engine loaded do not include its start.
 func TestLoadedEnginesSaveTime(t *testing.T) {
 	totals := &Totals{Seconds: 100, SecondsRange: [2]float64{20, 200}, starting: 60}
 	starts := 1
@@ -244,11 +243,11 @@ func TestLoadedEnginesSaveTime(t *testing.T) {
 	}
 	totals.save(nil, 4)
 	if totals.Seconds != 55 {
-		t.Errorf("%v s where the starts are not known", totals.Seconds)
+		t.Errorf("%v s with unknown starts", totals.Seconds)
 	}
 }
 
-// TestDuplicatesOnce: a point that equals an earlier one is named once, however often it is given.
+// TestDuplicatesOnce: a point that equals an earlier one is named once, however often it occurs.
 func TestDuplicatesOnce(t *testing.T) {
 	a, b := study.Duplicate{Point: "fake batch=4", ID: "90863fc7b5e8"}, study.Duplicate{Point: "fake batch=2",
 		ID: "168883b5a525"}

@@ -12,7 +12,7 @@ import (
 // points describes the points and adds them up.
 func (p *Plan) points(o Options, axes []naming.Key) {
 	sum := newSum(o, p.Points)
-	unhindered, judged, fit := 0, 0, 0 // of the points: without a problem, estimated of these, and fitting
+	unhindered, judged, fit := 0, 0, 0 // number of points: without a problem, estimated of these, and fitting
 	for i, e := range o.Study.Experiments {
 		problems, short := o.problemsOf(e)
 		var need *Need
@@ -56,14 +56,15 @@ func (p *Plan) points(o Options, axes []naming.Key) {
 	}
 	p.Runnable = unhindered
 	if judged > 0 {
-		p.Runnable = (unhindered*fit + judged - 1) / judged // rounded up: one that runs is not none
+		// rounded up, so that one runnable point is not reported as none
+		p.Runnable = (unhindered*fit + judged - 1) / judged
 	}
 	if p.Totals, p.Missing = sum.totals(p.Cycles, o.Price); p.Totals != nil && p.Totals.Cost != nil {
 		p.Totals.Currency = o.Currency
 	}
 }
 
-// problemsOf are all errors that concern an experiment, in full and in a word each.
+// problemsOf returns all errors that concern an experiment, in full and in a word each.
 func (o Options) problemsOf(e study.Experiment) (full, short []string) {
 	full = []string{}
 	for _, q := range o.Problems {
@@ -88,7 +89,7 @@ type sum struct {
 	counted        int
 	missing        string
 	t              Totals
-	// from are the different bases with their devices, as they first appear.
+	// from are the different bases with their devices, in order of appearance.
 	from []string
 }
 
@@ -100,13 +101,12 @@ func newSum(o Options, points int) *sum {
 	return s
 }
 
-// wants says whether the point with this index is one of those that are spread evenly
-// over all of them.
+// wants reports whether the point with this index is in the evenly spread sample.
 func (s *sum) wants(i int) bool {
 	return s.sample == s.points || i*s.sample/s.points != (i-1)*s.sample/s.points || i == 0
 }
 
-// add counts a point; nil is one that could not be estimated.
+// add counts a point; nil is a point that could not be estimated.
 func (s *sum) add(n *Need, reason string) {
 	if n == nil {
 		if s.missing == "" {
@@ -129,10 +129,10 @@ func (s *sum) add(n *Need, reason string) {
 
 const joulesPerKWh = 3.6e6
 
-// mostBases is how many bases of a total are named.
+// mostBases bounds the bases of a total that are named.
 const mostBases = 4
 
-// totals scales the sum to all runs. They are not known if one point is not.
+// totals scales the sum to all runs. The totals are unknown if one point is.
 func (s *sum) totals(cycles int, price float64) (*Totals, string) {
 	if s.missing != "" || s.counted == 0 {
 		return nil, s.missing

@@ -27,8 +27,8 @@ import (
 	"github.com/llenergymeasure/llem/study"
 )
 
-// preflight finds what stands in the way, all of it at once. In a plan for another
-// machine, what this one lacks is a warning only.
+// preflight returns everything that prevents the study, all at once. In a plan for another machine, what this one
+// lacks is only a warning.
 func (o CheckOptions) preflight(ctx context.Context, s *study.Study, needs *Estimator) ([]Problem, error) {
 	out, err := o.engines(ctx, s)
 	if err != nil {
@@ -49,7 +49,7 @@ func (o CheckOptions) preflight(ctx context.Context, s *study.Study, needs *Esti
 	return out, nil
 }
 
-// engines says which engines of the study cannot run here.
+// engines reports which engines of the study cannot run here.
 func (o CheckOptions) engines(ctx context.Context, s *study.Study) ([]Problem, error) {
 	var out []Problem
 	backends, seen := o.Backends, map[place]bool{}
@@ -64,7 +64,7 @@ func (o CheckOptions) engines(ctx context.Context, s *study.Study) ([]Problem, e
 		b, ok := backends[e.Backend]
 		if !ok {
 			out = append(out, Problem{Finding: Finding{Error: true, Short: "engine",
-				Note: note.Note{Code: codes.EngineMissing, Message: "this llem cannot run " +
+				Note: note.Note{Code: codes.EngineMissing, Message: "this build has no backend " +
 					"the backend " + e.Backend + " yet"}}, Concerns: concerns})
 			continue
 		}
@@ -74,7 +74,7 @@ func (o CheckOptions) engines(ctx context.Context, s *study.Study) ([]Problem, e
 			}
 			f := fault.As(err)
 			text := e.Backend + ": " + f.Error()
-			if o.GPU != "" && f.Class != codes.ClassImage { // which says so itself
+			if o.GPU != "" && f.Class != codes.ClassImage { // its message names the machine already
 				text = "on this machine, " + text
 			}
 			out = append(out, Problem{Finding: Finding{Error: o.GPU == "", Short: "engine",
@@ -84,7 +84,7 @@ func (o CheckOptions) engines(ctx context.Context, s *study.Study) ([]Problem, e
 	return out, nil
 }
 
-// place is where an engine is looked for, once for all experiments that share it.
+// place is where an engine is searched for, once for all experiments that share it.
 type place struct{ backend, runner, client, image string }
 
 func placeOf(s *study.Study, e study.Experiment) place {
@@ -94,8 +94,7 @@ func placeOf(s *study.Study, e study.Experiment) place {
 	return place{e.Backend, e.Runner, e.Container.Client, e.Image(s.Engine(e.Backend).Image)}
 }
 
-// lookFor looks for an experiment's engine. In a container it is that of the image,
-// whatever this machine has.
+// lookFor searches for an experiment's engine. In a container it is the image's engine, whatever this machine has.
 func lookFor(ctx context.Context, b backend.Backend, d engine.Descriptor, e study.Experiment) error {
 	box, err := measure.ContainerOf(d, e)
 	switch {
@@ -109,7 +108,7 @@ func lookFor(ctx context.Context, b backend.Backend, d engine.Descriptor, e stud
 	return err
 }
 
-// unmetered says whether energy can be measured.
+// unmetered reports whether energy can be measured.
 func unmetered(meters []power.Meter, missing []power.Unavailable) []Problem {
 	if machine.Metered(meters, func(_ power.Meter, d power.Device) bool { return !d.Modelled }) {
 		return missingGPUs(meters, missing)
@@ -122,7 +121,7 @@ func unmetered(meters []power.Meter, missing []power.Unavailable) []Problem {
 		Message: "no power sensor can be read: energy will be null", Next: next}}}}
 }
 
-// unreadable are the metrics pages that the study names and that cannot be used.
+// unreadable reports metrics pages that the study names and that cannot be used.
 func (o CheckOptions) unreadable(asked machine.Needs) []Problem {
 	var out []Problem
 	for _, u := range asked.Unreadable(o.Missing) {
@@ -133,7 +132,7 @@ func (o CheckOptions) unreadable(asked machine.Needs) []Problem {
 	return out
 }
 
-// missingGPUs says which GPUs are visible beside others and cannot be measured.
+// missingGPUs reports visible GPUs that cannot be measured while others can.
 func missingGPUs(meters []power.Meter, missing []power.Unavailable) []Problem {
 	if !machine.Metered(meters, func(_ power.Meter, d power.Device) bool { return d.Kind == power.GPU }) {
 		return nil
@@ -148,10 +147,10 @@ func missingGPUs(meters []power.Meter, missing []power.Unavailable) []Problem {
 	return out
 }
 
-// muchMemory is more than a driver takes of a GPU on which nothing runs.
+// muchMemory exceeds what a driver uses of a GPU on which nothing runs.
 const muchMemory = 2 << 30
 
-// occupied says which GPUs others use. Nothing is locked: a study may start meanwhile.
+// occupied reports which GPUs other processes use. Nothing is locked: another study may start in the meantime.
 func occupied(meters []power.Meter, facts map[string]sensor.GPUFacts) []Problem {
 	var out []Problem
 	warn := func(code note.Code, message, next string) {
@@ -183,8 +182,7 @@ func occupied(meters []power.Meter, facts map[string]sensor.GPUFacts) []Problem 
 	return out
 }
 
-// writable checks that a folder for results can be made, by looking at the nearest
-// one that exists.
+// writable checks that a folder for results can be created, by examining the nearest one that exists.
 func writable(dir string) error {
 	for at := filepath.Clean(dir); ; at = filepath.Dir(at) {
 		info, err := os.Stat(at)

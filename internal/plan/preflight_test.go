@@ -10,7 +10,7 @@ import (
 	"github.com/llenergymeasure/llem/study"
 )
 
-// TestOccupied: others on a GPU are named, and memory that nobody seems to hold.
+// TestOccupied: processes on a GPU are named, and memory that no visible process holds.
 func TestOccupied(t *testing.T) {
 	much, little := int64(30<<30), int64(600<<20)
 	got := occupied(nil, map[string]sensor.GPUFacts{
@@ -31,8 +31,8 @@ func TestOccupied(t *testing.T) {
 	}
 }
 
-// TestUnreadablePages: a metrics page that cannot be used stops the experiments that name it,
-// and one device of a page does not.
+// TestUnreadablePages: an unusable metrics page stops the experiments that name it; an unusable device of a page
+// does not.
 func TestUnreadablePages(t *testing.T) {
 	asked := machine.Needs{Power: true, Remotes: []string{"wall=http://host/metrics#m:W"}}
 	o := CheckOptions{Missing: []power.Unavailable{
@@ -60,8 +60,8 @@ type oneGPU struct{ power.Meter }
 
 func (oneGPU) Devices() []power.Device { return []power.Device{{ID: "gpu0", Kind: power.GPU}} }
 
-// TestMissingGPUs: a GPU that cannot be used is named beside the ones that can; without
-// any sensor the plan says that instead.
+// TestMissingGPUs: an unusable GPU is named beside the usable ones; without any sensor the plan reports that
+// instead.
 func TestMissingGPUs(t *testing.T) {
 	gone := []power.Unavailable{sensor.NoSensor("rapl", "no zones", ""),
 		sensor.NoSensor("nvml gpu1", "the driver has lost this GPU", "reboot")}

@@ -32,7 +32,7 @@ func (e *Estimator) engineOf(name string) *engine.Descriptor {
 	return d
 }
 
-// sectionOf reads the section of an experiment. Equal ones are read once.
+// sectionOf reads the section of an experiment. Equal sections are read once.
 func (e *Estimator) sectionOf(x study.Experiment) section {
 	key := sectionKey{x.Backend, x.Section}
 	s, ok := e.sections[key]
@@ -45,8 +45,7 @@ func (e *Estimator) sectionOf(x study.Experiment) section {
 	return s
 }
 
-// formatOf is the format of the weights that a backend will use, and a remark where
-// that is a guess.
+// formatOf returns the format of the weights that a backend will use, and a remark if that is a guess.
 func formatOf(x study.Experiment, s section, stored shape.Stored) (estimate.Format, string) {
 	if f, ok := storedFormat(stored); ok {
 		return f, ""
@@ -67,29 +66,28 @@ func formatOf(x study.Experiment, s section, stored shape.Stored) (estimate.Form
 		" keeps is in the model's files: estimated as " + string(dtype)
 }
 
-// quantised is a model whose linear layers the engine quantises as it loads it; a reason where
-// it is not known what that leaves.
+// quantised returns a model whose linear layers the engine quantises as it loads it, or the reason why the result
+// is unknown.
 func (s section) quantised(c shape.Config, x study.Experiment) (shape.Config, string) {
 	w := s.Weights
 	switch {
 	case w.Format == "":
 		return c, ""
 	case x.DType == string(estimate.FP32):
-		return c, "no estimate knows quantised weights beside others in float32"
+		return c, "no estimate supports quantised weights together with float32"
 	case c.Stored.Quant != nil || c.Stored.File:
 		return c, "the weights of " + x.Model + " are quantised already"
 	case c.Experts > 0:
 		return c, "which matrices of the experts of " + x.Model + " are quantised depends on the version of the library"
 	case c.Parameters().Vision > 0:
-		return c, "which matrices of the vision tower of " + x.Model + " are quantised is not known"
+		return c, "which matrices of the vision tower of " + x.Model + " are quantised is unknown"
 	}
 	c.Stored = shape.Stored{Format: w.Format,
 		Quant: &shape.Quant{Type: w.Format, Bits: w.Bits, PerRow: w.RowBytes, Columns: w.Columns}}
 	return c, ""
 }
 
-// storedFormat is what weights are computed from that stay as they are in their files; false where
-// the experiment decides.
+// storedFormat returns the format that stored weights are computed in; false if the experiment decides.
 func storedFormat(s shape.Stored) (estimate.Format, bool) {
 	switch {
 	case s.Quant != nil && s.Quant.Type != "":
@@ -102,10 +100,10 @@ func storedFormat(s shape.Stored) (estimate.Format, bool) {
 	if f, err := estimate.ParseFormat(s.Format); err == nil && f != estimate.Int4 {
 		return f, true
 	}
-	return estimate.Q4_0, true // of the other formats of ggml, the one that computes alike
+	return estimate.Q4_0, true // for ggml's other formats, the one that is computed alike
 }
 
-// choiceOf is what the experiment asks the device to compute in.
+// choiceOf returns the format that the experiment asks the device to compute in.
 func (e *Estimator) choiceOf(x study.Experiment) estimate.Choice {
 	s := e.sectionOf(x)
 	return estimate.Choice{Backend: x.Backend, DType: x.DType, Quantization: strings.ToLower(s.Quantization),

@@ -9,7 +9,7 @@ import (
 	"github.com/llenergymeasure/llem/internal/table"
 )
 
-// usualWidth of a terminal.
+// usualWidth is the default width of a terminal.
 const usualWidth = 100
 
 // table lists the points by the keys that vary.
@@ -25,7 +25,7 @@ func (p *Plan) table(b *strings.Builder, width int) {
 	p.reasons(b)
 }
 
-// rows are the points with what they need and whether they can run.
+// rows returns the points with their needs and whether they can run.
 func (p *Plan) rows() table.Table {
 	heads := p.naming.Heads()
 	out := table.Table{Head: append(heads, "id"), Names: len(heads), Title: "experiment", Indent: 2, Text: true}
@@ -53,7 +53,7 @@ func (p *Plan) rows() table.Table {
 	return out
 }
 
-// cells are memory, whether it fits, time and energy.
+// cells returns memory, whether it fits, time and energy.
 func (q Point) cells() []string {
 	n := q.Need
 	switch {
@@ -80,10 +80,10 @@ func (q Point) cells() []string {
 	return []string{memory, fits, roughly(digits.Duration(n.Seconds)), digits.SI(n.Joules, "J")}
 }
 
-// mostReasons is how many points are named with what they lack.
+// mostReasons bounds the points that are named with their reason.
 const mostReasons = 5
 
-// reasons says in full why points do not fit, and what makes the estimates doubtful.
+// reasons describes in full why points do not fit, and what makes the estimates uncertain.
 func (p *Plan) reasons(b *strings.Builder) {
 	var unfit []Point
 	var doubts []string

@@ -11,8 +11,7 @@ import (
 	"github.com/llenergymeasure/llem/study"
 )
 
-// Text prints the plan for a person, in lines of the given width; 0 is that of an
-// ordinary terminal.
+// Text prints the plan for a person, in lines of the given width; 0 means the default width.
 func (p *Plan) Text(w io.Writer, width int) error {
 	var b strings.Builder
 	p.head(&b)
@@ -43,7 +42,7 @@ func (p *Plan) head(b *strings.Builder) {
 	fmt.Fprintf(b, "%s: %s, %s, %s", name, digits.Count(p.Points, "experiment"), digits.Count(p.Cycles, "cycle"),
 		digits.Count(p.Runs, "run"))
 	if p.MoreCycles > 0 {
-		fmt.Fprintf(b, ", and up to %d cycles more until the wanted precision is reached", p.MoreCycles)
+		fmt.Fprintf(b, ", and up to %d more cycles until the requested precision is reached", p.MoreCycles)
 	}
 	b.WriteString("\n")
 	for _, a := range p.Axes {
@@ -57,7 +56,7 @@ func (p *Plan) head(b *strings.Builder) {
 	case t != nil:
 		fmt.Fprintf(b, "  about %s and %s", roughly(t.Duration()), wattHours(t.KWh))
 		if t.Cost != nil {
-			fmt.Fprintf(b, ", %s %s", digits.Significant(*t.Cost, 2), cmp.Or(t.Currency, "at the stated price"))
+			fmt.Fprintf(b, ", %s %s", digits.Significant(*t.Cost, 2), cmp.Or(t.Currency, "at the given price"))
 		}
 		sample := ""
 		if t.Sample > 0 {
@@ -72,7 +71,7 @@ func (p *Plan) head(b *strings.Builder) {
 	}
 }
 
-// mostOrdered is how many runs of the order are named.
+// mostOrdered bounds the runs of the order that are listed.
 const mostOrdered = 12
 
 func (p *Plan) order(b *strings.Builder) {
@@ -102,10 +101,10 @@ func (p *Plan) order(b *strings.Builder) {
 	switch {
 	case p.Starts == nil:
 	case *p.Starts == p.Runs:
-		fmt.Fprintf(b, "every run starts an engine of its own: %s\n", digits.Count(p.Runs, "start"))
+		fmt.Fprintf(b, "every run starts a new engine: %s\n", digits.Count(p.Runs, "start"))
 	default:
-		fmt.Fprintf(b, "an engine serves runs in a row where it can: %s for %s%s\n", digits.Count(*p.Starts, "start"),
-			digits.Count(p.Runs, "run"), p.fewer())
+		fmt.Fprintf(b, "one engine serves successive runs where possible: %s for %s%s\n",
+			digits.Count(*p.Starts, "start"), digits.Count(p.Runs, "run"), p.fewer())
 	}
 }
 
@@ -152,18 +151,18 @@ func (p *Plan) left(b *strings.Builder) {
 		fmt.Fprintf(b, "  %s: %s\n", q.Point, q.Message)
 	}
 	if len(p.Unused) > 0 {
-		fmt.Fprintf(b, "not used, since no backend of the study has them: %s\n", strings.Join(p.Unused, ", "))
+		fmt.Fprintf(b, "not used, because no backend of the study has them: %s\n", strings.Join(p.Unused, ", "))
 	}
 	if n := p.Points - p.Runnable; n > 0 {
 		about := ""
 		if p.Totals != nil && p.Totals.Sample > 0 {
 			about = "about "
 		}
-		fmt.Fprintf(b, "%s%d of %s cannot run as things are\n", about, n, digits.Count(p.Points, "experiment"))
+		fmt.Fprintf(b, "%s%d of %s cannot run\n", about, n, digits.Count(p.Points, "experiment"))
 	}
 }
 
-// roughly prints a duration with the precision of an estimate.
+// roughly formats a duration with the precision of an estimate.
 func roughly(d time.Duration) string {
 	switch {
 	case d < 2*time.Minute:
@@ -176,5 +175,5 @@ func roughly(d time.Duration) string {
 	return fmt.Sprintf("%.1f days", d.Hours()/24)
 }
 
-// wattHours prints an energy in kWh with the prefix that it takes.
+// wattHours formats an energy in kWh with the appropriate prefix.
 func wattHours(kWh float64) string { return digits.SI(1000*kWh, "Wh") }

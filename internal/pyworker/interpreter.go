@@ -17,21 +17,21 @@ import (
 	"github.com/llenergymeasure/llem/note"
 )
 
-// The oldest Python that the worker's syntax and the libraries agree on.
+// The oldest Python that the worker's syntax and the libraries support.
 const (
 	minMajor = 3
 	minMinor = 10
 )
 
-// versionTimeout bounds the question for the interpreter's version. Interpreters
-// on network file systems are slow to start.
+// versionTimeout bounds the query for the interpreter's version. Interpreters on network file systems are slow to
+// start.
 const versionTimeout = 30 * time.Second
 
-const installHint = "install Python 3.10 or newer, or name an interpreter with --python"
+const installHint = "install Python 3.10 or newer, or select an interpreter with --python"
 
 // Interpreter chooses the Python that runs a worker.
 type Interpreter struct {
-	// Python is the interpreter that was asked for, a path or a name in PATH; it may be empty.
+	// Python is the user's interpreter, a path or a name in PATH; it may be empty.
 	Python string
 	// Needs are the packages that it must have, for hints: "torch and transformers".
 	Needs string
@@ -39,8 +39,8 @@ type Interpreter struct {
 	Env func(string) string
 }
 
-// Find returns the Python that was asked for, else the active virtual environment's, else
-// the first in PATH. It has been asked for its version.
+// Find returns the given Python, or the one of the active virtual environment, or the first in PATH. Its version
+// has been checked.
 func (i Interpreter) Find(ctx context.Context) (string, error) {
 	path, err := i.choose()
 	if err != nil {
@@ -50,7 +50,7 @@ func (i Interpreter) Find(ctx context.Context) (string, error) {
 }
 
 func (i Interpreter) hint() string {
-	return "name an interpreter with --python, or activate a virtual environment that holds " + i.Needs
+	return "select an interpreter with --python, or activate a virtual environment that has " + i.Needs
 }
 
 func (i Interpreter) getenv(key string) string {
@@ -75,7 +75,7 @@ func (i Interpreter) choose() (string, error) {
 	return "", note.Failf(codes.ClassNotInstalled, installHint, "no python3 in PATH")
 }
 
-// explicit checks an interpreter that somebody named. origin says who.
+// explicit checks a given interpreter. origin is where it was given.
 func (i Interpreter) explicit(name, origin string) (string, error) {
 	path := name
 	if !strings.ContainsRune(name, filepath.Separator) {
@@ -115,8 +115,7 @@ func executable(path string) error {
 	return nil
 }
 
-// checkVersion starts the interpreter once: what it prints also proves that it is
-// one.
+// checkVersion starts the interpreter once; its output also proves that it is one.
 func (i Interpreter) checkVersion(ctx context.Context, path string) error {
 	ctx, cancel := context.WithTimeout(ctx, versionTimeout)
 	defer cancel()
@@ -127,13 +126,13 @@ func (i Interpreter) checkVersion(ctx context.Context, path string) error {
 	if ctx.Err() != nil && !errors.Is(ctx.Err(), context.DeadlineExceeded) && !errors.Is(err, printed.ErrTooMuch) {
 		return context.Cause(ctx)
 	}
-	// Wrapper scripts may say something first.
+	// Wrapper scripts may print something first.
 	answer := bytes.TrimSpace(out)
 	answer = answer[bytes.LastIndexByte(answer, '\n')+1:]
 	var major, minor int
 	if _, scanErr := fmt.Sscanf(string(answer), "%d.%d", &major, &minor); err != nil || scanErr != nil {
 		return note.Failf(codes.ClassNotInstalled, i.hint(),
-			"%s does not answer as a Python interpreter does%s", path, because(err))
+			"%s does not answer like a Python interpreter%s", path, because(err))
 	}
 	if major < minMajor || major == minMajor && minor < minMinor {
 		return note.Failf(codes.ClassVersion, installHint,
@@ -142,7 +141,7 @@ func (i Interpreter) checkVersion(ctx context.Context, path string) error {
 	return nil
 }
 
-// because appends what a failed command said.
+// because returns the error output of a failed command as a suffix.
 func because(err error) string {
 	if err == nil {
 		return ""

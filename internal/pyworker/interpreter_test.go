@@ -23,7 +23,7 @@ func script(t *testing.T, path, body string) string {
 	return path
 }
 
-// env makes an environment of alternating keys and values.
+// env returns an environment of alternating keys and values.
 func env(pairs ...string) func(string) string {
 	return func(key string) string {
 		for i := 0; i < len(pairs); i += 2 {
@@ -39,7 +39,7 @@ func class(t *testing.T, err error) note.Class {
 	t.Helper()
 	f, ok := errors.AsType[*note.Failure](err)
 	if !ok {
-		t.Fatalf("error %v is no failure", err)
+		t.Fatalf("error %v is not a failure", err)
 	}
 	if f.Next == "" {
 		t.Errorf("failure %q has no hint", f.Message)

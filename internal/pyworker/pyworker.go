@@ -1,9 +1,8 @@
-// Package pyworker runs an engine in a Python process: what such engines have in common.
+// Package pyworker runs an engine in a Python process: the shared part of such engines.
 //
-// A worker is a folder of scripts, embedded in the binary by the engine's package: a
-// __main__.py and a Python package of the engine's own. It is unpacked to a private folder
-// beside the Python package llem_protocol of this one, which speaks the protocol of package
-// backend, and runs until its session is closed.
+// A worker is a folder of scripts, embedded in the binary by the engine's package: a __main__.py and the engine's
+// own Python package. It is unpacked to a private folder together with this package's Python package
+// llem_protocol, which speaks the protocol of package backend, and runs until its session is closed.
 package pyworker
 
 import (
@@ -18,7 +17,7 @@ import (
 	"github.com/llenergymeasure/llem/internal/scratch"
 )
 
-// protocol is what all workers import.
+// protocol is imported by all workers.
 //
 //go:embed llem_protocol/*.py
 var protocol embed.FS
@@ -33,13 +32,13 @@ type Worker struct {
 	Env []string
 	// Limits bounds how long the worker may take.
 	Limits backend.WorkerOptions
-	// Inside, if set, makes of a container and the worker's arguments those by which the
-	// interpreter in it runs; nil where the container's program is an interpreter.
+	// Inside, if set, turns a container and the worker's arguments into a container that runs its interpreter with
+	// these arguments; nil if the container's program is an interpreter.
 	Inside func(c *backend.Container, args ...string) (*backend.Container, []string)
 }
 
-// Environment is added to the user's. Nothing may be fetched: whatever a model needs is in
-// its folder already.
+// Environment returns variables to add to the user's. Nothing may be downloaded: whatever a model needs is already
+// in its folder.
 func Environment() []string {
 	return []string{
 		"PYTHONUNBUFFERED=1",
@@ -51,7 +50,7 @@ func Environment() []string {
 	}
 }
 
-// Probe starts the worker, which imports its libraries, and asks what it is.
+// Probe starts the worker, which imports its libraries, and requests its description.
 func (w Worker) Probe(ctx context.Context, python string) (backend.Info, error) {
 	command, limits, err := w.unpack(python)
 	if err != nil {
@@ -60,8 +59,8 @@ func (w Worker) Probe(ctx context.Context, python string) (backend.Info, error) 
 	return backend.ProbeWorker(ctx, command, limits)
 }
 
-// Start starts the worker and loads the model of spec. An image has an interpreter of its
-// own; find is asked for one elsewhere.
+// Start starts the worker and loads the model of spec. An image has its own interpreter; otherwise find returns
+// one.
 func (w Worker) Start(ctx context.Context, find func(context.Context) (string, error),
 	spec backend.Spec) (backend.Session, error) {
 	python := ""
@@ -81,7 +80,7 @@ func (w Worker) Start(ctx context.Context, find func(context.Context) (string, e
 	return backend.StartWorker(ctx, w.Name, command, spec, limits)
 }
 
-// StartPulser starts a worker that can make a load with known edges on a device.
+// StartPulser starts a worker that can generate a load with known edges on a device.
 func (w Worker) StartPulser(ctx context.Context, python, device string) (*backend.Pulser, error) {
 	command, limits, err := w.unpack(python)
 	if err != nil {
@@ -90,8 +89,8 @@ func (w Worker) StartPulser(ctx context.Context, python, device string) (*backen
 	return backend.StartPulser(ctx, w.Name, command, device, limits)
 }
 
-// unpack writes the worker into a private folder, which is removed when the worker is gone.
-// Files, and not a program on the command line: tracebacks then show the lines.
+// unpack writes the worker into a private folder, which is removed when the worker is gone. It writes files
+// instead of passing a program on the command line, so that tracebacks show source lines.
 func (w Worker) unpack(python string) (backend.Command, backend.WorkerOptions, error) {
 	dir, err := scratch.Dir(w.Name)
 	if err != nil {

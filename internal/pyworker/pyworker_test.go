@@ -14,7 +14,7 @@ import (
 	"github.com/llenergymeasure/llem/internal/enginefake"
 )
 
-// python is any interpreter: what is tested here needs no package.
+// python returns any interpreter: these tests need no package.
 func python(t *testing.T) string {
 	t.Helper()
 	path, err := Interpreter{Needs: "nothing"}.Find(t.Context())
@@ -51,14 +51,14 @@ func left(t *testing.T) {
 	}
 }
 
-// TestConformance: the protocol's Python side.
+// TestConformance: the Python side of the protocol.
 func TestConformance(t *testing.T) {
 	backendtest.Run(t, backendtest.Suite{Backend: newFake(t), Tokens: enginefake.FakeTokens,
 		Spec: backend.Spec{Model: "fake", Path: "fake", DType: "float32"}})
 	left(t)
 }
 
-// TestNotes: the remarks of the worker and of its engine, each once.
+// TestNotes: the notes of the worker and of its engine, each once.
 func TestNotes(t *testing.T) {
 	s, err := newFake(t).Start(t.Context(), backend.Spec{Path: "fake", MaxContext: 8})
 	if err != nil {
@@ -75,7 +75,7 @@ func TestFailedStart(t *testing.T) {
 	f := newFake(t)
 	f.python = filepath.Join(t.TempDir(), "absent")
 	if _, err := f.Start(t.Context(), backend.Spec{}); err == nil {
-		t.Error("an interpreter that is not there was started")
+		t.Error("a missing interpreter was started")
 	}
 	left(t)
 	f.python = script(t, filepath.Join(t.TempDir(), "python"), "exit 3")
@@ -85,7 +85,7 @@ func TestFailedStart(t *testing.T) {
 	left(t)
 }
 
-// TestEmbedded: all of the protocol's package is in the binary.
+// TestEmbedded: the whole package of the protocol is in the binary.
 func TestEmbedded(t *testing.T) {
 	want, err := filepath.Glob("llem_protocol/*.py")
 	if err != nil {

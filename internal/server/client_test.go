@@ -24,7 +24,8 @@ import (
 // Request of [completions] is accepted by the stub of vLLM.
 func (completions) Request(_ backend.Spec, p backend.Prompt, output int) Request {
 	return JSON("/v1/completions",
-		map[string]any{"prompt": p.Tokens, "max_tokens": output, "ignore_eos": true, "temperature": 0, "stream": true})
+		map[string]any{"model": "llem", "prompt": p.Tokens, "max_tokens": output, "ignore_eos": true, "temperature": 0,
+			"stream": true})
 }
 
 // stubbed returns a client of a stub in this process, with steps of the given duration.

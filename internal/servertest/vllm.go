@@ -45,7 +45,7 @@ func (VLLM) Parse(_ string, body []byte) (Request, error) {
 		return Request{}, err
 	}
 	if lora, _, _ := strings.Cut(given("--lora-modules"), "="); q.Model != cmp.Or(lora, "llem") {
-		return Request{}, fmt.Errorf(`{"error":{"message":"the adapter is not asked for: the model is %q"}}`, q.Model)
+		return Request{}, fmt.Errorf(`{"error":{"message":"the adapter is not requested: the model is %q"}}`, q.Model)
 	}
 	return checked(Request{Prompt: q.Prompt, Output: q.MaxTokens, Greedy: q.Temperature != nil && *q.Temperature == 0,
 		Forced: q.IgnoreEOS, Stream: q.Stream})

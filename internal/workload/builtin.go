@@ -13,15 +13,15 @@ import (
 	"strings"
 )
 
-// builtinFiles holds the prompts inside the program: a file for each kind of task, named after
-// it, with one {"prompt": "…"} on each line. The lines of a file stay as they are and where they
-// are: first edition prompts are found by their position, and ids have the number of the line.
+// builtinFiles holds the prompts inside the program: a file for each kind of task, named after it, with one
+// {"prompt": "…"} on each line. Lines must not change or move: first edition prompts are found by their position,
+// and ids contain the line number.
 //
 //go:embed builtin/*.jsonl
 var builtinFiles embed.FS
 
-// firstKinds are the kinds of the first edition of the built-in prompts, in its order, and
-// firstLines is how many of each it had.
+// firstKinds are the kinds of the first edition of the built-in prompts, in its order, and firstLines is the
+// number of prompts of each.
 var firstKinds = [...]string{"qa", "code", "summarize", "math", "chat", "extract", "creative", "rewrite", "classify"}
 
 const firstLines = 25
@@ -52,8 +52,8 @@ func readBuiltin(source string) (*Set, error) {
 	return out, nil
 }
 
-// firstEdition gives the prompts of the first edition in its order, which no seed changes: one
-// of each kind, then the next one of each.
+// firstEdition returns the prompts of the first edition in its order, which no seed changes: one of each kind,
+// then the next one of each.
 func firstEdition() (*Set, error) {
 	all, err := readBuiltin(BuiltinFirst)
 	if err != nil {
@@ -64,7 +64,7 @@ func firstEdition() (*Set, error) {
 	for i := range firstLines {
 		for _, kind := range firstKinds {
 			if len(kinds[kind]) < firstLines {
-				return nil, errors.New("read the built-in prompts: the first edition is not whole")
+				return nil, errors.New("read the built-in prompts: the first edition is incomplete")
 			}
 			out.Prompts = append(out.Prompts, kinds[kind][i])
 		}
@@ -80,13 +80,12 @@ func byKind(prompts []Prompt) map[string][]Prompt {
 	return out
 }
 
-// shuffle gives all prompts in the order of a seed. It goes in rounds. A round takes one prompt
-// of each kind that has one left, and a different part of the range of lengths for each: with
-// ten kinds one is taken from the shortest tenth of its kind, one from the next tenth, and so
-// on. Kinds and lengths are thus spread alike over the first n prompts of every seed. The order
-// is the same on every machine.
+// shuffle returns all prompts in the order of a seed, in rounds. A round takes one prompt of each kind that has
+// one left, each from a different part of the range of lengths: with ten kinds one is taken from the shortest
+// tenth of its kind, one from the next tenth, and so on. Kinds and lengths are thus spread evenly over the first n
+// prompts of every seed. The order is the same on every machine.
 func shuffle(prompts []Prompt, seed uint64) []Prompt {
-	const stream = 0x70726f6d707473 // apart from the streams of synthetic prompts
+	const stream = 0x70726f6d707473 // differs from the streams of synthetic prompts
 	d := dice{rand.NewPCG(seed, stream)}
 	groups := byKind(prompts)
 	kinds := make([]string, 0, len(groups))
@@ -112,8 +111,8 @@ func shuffle(prompts []Prompt, seed uint64) []Prompt {
 	return out
 }
 
-// golden is a number below n near its golden section, without a common divisor: steps of this
-// size meet each of n parts once, and few of them in a row are already spread out.
+// golden returns a number below n near its golden section, without a common divisor: steps of this size visit each
+// of n parts once, and a few successive steps are already spread out.
 func golden(n int) int {
 	for g := (n*618 + 500) / 1000; g > 1; g-- {
 		if gcd(g, n) == 1 {
@@ -130,7 +129,7 @@ func gcd(a, b int) int {
 	return a
 }
 
-// dice draws numbers by a method that is ours to keep stable, see [draw].
+// dice draws numbers by our own stable method, see [draw].
 type dice struct{ src *rand.PCG }
 
 func (d dice) below(n int) int {

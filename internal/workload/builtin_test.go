@@ -47,7 +47,7 @@ func TestBuiltinLines(t *testing.T) {
 	}
 }
 
-// TestBuiltinCount: how many prompts there are, of how many kinds.
+// TestBuiltinCount: the number of prompts and of kinds.
 func TestBuiltinCount(t *testing.T) {
 	prompts := loadBuiltin(t)
 	kinds := byKind(prompts)
@@ -68,7 +68,7 @@ func TestBuiltinCount(t *testing.T) {
 	}
 }
 
-// words counts the words of a text; two characters of a script without spaces are taken for one.
+// words returns the number of words of a text; two characters of a script without spaces count as one.
 func words(text string) int {
 	n, ideographs := 0, 0
 	for w := range strings.FieldsSeq(text) {
@@ -107,7 +107,7 @@ func TestBuiltinSizes(t *testing.T) {
 	}
 }
 
-// below gives how many sorted sizes lie below limit.
+// below returns how many sorted sizes are below limit.
 func below(sizes []int, limit int) int {
 	i, _ := slices.BinarySearch(sizes, limit)
 	return i
@@ -128,8 +128,8 @@ func TestBuiltinScripts(t *testing.T) {
 	}
 }
 
-// Prompts that begin alike would share cached prefixes, and prompts that are
-// alike would measure one of them often.
+// Prompts with a common beginning would share cached prefixes, and similar prompts would measure one of them
+// often.
 func TestBuiltinVariety(t *testing.T) {
 	prompts := loadBuiltin(t)
 	ids, starts := map[string]bool{}, map[string]string{}
@@ -159,8 +159,8 @@ func TestBuiltinVariety(t *testing.T) {
 	}
 }
 
-// shinglesOf is the set of the sequences of n words of a text, or the text where it has fewer, as
-// sorted numbers.
+// shinglesOf returns the set of the sequences of n words of a text, or the text itself if it has fewer, as sorted
+// numbers.
 func shinglesOf(text string, n int, numbers map[string]int) []int {
 	list := strings.FieldsFunc(strings.ToLower(text), func(r rune) bool { return !unicode.IsLetter(r) })
 	var set []int
@@ -175,7 +175,7 @@ func shinglesOf(text string, n int, numbers map[string]int) []int {
 	return slices.Compact(set)
 }
 
-// similarity is the Jaccard index of two sorted sets.
+// similarity returns the Jaccard index of two sorted sets.
 func similarity(a, b []int) float64 {
 	both, total := 0, len(a)+len(b)
 	for len(a) > 0 && len(b) > 0 {
@@ -213,8 +213,8 @@ func idsOf(prompts []Prompt) []string {
 	return out
 }
 
-// TestSeedChoosesPrompts: equal seeds give equal prompts in equal order, other seeds others, a
-// longer list starts with a shorter one, and all of them are every prompt once.
+// TestSeedChoosesPrompts: equal seeds give equal prompts in equal order, other seeds others, a longer list starts
+// with a shorter one, and the complete list contains every prompt once.
 func TestSeedChoosesPrompts(t *testing.T) {
 	first := idsOf(selected(t, Builtin, 16, 1))
 	if again := idsOf(selected(t, Builtin, 16, 1)); !slices.Equal(first, again) {
@@ -237,8 +237,8 @@ func TestSeedChoosesPrompts(t *testing.T) {
 	}
 }
 
-// TestSeedSpreadsKindsAndLengths: the first n prompts hold each kind as often as any other, and
-// are about as long for each seed.
+// TestSeedSpreadsKindsAndLengths: the first n prompts contain each kind equally often, and have similar lengths
+// for each seed.
 func TestSeedSpreadsKindsAndLengths(t *testing.T) {
 	all := loadBuiltin(t)
 	kinds := len(byKind(all))
@@ -269,7 +269,7 @@ func TestSeedSpreadsKindsAndLengths(t *testing.T) {
 	}
 }
 
-// TestFirstEdition: what studies of earlier versions were given stays as it was.
+// TestFirstEdition: the prompts of studies of earlier versions are unchanged.
 func TestFirstEdition(t *testing.T) {
 	want := []string{"qa-001", "code-001", "summarize-001", "math-001", "chat-001", "extract-001", "creative-001",
 		"rewrite-001", "classify-001", "qa-002"}
@@ -285,8 +285,8 @@ func TestFirstEdition(t *testing.T) {
 	}
 }
 
-// TestSecondEdition: the prompts of a seed are part of what an id of an experiment means, so
-// they change only together with the edition in package study.
+// TestSecondEdition: the prompts of a seed are part of the meaning of an experiment's id, so they change only
+// together with the edition in package study.
 func TestSecondEdition(t *testing.T) {
 	const hash = "ee5f6280763487edd7da28eb2a2615a2bd1429ae96c3a222328c1960b77ee576"
 	if h := textHash(selected(t, Builtin, builtinCount, 1)); h != hash {
@@ -294,7 +294,7 @@ func TestSecondEdition(t *testing.T) {
 	}
 }
 
-// textHash is the hash of prompts in their order, as if each byte were a token.
+// textHash returns the hash of prompts in order, as if each byte were a token.
 func textHash(prompts []Prompt) string {
 	requests := make([]Request, len(prompts))
 	for i, p := range prompts {

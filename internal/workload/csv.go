@@ -11,12 +11,11 @@ import (
 	"unicode/utf8"
 )
 
-// readCSV collects the prompts of a table whose first line names the columns; they are the fields of
-// each record.
+// readCSV reads the prompts of a table whose first line names the columns, which are the fields of each record.
 func readCSV(path string, r io.Reader) (*Set, error) {
 	set := &Set{Source: path}
 	mistakes := wrong(path, nil, "name the columns in the first line, separated by commas, such as prompt or "+
-		"instruction,context; correct these lines or take them out", "")
+		"instruction,context; correct these lines or remove them", "")
 	table := csv.NewReader(r)
 	table.ReuseRecord = true
 	header, err := table.Read()
@@ -39,7 +38,7 @@ func readCSV(path string, r io.Reader) (*Set, error) {
 		case malformed:
 			mistakes.add(e.StartLine, "not valid CSV: "+e.Err.Error())
 			if !errors.Is(err, csv.ErrFieldCount) {
-				return set.whole(mistakes) // where the next row starts is not known
+				return set.whole(mistakes) // the start of the next row is unknown
 			}
 			continue
 		case err != nil:
@@ -65,7 +64,7 @@ func parseRow(header, row []string) (Prompt, choice, error) {
 			return Prompt{}, choice{}, errors.New("not valid UTF-8: save the file as UTF-8")
 		}
 		if _, twice := fields[name]; twice && makesPrompt(name) {
-			return Prompt{}, choice{}, fmt.Errorf("the table has two columns called %q: keep one of the two", name)
+			return Prompt{}, choice{}, fmt.Errorf("the table has two columns %q: keep one of the two", name)
 		}
 		text, err := json.Marshal(row[i])
 		if err != nil {

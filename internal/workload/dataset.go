@@ -23,37 +23,34 @@ import (
 // Names of data sets that are not files.
 const (
 	Builtin         = "builtin"   // the prompts inside the program, in the order of a seed
-	BuiltinFirst    = "builtin-1" // their first edition, in an order of its own
+	BuiltinFirst    = "builtin-1" // their first edition, in its own order
 	SyntheticSource = "synthetic" // random token ids, see [Synthetic]
 	hubPrefix       = "hf:"
 )
 
 // Prompt is one text that an engine is asked to continue.
 type Prompt struct {
-	ID     string // the record's own id, or Origin where it has none
-	Task   string // kind of task, e.g. "code"; empty where the record does not say
+	ID     string // the record's own id, or Origin if it has none
+	Task   string // kind of task, e.g. "code"; empty if the record has none
 	Text   string
-	Origin string // where it was read: file:line
-	// Messages are the conversation up to and with the user's turn that is Text; nil where the record
-	// has none.
+	Origin string // its position: file:line
+	// Messages are the conversation up to and including the user's turn that is Text; nil if the record has none.
 	Messages chat.Conversation
 }
 
-// Set is a data set as read: every usable prompt, in file order; those inside the program kind
-// after kind.
+// Set is a data set as read: every usable prompt, in file order; built-in prompts kind after kind.
 type Set struct {
 	Source  string // as the user wrote it
 	Prompts []Prompt
 	Skipped []int // lines of the conversations left out because no human turn has text
 
-	shuffled bool           // a seed decides on choice and order
-	choices  map[choice]int // how often the prompt was made in a way that is to be told
+	shuffled bool           // a seed determines choice and order
+	choices  map[choice]int // how often prompts were made in a way that must be reported
 }
 
-// Load reads the data set that source names: [Builtin], [BuiltinFirst], or the path of a
-// .jsonl, .json or .csv file, which may be compressed with gzip (.jsonl.gz). What a user can get
-// wrong comes back as one
-// *[DatasetError] that lists every bad line.
+// Load reads the data set that source names: [Builtin], [BuiltinFirst], or the path of a .jsonl, .json or .csv
+// file, which may be compressed with gzip (.jsonl.gz). User mistakes are returned as one *[DatasetError] that
+// lists every bad line.
 func Load(source string) (*Set, error) {
 	switch {
 	case source == "":
@@ -63,7 +60,7 @@ func Load(source string) (*Set, error) {
 	case source == BuiltinFirst:
 		return firstEdition()
 	case source == SyntheticSource:
-		return nil, errors.New("load dataset synthetic: it is made of token ids and has no text to read")
+		return nil, errors.New("load dataset synthetic: it consists of token ids and has no text to read")
 	case strings.HasPrefix(source, hubPrefix):
 		return nil, wrong(source, nil, "download it as .jsonl, .json or .csv and give the path of that file",
 			"reading a data set from the Hugging Face hub is not available in this version")
@@ -87,7 +84,7 @@ func loadFile(path string) (*Set, error) {
 	case info.IsDir():
 		return nil, wrong(path, nil, "give the path of one .jsonl, .json or .csv file in it", "is a folder")
 	case !info.Mode().IsRegular():
-		// A pipe may never end, and a result could not be repeated from it.
+		// A pipe may never end, and a result from it could not be repeated.
 		return nil, wrong(path, nil, "write the prompts to a file first", "is not a regular file")
 	case ext != ".jsonl" && ext != ".json" && ext != csvExt:
 		return nil, wrong(path, nil, `convert it to .jsonl: one object like {"prompt": "…"} per line`,
@@ -97,7 +94,7 @@ func loadFile(path string) (*Set, error) {
 		if err != nil {
 			return nil, unreadable(path, err)
 		}
-		defer f.Close() // read only: nothing to lose
+		defer f.Close() // read only: nothing is lost
 		text, err := unpacked(f, packed)
 		if err != nil {
 			return nil, unreadable(path, err)
@@ -112,7 +109,7 @@ func loadFile(path string) (*Set, error) {
 const (
 	gzExt  = ".gz"
 	csvExt = ".csv"
-	// maxUnpacked bounds a compressed file, of which a few bytes can stand for many.
+	// maxUnpacked bounds a compressed file, which may expand greatly.
 	maxUnpacked = 4 << 30
 )
 
@@ -128,7 +125,7 @@ func unpacked(f io.Reader, packed bool) (io.Reader, error) {
 	return &bounded{z, maxUnpacked}, nil
 }
 
-// bounded fails once more than left bytes were read.
+// bounded fails after left bytes were read.
 type bounded struct {
 	r    io.Reader
 	left int64
@@ -137,7 +134,7 @@ type bounded struct {
 func (b *bounded) Read(p []byte) (int, error) {
 	n, err := b.r.Read(p)
 	if b.left -= int64(n); b.left < 0 {
-		return 0, fmt.Errorf("unpacked it has more than %d GiB: give llem the part that it measures", maxUnpacked>>30)
+		return 0, fmt.Errorf("unpacked it has more than %d GiB: reduce it to the part to measure", maxUnpacked>>30)
 	}
 	return n, err
 }
@@ -147,17 +144,17 @@ func unreadable(path string, err error) error {
 		return wrong(path, nil, odd.Next, "is "+odd.What)
 	}
 	if cause, ok := errors.AsType[*fs.PathError](err); ok {
-		err = cause.Err // the path is in the message already
+		err = cause.Err // the message already contains the path
 	}
 	return wrong(path, err, "check the permissions of the file and its folders", "cannot be read: "+err.Error())
 }
 
-// read collects the prompts of r; name is the file's name in their origin.
+// read reads the prompts of r; name is the file's name in their origin.
 func read(source, name string, r io.Reader) (*Set, error) {
 	scan := newScanner(r, maxRecord)
 	set := &Set{Source: source}
 	mistakes := wrong(source, nil, `write one object like {"prompt": "…"} per line, or one array of them; correct `+
-		`these lines or take them out`, "")
+		`these lines or remove them`, "")
 	for scan.next() {
 		rec := scan.record()
 		if rec.problem != "" {
@@ -175,7 +172,7 @@ func read(source, name string, r io.Reader) (*Set, error) {
 	return set.whole(mistakes)
 }
 
-// add takes up a prompt, or the line of a conversation without one. A mistake is returned.
+// add adds a prompt, or the line of a conversation without one. A mistake is returned.
 func (s *Set) add(p Prompt, made choice, origin string, line int, err error) error {
 	switch {
 	case errors.Is(err, errNoHumanTurn):
@@ -218,10 +215,9 @@ func noPrompts(set *Set) error {
 	return e
 }
 
-// Select gives n prompts: the first ones of a file in file order, whatever the seed, and of those
-// inside the program the first ones in the order of the seed. It never repeats one to
-// reach n: an engine that caches prefixes would do the second for almost
-// nothing.
+// Select returns n prompts: of a file the first ones in file order, whatever the seed, and of the built-in prompts
+// the first ones in the order of the seed. It never repeats a prompt to reach n: an engine that caches prefixes
+// would process the second one for almost nothing.
 func (s *Set) Select(n int, seed uint64) ([]Prompt, error) {
 	have := len(s.Prompts)
 	if n < 1 {
@@ -239,8 +235,8 @@ func (s *Set) Select(n int, seed uint64) ([]Prompt, error) {
 	return s.Prompts[:n:n], nil
 }
 
-// Notes tells what was left out of the set, and how its prompts were made where another reader might
-// have made them otherwise.
+// Notes reports what was left out of the set, and how its prompts were made if another reader might have made them
+// differently.
 func (s *Set) Notes() note.List {
 	var out note.List
 	if n := len(s.Skipped); n > 0 {
@@ -257,7 +253,7 @@ func (s *Set) Notes() note.List {
 			text += "; left out: " + c.left
 		}
 		out = append(out, note.Note{Code: codes.DatasetFields, Message: text,
-			Next: `to choose otherwise, write a file of {"prompt": "…"}`})
+			Next: `to choose differently, write a file of {"prompt": "…"}`})
 	}
 	return out
 }

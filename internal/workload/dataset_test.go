@@ -117,7 +117,7 @@ func TestRead(t *testing.T) {
 			{"f:1", "", "a", "f:1", nil}, {"f:2", "", "b", "f:2", nil}, {"f:3", "", "c", "f:3", nil}, {"f:4", "", "d",
 				"f:4", nil}, {"f:5", "", "e", "f:5", nil},
 		}},
-		{name: "strongest field that says something", text: `{"text":"b","prompt":" ","question":"e"}`,
+		{name: "strongest non-empty field", text: `{"text":"b","prompt":" ","question":"e"}`,
 			want: []Prompt{{"f:1", "", "b", "f:1", nil}}},
 		{name: "instruction with input", text: `{"instruction":"Shorten.","input":"A long tale.","output":"A tale."}`,
 			want: []Prompt{{"f:1", "", "Shorten.\n\nA long tale.", "f:1", nil}}},
@@ -222,8 +222,8 @@ func TestSelect(t *testing.T) {
 	}
 }
 
-// FuzzRead checks that nothing is lost: each record is a prompt, a bad line or
-// a skipped conversation, and what is not JSON is never accepted.
+// FuzzRead checks that nothing is lost: each record is a prompt, a bad line or a skipped conversation, and invalid
+// JSON is never accepted.
 func FuzzRead(f *testing.F) {
 	files, _ := filepath.Glob("testdata/mistakes/*.json*")
 	for _, file := range files {

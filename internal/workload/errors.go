@@ -8,8 +8,7 @@ import (
 	"github.com/llenergymeasure/llem/note"
 )
 
-// MaxProblems is how many bad lines a [DatasetError] lists; the rest are
-// counted.
+// MaxProblems is how many bad lines a [DatasetError] lists; the rest are counted.
 const MaxProblems = 20
 
 // Problem is one bad line of a file.
@@ -19,16 +18,15 @@ type Problem struct {
 	note.Note
 }
 
-// DatasetError is a mistake in what the user asked for: a data set that cannot
-// be used as it is. Nothing was started. Its message is what is wrong with the whole;
-// empty where Problems have it.
+// DatasetError is a user mistake: a data set that cannot be used. Nothing was started. Its message describes the
+// whole; it is empty if Problems do.
 type DatasetError struct {
 	// Source is the data set as the user wrote it.
 	Source string
 	note.Failure
 	// Problems are the first MaxProblems bad lines, in file order.
 	Problems []Problem
-	// More is how many bad lines there are beyond those.
+	// More is the number of further bad lines.
 	More int
 }
 
@@ -38,7 +36,7 @@ func wrong(source string, cause error, next, message string) *DatasetError {
 		Failure: note.Failure{Class: codes.ClassConfig, Message: message, Next: next, Err: cause}}
 }
 
-// Error gives one line per problem, each as file:line: message, then the next step.
+// Error returns one line per problem, each as file:line: message, then the next step.
 func (e *DatasetError) Error() string {
 	var b strings.Builder
 	if len(e.Problems) == 0 {

@@ -19,7 +19,7 @@ func Example() {
 	}
 	ids := make([][]int32, len(prompts))
 	for i, p := range prompts {
-		for _, b := range []byte(p.Text) { // the model's tokenizer stands here
+		for _, b := range []byte(p.Text) { // a stand-in for the model's tokenizer
 			ids[i] = append(ids[i], int32(b))
 		}
 	}

@@ -15,7 +15,7 @@ import (
 	"github.com/llenergymeasure/llem/backend/chat"
 )
 
-// TestFormats: records as public data sets have them, and what is told of how they were read.
+// TestFormats: records in the form of public data sets, and the notes on how they were read.
 func TestFormats(t *testing.T) {
 	const noted = "%s: the prompt of 1 record is %s"
 	tests := []struct {
@@ -29,7 +29,7 @@ func TestFormats(t *testing.T) {
 				`{"role":"assistant","content":"Hello"}]}`,
 			want: []string{"Hi there"},
 			notes: []string{fmt.Sprintf(noted, "a.jsonl",
-				"the first turn of the user; left out: what the system says, "+
+				"the first turn of the user; left out: the system's turn, "+
 					"unless workload.chat_template is model")},
 			messages: chat.Conversation{{Role: "system", Content: "You are"}, {Role: "user", Content: "Hi there"}}},
 		{name: "a message in parts", file: "a.jsonl",
@@ -102,11 +102,11 @@ func TestFormats(t *testing.T) {
 	}
 }
 
-// TestFormatMistakes: what cannot be read is told with its line, and nothing is chosen instead.
+// TestFormatMistakes: an unreadable record is reported with its line, and nothing is chosen instead.
 func TestFormatMistakes(t *testing.T) {
 	tests := []struct{ name, file, text, want string }{
-		{"twice", "a.jsonl", `{"prompt":"x","prompt":"y"}`, `a.jsonl:1: "prompt" stands there twice`},
-		{"a column twice", "a.csv", "prompt,prompt\nx,y\n", `a.csv:2: the table has two columns called "prompt"`},
+		{"twice", "a.jsonl", `{"prompt":"x","prompt":"y"}`, `a.jsonl:1: "prompt" occurs twice`},
+		{"a column twice", "a.csv", "prompt,prompt\nx,y\n", `a.csv:2: the table has two columns "prompt"`},
 		{"two in a line", "a.jsonl", `{"prompt":"a"}{"prompt":"b"}`, "a.jsonl:1: not valid JSON"},
 		{"a picture", "a.jsonl", `{"messages":[{"role":"user","content":[{"type":"image_url"}]}]}`,
 			`a.jsonl:1: turn 1 of the conversation has a part of type "image_url": llem measures text only`},
@@ -146,7 +146,7 @@ func TestUnpackedIsBounded(t *testing.T) {
 	}
 }
 
-// writeSet writes a data set, compressed where its name says so.
+// writeSet writes a data set, compressed if its name says so.
 func writeSet(t *testing.T, name, text string) {
 	t.Helper()
 	data := []byte(text)

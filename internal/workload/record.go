@@ -14,7 +14,7 @@ import (
 	"github.com/llenergymeasure/llem/internal/pyjson"
 )
 
-// Fields that may hold the prompt, and those that belong to it.
+// Fields that may hold the prompt or a part of it.
 const (
 	fieldPrompt      = "prompt"
 	fieldText        = "text"
@@ -24,18 +24,18 @@ const (
 	fieldQuestion    = "question"
 )
 
-// promptFields are the fields that may hold the prompt, strongest first. The text of an instruction
-// record holds the answer, too, so it is weaker than the instruction.
+// promptFields are the fields that may hold the prompt, in order of precedence. The text of an instruction record
+// also contains the answer, so the instruction precedes it.
 var promptFields = [...]string{fieldPrompt, fieldInstruction, fieldText, fieldInput, fieldQuestion}
 
-// talks are the fields that hold a conversation, strongest first.
+// talks are the fields that hold a conversation, in order of precedence.
 var talks = [...]talk{
 	{"messages", `{"role": …, "content": …}`, readMessages},
 	{"conversations", `{"from": …, "value": …}`, readMessages},
 	{"turns", "strings", readTurns},
 }
 
-// talk is a field that holds a conversation: what its elements are, and how they are read.
+// talk is a field that holds a conversation: the type of its elements, and how they are read.
 type talk struct {
 	field, want string
 	read        func([]json.RawMessage) (chat.Conversation, error)
@@ -44,12 +44,11 @@ type talk struct {
 // errNoHumanTurn marks a well-formed conversation in which no human speaks.
 var errNoHumanTurn = errors.New("no turn from human or user has text")
 
-// choice is how the prompt of a record came about, where another reader of the data set might have
-// made it otherwise: the fields that it was made of, and those that were left out.
+// choice is how the prompt of a record was made, if another reader of the data set might have made it differently:
+// the fields that were used, and the fields that were left out.
 type choice struct{ used, left string }
 
-// parseRecord reads one JSON object. Its errors say what is wrong, without the
-// position.
+// parseRecord reads one JSON object. Its errors describe the problem, without the position.
 func parseRecord(data []byte) (Prompt, choice, error) {
 	if !utf8.Valid(data) {
 		return Prompt{}, choice{}, errors.New("not valid UTF-8: save the file as UTF-8")
@@ -61,8 +60,8 @@ func parseRecord(data []byte) (Prompt, choice, error) {
 	return promptOf(fields)
 }
 
-// readFields reads the fields of a JSON object. One that could be the prompt and stands there twice
-// is a mistake: readers of JSON differ in which of the two they take.
+// readFields reads the fields of a JSON object. A field that could be the prompt and occurs twice is a mistake:
+// JSON readers differ in which of the two they take.
 func readFields(data []byte) (map[string]json.RawMessage, error) {
 	if kind := kindOf(data); kind != "an object" && json.Valid(data) {
 		return nil, fmt.Errorf("want an object, found %s", kind)
@@ -87,7 +86,7 @@ func readFields(data []byte) (map[string]json.RawMessage, error) {
 		}
 		key, _ := name.(string)
 		if seen[key] && makesPrompt(key) {
-			return nil, fmt.Errorf("%q stands there twice: keep one of the two", key)
+			return nil, fmt.Errorf("%q occurs twice: keep one of the two", key)
 		}
 		seen[key] = true
 	}
@@ -142,8 +141,8 @@ func promptOf(fields map[string]json.RawMessage) (Prompt, choice, error) {
 		strings.Join(promptFields[:], ", "), foundFields(fields))
 }
 
-// withContext joins a prompt with the text that it speaks about: the input of an instruction, or the
-// context of an instruction or a question.
+// withContext joins a prompt with the text that it refers to: the input of an instruction, or the context of an
+// instruction or a question.
 func withContext(name, text string, fields map[string]json.RawMessage) (string, choice, error) {
 	made := choice{used: name}
 	add := func(field string) error {
@@ -169,7 +168,7 @@ func withContext(name, text string, fields map[string]json.RawMessage) (string, 
 	return text, made, nil
 }
 
-// leftOut are the fields that could have been the prompt or a part of it and were not taken.
+// leftOut returns the fields that could have been the prompt or a part of it and were not used.
 func leftOut(used string, fields map[string]json.RawMessage) string {
 	taken := strings.Split(used, " + ")
 	var left []string
@@ -191,7 +190,7 @@ func empty(raw json.RawMessage) bool {
 
 const roleUser = "user"
 
-// messages reads a conversation in which the user says something: turns without text are left out.
+// messages reads a conversation in which the user says something; turns without text are left out.
 func (t talk) messages(data json.RawMessage) (chat.Conversation, error) {
 	if kind := kindOf(data); kind != "an array" {
 		return nil, fmt.Errorf(`%q is %s, want an array of %s`, t.field, kind, t.want)
@@ -213,8 +212,8 @@ func (t talk) messages(data json.RawMessage) (chat.Conversation, error) {
 
 func ofUser(m chat.Message) bool { return m.Role == roleUser }
 
-// firstOfUser is a conversation up to the first turn of the user, with what the system said before, and
-// what was left out of it beside the answers.
+// firstOfUser returns a conversation up to the first turn of the user, with the system's turn before it, and what
+// was left out besides the answers.
 func firstOfUser(all chat.Conversation) (chat.Conversation, choice) {
 	i := slices.IndexFunc(all, ofUser)
 	first := slices.DeleteFunc(slices.Clone(all[:i+1]), func(m chat.Message) bool {
@@ -222,7 +221,7 @@ func firstOfUser(all chat.Conversation) (chat.Conversation, choice) {
 	})
 	var left []string
 	if len(first) > 1 {
-		left = append(left, "what the system says, unless workload.chat_template is model")
+		left = append(left, "the system's turn, unless workload.chat_template is model")
 	}
 	if slices.ContainsFunc(all[i+1:], ofUser) {
 		left = append(left, "later turns")
@@ -233,7 +232,7 @@ func firstOfUser(all chat.Conversation) (chat.Conversation, choice) {
 	return first, choice{used: "the first turn of the user", left: strings.Join(left, ", ")}
 }
 
-// readTurns reads a conversation of which only what the user says is given.
+// readTurns reads a conversation that contains only the user's turns.
 func readTurns(turns []json.RawMessage) (chat.Conversation, error) {
 	var out chat.Conversation
 	for i, raw := range turns {
@@ -246,7 +245,7 @@ func readTurns(turns []json.RawMessage) (chat.Conversation, error) {
 	return out, nil
 }
 
-// readMessages reads a conversation of which each turn says who speaks.
+// readMessages reads a conversation whose turns name their speaker.
 func readMessages(turns []json.RawMessage) (chat.Conversation, error) {
 	var out chat.Conversation
 	for i, raw := range turns {
@@ -259,8 +258,7 @@ func readMessages(turns []json.RawMessage) (chat.Conversation, error) {
 	return out, nil
 }
 
-// readMessage reads one turn in either of the two ways in which people write it: role and content,
-// or from and value.
+// readMessage reads one turn in either of its two common forms: role and content, or from and value.
 func readMessage(raw json.RawMessage) (chat.Message, error) {
 	var fields map[string]json.RawMessage
 	if kindOf(raw) != "an object" || json.Unmarshal(raw, &fields) != nil {
@@ -271,8 +269,8 @@ func readMessage(raw json.RawMessage) (chat.Message, error) {
 		role, content = stringOf(fields["from"]), fields["value"]
 	}
 	if role == "" {
-		return chat.Message{}, errors.New(`does not say who it is from: want "role": "user" or "from": "human" ` +
-			"or the like")
+		return chat.Message{}, errors.New(`does not name its speaker: want "role": "user" or "from": "human" ` +
+			"or similar")
 	}
 	if role == "human" {
 		role = roleUser
@@ -281,7 +279,7 @@ func readMessage(raw json.RawMessage) (chat.Message, error) {
 	return chat.Message{Role: role, Content: text}, err
 }
 
-// contentOf reads what a turn says: a string, or the text parts of a list of parts.
+// contentOf reads the content of a turn: a string, or the text parts of a list of parts.
 func contentOf(raw json.RawMessage) (string, error) {
 	var text string
 	switch kindOf(raw) {
@@ -311,7 +309,7 @@ func contentOf(raw json.RawMessage) (string, error) {
 	return "", fmt.Errorf(`has a "content" or "value" that is %s, want a string`, kindOf(raw))
 }
 
-// optionalString gives the named field, or nothing where it is missing or null.
+// optionalString returns the named field, or nothing if it is missing or null.
 func optionalString(fields map[string]json.RawMessage, name string) (string, error) {
 	raw := fields[name]
 	if !present(raw) {
@@ -379,8 +377,8 @@ func foundFields(fields map[string]json.RawMessage) string {
 	return strings.Join(names, ", ")
 }
 
-// lineWithin counts the line breaks before the place a syntax error points at,
-// for records that run over several lines.
+// lineWithin returns the number of line breaks before the position of a syntax error, for records that span
+// several lines.
 func lineWithin(data []byte, err error) int {
 	var syntax *json.SyntaxError
 	if !errors.As(err, &syntax) {

@@ -8,22 +8,21 @@ import (
 	"io"
 )
 
-// maxRecord is the most bytes that one record may have.
+// maxRecord is the maximum size of one record, in bytes.
 const maxRecord = 16 << 20
 
-// record is one raw value of a prompt file, or what is wrong in its place.
+// record is one raw value of a prompt file, or the problem found instead.
 type record struct {
 	line    int // where it starts, from 1
 	data    []byte
 	problem string
 }
 
-// scanner cuts a prompt file into records, one at a time, whatever their
-// content: a bad record never hides the ones after it. data is valid until the
-// next call of next.
+// scanner splits a prompt file into records, one at a time, whatever their content: a bad record never hides the
+// ones after it. data is valid until the next call of next.
 type scanner struct {
 	r       *bufio.Reader
-	limit   int // most bytes of one record
+	limit   int // maximum size of one record, in bytes
 	line    int // of the next byte
 	buf     []byte
 	over    bool // the current record is too long; its bytes are dropped
@@ -32,8 +31,8 @@ type scanner struct {
 	failure error
 }
 
-// newScanner reads lines, or, where the text starts with '[', the elements of
-// that array: no line of a valid file starts so.
+// newScanner reads lines, or, if the text starts with '[', the elements of that array: no line of a valid file
+// starts with it.
 func newScanner(r io.Reader, limit int) *scanner {
 	s := &scanner{r: bufio.NewReaderSize(r, 1<<16), limit: limit, line: 1}
 	if bom, err := s.r.Peek(3); err == nil && bytes.Equal(bom, []byte("\xef\xbb\xbf")) {
@@ -57,7 +56,7 @@ func (s *scanner) err() error {
 	return s.failure
 }
 
-// nextLine gives the next line that is not blank.
+// nextLine reads the next line that is not blank.
 func (s *scanner) nextLine() bool {
 	for s.failure == nil {
 		s.begin()
@@ -78,7 +77,7 @@ func (s *scanner) nextLine() bool {
 	return false
 }
 
-// firstElement stands behind the opening bracket: the array may be empty.
+// firstElement is called after the opening bracket: the array may be empty.
 func (s *scanner) firstElement() bool {
 	if s.skipSpace() == ']' {
 		s.readByte()
@@ -87,8 +86,8 @@ func (s *scanner) firstElement() bool {
 	return s.element()
 }
 
-// element gives the text up to the comma or bracket that ends it. Brackets are
-// only counted, not matched: the record's parser judges the text.
+// element reads the text up to the comma or bracket that ends it. Brackets are only counted, not matched: the
+// record's parser checks the text.
 func (s *scanner) element() bool {
 	s.skipSpace()
 	s.begin()
@@ -115,14 +114,14 @@ func (s *scanner) element() bool {
 	}
 }
 
-// cutter finds the end of an array's element in text that comes in parts.
+// cutter finds the end of an array's element in text that arrives in parts.
 type cutter struct {
 	depth           int
 	quoted, escaped bool
 }
 
-// scan gives the index of the comma or bracket that ends the element, or the
-// length of part where the element goes on.
+// scan returns the index of the comma or bracket that ends the element, or the length of part if the element
+// continues.
 func (c *cutter) scan(part []byte) (n int, ended bool) {
 	for i, b := range part {
 		switch {
@@ -155,10 +154,10 @@ func (s *scanner) cutShort() bool {
 	if s.err() != nil {
 		return false
 	}
-	return s.last("the array has no end: is the file cut short?")
+	return s.last("the array is not closed: is the file truncated?")
 }
 
-// afterArray stands behind the closing bracket: nothing may follow.
+// afterArray is called after the closing bracket: nothing may follow.
 func (s *scanner) afterArray() bool {
 	if c := s.skipSpace(); c == 0 && s.failure != nil {
 		return false
@@ -186,8 +185,7 @@ func (s *scanner) keep(part []byte) {
 	}
 }
 
-// finish closes the record that begin opened; its problem is set where it is
-// too long.
+// finish closes the record that begin opened, and sets its problem if it is too long.
 func (s *scanner) finish() {
 	s.rec.data = bytes.Trim(s.buf, " \t\r\n") // the white space of JSON, no other
 	if s.over || len(s.rec.data) > s.limit {

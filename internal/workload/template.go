@@ -10,7 +10,7 @@ import (
 	"github.com/llenergymeasure/llem/note"
 )
 
-// Conversation is the prompt as turns: those of its record, or one turn of the user.
+// Conversation returns the prompt as turns: the turns of its record, or one turn of the user.
 func (p *Prompt) Conversation() chat.Conversation {
 	if p.Messages != nil {
 		return p.Messages
@@ -21,17 +21,16 @@ func (p *Prompt) Conversation() chat.Conversation {
 // Templated are prompts in a chat template.
 type Templated struct {
 	Requests []Request
-	// Conversations are the prompts as they were given to the template.
+	// Conversations are the prompts as passed to the template.
 	Conversations []chat.Conversation
-	// Shortened is how many of them lost the end of the user's text.
+	// Shortened is the number of conversations whose user text was shortened.
 	Shortened int
 }
 
-// Template puts prompts into a chat template, which is given many at once, and shortens the
-// user's text where a prompt would have more than inputTokens; 0 shortens none. What is left
-// of a text is its longest prefix, in runes, with which the prompt is short enough. The
-// template itself and the other turns stay whole: where they leave no room for text, it is a
-// failure.
+// Template puts prompts into a chat template, which receives many at once, and shortens the user's text if a
+// prompt would exceed inputTokens; 0 shortens none. The shortened text is its longest prefix, in runes, with which
+// the prompt is short enough. The template itself and the other turns stay complete: if they leave no room for
+// text, it is a failure.
 func Template(prompts []Prompt, inputTokens int, apply func([]chat.Conversation) ([][]int32, error)) (Templated,
 	error) {
 	out := Templated{Requests: make([]Request, len(prompts)), Conversations: make([]chat.Conversation, len(prompts))}
@@ -45,7 +44,7 @@ func Template(prompts []Prompt, inputTokens int, apply func([]chat.Conversation)
 	var long []*fit
 	for i, ids := range all {
 		if len(ids) == 0 {
-			return out, fmt.Errorf("%s: the chat template makes no tokens of prompt %s: take it out", prompts[i].Origin,
+			return out, fmt.Errorf("%s: the chat template makes no tokens of prompt %s: remove it", prompts[i].Origin,
 				prompts[i].ID)
 		}
 		out.Requests[i] = Request{ID: i, Tokens: ids, Task: prompts[i].Task}
@@ -75,12 +74,12 @@ func applied(apply func([]chat.Conversation) ([][]int32, error), all []chat.Conv
 	return ids, err
 }
 
-// fit is the search for the part of a text that is short enough: a prefix of low runes is,
-// with the token ids of ids, and one of high runes is not.
+// fit is the search for the part of a text that is short enough: a prefix of low runes is, with the token ids ids,
+// and one of high runes is not.
 type fit struct {
 	prompt       int
 	conversation chat.Conversation
-	// ends are the ends of the prefixes of the text, by their number of runes.
+	// ends are the byte offsets of the prefixes of the text, by their number of runes.
 	ends      []int
 	low, high int
 	ids       []int32
@@ -99,7 +98,7 @@ func newFit(prompt int, c chat.Conversation, tokens int) *fit {
 	return f
 }
 
-// cut is the conversation with the first runes of the user's text.
+// cut returns the conversation with the first runes of the user's text.
 func (f *fit) cut(runes int) chat.Conversation {
 	c := slices.Clone(f.conversation)
 	last := &c[len(c)-1]
@@ -107,8 +106,8 @@ func (f *fit) cut(runes int) chat.Conversation {
 	return c
 }
 
-// guess is a number of runes between the two limits: by a straight line between their tokens,
-// or, every other time, half way.
+// guess returns a number of runes between the two limits: by linear interpolation of their tokens, or, every other
+// time, half way.
 func (f *fit) guess(limit int, line bool) int {
 	half := f.low + (f.high-f.low)/2
 	if !line || f.many <= f.few {
@@ -117,7 +116,7 @@ func (f *fit) guess(limit int, line bool) int {
 	return min(max(f.low+(f.high-f.low)*(limit-f.few)/(f.many-f.few), f.low+1), f.high-1)
 }
 
-// take narrows the search by what a prefix came to.
+// take narrows the search by the result for a prefix.
 func (f *fit) take(runes int, ids []int32, limit int) {
 	if len(ids) > limit {
 		f.high, f.many = runes, len(ids)
@@ -126,8 +125,8 @@ func (f *fit) take(runes int, ids []int32, limit int) {
 	f.low, f.few, f.ids = runes, len(ids), ids
 }
 
-// ahead is how many prefixes beyond the found one are looked at: where the end of a word joins
-// its beginning to one token, a longer text has fewer tokens.
+// ahead is how many prefixes beyond the found one are tried: if the end of a word merges with its beginning into
+// one token, a longer text has fewer tokens.
 const ahead = 8
 
 // shorten finds the longest prefixes, of all texts at once.
@@ -176,7 +175,7 @@ func shorten(long []*fit, prompts []Prompt, limit int, apply func([]chat.Convers
 	return nil
 }
 
-// lookAhead takes a longer prefix that is short enough all the same.
+// lookAhead takes a longer prefix that is also short enough.
 func lookAhead(long []*fit, limit int, apply func([]chat.Conversation) ([][]int32, error)) error {
 	var cuts []chat.Conversation
 	var of []*fit
@@ -198,7 +197,7 @@ func lookAhead(long []*fit, limit int, apply func([]chat.Conversation) ([][]int3
 	return nil
 }
 
-// noRoom is the failure of a template that is as long as a prompt may be.
+// noRoom returns the failure of a template that alone fills the prompt.
 func noRoom(p Prompt, tokens, limit int) error {
 	return note.Failf(codes.ClassConfig, fmt.Sprintf("raise workload.input_tokens well above %d, or use "+
 		"workload.chat_template: none", tokens),

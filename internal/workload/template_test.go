@@ -14,10 +14,10 @@ import (
 	"github.com/llenergymeasure/llem/note"
 )
 
-// pieces are what the test's tokenizer joins to one token: so a longer text may have fewer tokens.
+// pieces are merged into one token by the test's tokenizer, so that a longer text may have fewer tokens.
 var pieces = []string{"hello", "the ", "é東", "  "}
 
-// tokensOf are runes and pieces, with a token before and after each turn and one for the answer.
+// tokensOf returns runes and pieces, with a token before and after each turn and one for the answer.
 func tokensOf(c chat.Conversation) []int32 {
 	var ids []int32
 	for _, m := range c {
@@ -41,7 +41,7 @@ func tokensOf(c chat.Conversation) []int32 {
 	return append(ids, 2)
 }
 
-// counting is a template with that tokenizer that counts how often it is asked, and for how much.
+// counting is a template with that tokenizer that counts its calls and conversations.
 type counting struct{ calls, conversations int }
 
 func (c *counting) apply(all []chat.Conversation) ([][]int32, error) {
@@ -63,8 +63,8 @@ func randomText(rng *rand.Rand) string {
 	return b.String() + "."
 }
 
-// TestTemplateShortens: what is left of a text is the longest prefix in runes with which the prompt is short enough,
-// as trying all of them finds it; the other turns stay as they are.
+// TestTemplateShortens: the shortened text is the longest prefix in runes with which the prompt is short enough,
+// as found by trying all; the other turns are unchanged.
 func TestTemplateShortens(t *testing.T) {
 	rng := rand.New(rand.NewPCG(5, 6))
 	for range 300 {
@@ -93,7 +93,7 @@ func TestTemplateShortens(t *testing.T) {
 			}
 		}
 		if got.Shortened != shortened {
-			t.Errorf("%d prompts are said to be shortened, want %d", got.Shortened, shortened)
+			t.Errorf("%d prompts are reported as shortened, want %d", got.Shortened, shortened)
 		}
 	}
 }
@@ -112,7 +112,7 @@ func longestByTrying(p Prompt, limit int) chat.Conversation {
 	return best
 }
 
-// TestTemplateAsksRarely: a text of a million characters is shortened with few questions, all texts at once.
+// TestTemplateAsksRarely: a text of a million characters is shortened with few calls, all texts at once.
 func TestTemplateAsksRarely(t *testing.T) {
 	prompts := make([]Prompt, 10)
 	for i := range prompts {
@@ -128,7 +128,7 @@ func TestTemplateAsksRarely(t *testing.T) {
 	}
 }
 
-// TestTemplateKeeps: without a limit, and below it, prompts are given once and stay whole.
+// TestTemplateKeeps: prompts within the limit, or without one, are passed once and stay complete.
 func TestTemplateKeeps(t *testing.T) {
 	for _, limit := range []int{0, 100} {
 		var c counting
@@ -140,8 +140,8 @@ func TestTemplateKeeps(t *testing.T) {
 	}
 }
 
-// TestTemplateWithoutRoom: a template that alone has as many tokens as a prompt may have is a failure that names the
-// prompt, and so is what the engine answers.
+// TestTemplateWithoutRoom: a template that alone has as many tokens as a prompt may have is a failure that names
+// the prompt, and so is an error of the engine.
 func TestTemplateWithoutRoom(t *testing.T) {
 	for _, limit := range []int{2, 3} {
 		_, err := Template([]Prompt{{ID: "7", Origin: "a.jsonl:3", Text: "xyz"}}, limit, new(counting).apply)

@@ -10,22 +10,20 @@ import (
 	"slices"
 )
 
-// Request is one prompt as an engine receives it. Tokens is shared, not
-// copied: treat it as read only.
+// Request is one prompt as an engine receives it. Tokens is shared, not copied: treat it as read only.
 type Request struct {
 	ID     int // index in its list, from 0
 	Tokens []int32
-	Task   string // kind of task; empty where unknown
+	Task   string // kind of task; empty if unknown
 }
 
-// Vocab says which token ids a synthetic prompt may hold: those below Size
-// that are not in Special.
+// Vocab defines the token ids that a synthetic prompt may hold: all below Size that are not in Special.
 type Vocab struct {
 	Size    int     // ids the tokenizer knows; padding rows of the embedding do not count
 	Special []int32 // begin, end, padding, control and other added tokens, in any order
 }
 
-// ordinary lists the usable ids in rising order.
+// ordinary lists the usable ids in ascending order.
 func (v Vocab) ordinary() []int32 {
 	special := make(map[int32]bool, len(v.Special))
 	for _, id := range v.Special {
@@ -40,14 +38,12 @@ func (v Vocab) ordinary() []int32 {
 	return ids
 }
 
-// Synthetic makes n requests of exactly inputTokens ids each, drawn uniformly
-// from the ordinary ids of vocab. No two are equal. Request i depends on seed,
-// i and vocab, and on n not at all, so a longer list starts with a shorter one.
+// Synthetic returns n requests of exactly inputTokens ids each, drawn uniformly from the ordinary ids of vocab. No
+// two are equal. Request i depends on seed, i and vocab, but not on n, so a longer list starts with a shorter one.
 // The ids are the same on every machine.
 //
-// Random ids cost a dense model what text of that length costs. They share no
-// prefixes, so a prefix cache never helps, and a mixture-of-experts model may
-// route them unlike text.
+// For a dense model random ids cost the same as text of that length. They share no prefixes, so a prefix cache
+// never helps, and a mixture-of-experts model may route them differently from text.
 func Synthetic(n, inputTokens int, vocab Vocab, seed uint64) ([]Request, error) {
 	const maxVocab = 1 << 24 // far above any tokenizer
 	if n < 1 || inputTokens < 1 || vocab.Size < 1 || vocab.Size > maxVocab {
@@ -79,9 +75,8 @@ func Synthetic(n, inputTokens int, vocab Vocab, seed uint64) ([]Request, error) 
 	return reqs, nil
 }
 
-// draw fills tokens from ids. The high half of a 64 x 64 bit product maps a
-// random word onto [0, len(ids)) with a bias below 2⁻³⁴ and, unlike the methods
-// of rand.Rand, is ours to keep stable.
+// draw fills tokens from ids. The high half of a 64 x 64 bit product maps a random word onto [0, len(ids)) with a
+// bias below 2⁻³⁴ and, unlike the methods of rand.Rand, is under our control and stable.
 func draw(tokens, ids []int32, src *rand.PCG) {
 	for i := range tokens {
 		k, _ := bits.Mul64(src.Uint64(), uint64(len(ids)))
@@ -108,9 +103,9 @@ func enough(n, length, ids int) bool {
 	return room >= n
 }
 
-// Truncate pairs each prompt with its token ids and keeps the first inputTokens
-// of them; shorter prompts stay as they are, and 0 keeps all. A prompt without
-// tokens is an error: an engine would refuse it in the middle of a run.
+// Truncate pairs each prompt with its token ids and keeps the first inputTokens of them; shorter prompts stay
+// unchanged, and 0 keeps all. A prompt without tokens is an error: an engine would refuse it in the middle of a
+// run.
 func Truncate(prompts []Prompt, ids [][]int32, inputTokens int) ([]Request, error) {
 	if len(prompts) != len(ids) {
 		return nil, fmt.Errorf("truncate prompts: %d prompts but %d tokenizations", len(prompts), len(ids))
@@ -123,7 +118,7 @@ func Truncate(prompts []Prompt, ids [][]int32, inputTokens int) ([]Request, erro
 		tokens := ids[i]
 		if len(tokens) == 0 {
 			return nil, fmt.Errorf(
-				"%s: the tokenizer makes no tokens of prompt %s: take it out, or check that the tokenizer "+
+				"%s: the tokenizer makes no tokens of prompt %s: remove it, or check that the tokenizer "+
 					"fits the model", p.Origin, p.ID)
 		}
 		if inputTokens > 0 && len(tokens) > inputTokens {
@@ -134,9 +129,8 @@ func Truncate(prompts []Prompt, ids [][]int32, inputTokens int) ([]Request, erro
 	return reqs, nil
 }
 
-// Hash names the work that reqs ask for: the SHA-256, in hexadecimal, of the
-// number of requests and of each one's length and ids, in order (little endian,
-// 64 bits per number, 32 per id). Task labels do not count.
+// Hash identifies the work of reqs: the SHA-256, in hexadecimal, of the number of requests and of each one's
+// length and ids, in order (little endian, 64 bits per number, 32 per id). Task labels do not count.
 func Hash(reqs []Request) string {
 	h := sha256.New()
 	buf := binary.LittleEndian.AppendUint64(nil, uint64(len(reqs)))

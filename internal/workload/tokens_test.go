@@ -65,7 +65,7 @@ func TestSynthetic(t *testing.T) {
 	}
 }
 
-// Few possible prompts force repeats, which must be drawn again.
+// A small number of possible prompts forces repeats, which must be redrawn.
 func TestSyntheticDistinct(t *testing.T) {
 	for _, tt := range []struct{ n, length, size int }{{8, 3, 2}, {7, 1, 7}, {1, 5, 1}, {250, 2, 16}} {
 		reqs, err := Synthetic(tt.n, tt.length, Vocab{Size: tt.size}, 3)

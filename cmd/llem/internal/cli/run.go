@@ -206,7 +206,7 @@ func (env *Env) leftOut(s *study.Study) {
 		}
 	}
 	if len(s.Unused) > 0 {
-		fmt.Fprintf(env.Stderr, "llem: not used, since no backend of the study has them: %s\n",
+		fmt.Fprintf(env.Stderr, "llem: not used, because no backend of the study has them: %s\n",
 			strings.Join(s.Unused, ", "))
 	}
 }
