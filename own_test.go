@@ -58,7 +58,7 @@ func TestEngineNobodyBrings(t *testing.T) {
 		t.Fatal(err)
 	}
 	if _, err = llem.Run(t.Context(), s, llem.Options{Results: t.TempDir()}); err == nil ||
-		!strings.Contains(err.Error(), "this build has no backend echo") {
+		!strings.Contains(err.Error(), "cannot run the backend echo") {
 		t.Errorf("error %v, want one about the engine", err)
 	}
 }

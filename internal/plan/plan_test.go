@@ -228,7 +228,8 @@ func TestSequentialStarts(t *testing.T) {
 	}
 	starts, fewer := 10, 4
 	p := Plan{Starts: &starts, SequentialStarts: &fewer, Runs: 12, Totals: &Totals{starting: 480}}
-	if got, want := p.fewer(), "; sequential would take 4 (4 min less), but distinguish"; !strings.HasPrefix(got, want) {
+	if got, want := p.fewer(), "; sequential would take 4 (4 min less), but distinguish"; !strings.HasPrefix(got,
+		want) {
 		t.Errorf("%q, want %q", got, want)
 	}
 }

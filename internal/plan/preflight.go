@@ -64,7 +64,7 @@ func (o CheckOptions) engines(ctx context.Context, s *study.Study) ([]Problem, e
 		b, ok := backends[e.Backend]
 		if !ok {
 			out = append(out, Problem{Finding: Finding{Error: true, Short: "engine",
-				Note: note.Note{Code: codes.EngineMissing, Message: "this build has no backend " +
+				Note: note.Note{Code: codes.EngineMissing, Message: "this build cannot run the backend " +
 					"the backend " + e.Backend + " yet"}}, Concerns: concerns})
 			continue
 		}
