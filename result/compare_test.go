@@ -147,7 +147,7 @@ func TestValuesThatAreCut(t *testing.T) {
 	}
 }
 
-// TestMemoryMethods: a figure of vLLM's holds the pool of its cache; it is not that of an allocator.
+// TestMemoryMethods: vLLM's number includes the pool of its cache, unlike an allocator's.
 func TestMemoryMethods(t *testing.T) {
 	for source, want := range map[string]MemoryMethod{"": "", "torch.cuda.max_memory_allocated": MemoryAllocator,
 		poolSource: MemoryPool, "VmHWM": MemoryRSS, "simulated": MemorySimulated, "its own words": MemoryOther} {

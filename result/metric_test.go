@@ -21,7 +21,7 @@ var notMetrics = map[string]string{
 	`^window\.phases_take_s$`:     "what another window takes, and part of a reason",
 	`^warmup\.`:                   "what was done before the window; its time is timing.warmup_s",
 	`^backend\.engine_run$`:       "which run of its engine it is",
-	`\.n$`:                        "how many values stand behind others",
+	`\.n$`:                        "the number of values of another number",
 	`mono_ns$`:                    "a stamp",
 	`ci95\[\]$`:                   "the interval of another number",
 	`gain95$`:                     "the uncertainty of another number",
@@ -92,7 +92,7 @@ func TestEveryNumberIsAMetric(t *testing.T) {
 	}
 	for _, name := range metrics {
 		if !slices.Contains(table, name) {
-			t.Errorf("%s is no metric: add its line to metrictable.go, or the reason why not to notMetrics", name)
+			t.Errorf("%s is not a metric: add its line to metrictable.go, or the reason to notMetrics", name)
 		}
 	}
 	for _, name := range table {

@@ -1,6 +1,6 @@
 """Prints a Markdown table of all runs below a folder, from their result.json.
 
-The share of the peak is that of DENSE: multiply-adds of 16-bit numbers without sparsity
+The share of the peak refers to DENSE: multiply-adds of 16-bit numbers without sparsity
 on an H100 or H200.
 """
 

@@ -2,7 +2,7 @@
 
 For every configuration (batch, prompt, output tokens) this runs windows of
 prefills with pauses between them, of prefills back to back, of decode steps alone
-(the KV cache is cropped back to the prompt, so that the steps are those of a normal
+(the KV cache is cropped back to the prompt, so that the steps equal the steps of a normal
 run), of normal batches, and of nothing, in turn. A second process samples the GPU's sensors meanwhile. Raw data go to
 $OUT/truth.json.gz; `go run ./bench/truth FILE` makes the table:
 

@@ -45,10 +45,10 @@ type stub struct {
 	started int
 }
 
-// Name is that of the engine it stands for.
+// Name returns the name of the engine that it replaces.
 func (e *stub) Name() string { return "embedded" }
 
-// Probe says that the engine is there.
+// Probe reports an installed engine.
 func (e *stub) Probe(context.Context) (backend.Info, error) { return backend.Info{}, nil }
 
 // Start gives the session.
@@ -145,7 +145,7 @@ func TestOrder(t *testing.T) {
 }
 
 // TestBalanced: runs that one engine can serve stand side by side, and the engine that ends a cycle starts the next
-// one; where every run has an engine of its own, the order is that of the study. Results of an earlier version share
+// one; where every run has an engine of its own, runs keep the order of the study. Results of an earlier version share
 // engines, too.
 func TestBalanced(t *testing.T) {
 	s := newStudy(t, 4, study.Execution{Cycles: 3, Order: terms.Balanced})

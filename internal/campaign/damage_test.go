@@ -120,7 +120,7 @@ func TestResumeOfACutStudy(t *testing.T) {
 			}
 		}
 		if read == 0 || e.started != 0 {
-			t.Errorf("%d cuts leave a study of fewer experiments, %d runs were made", read, e.started)
+			t.Errorf("%d cuts leave a study of fewer experiments, %d runs were executed", read, e.started)
 		}
 	})
 }

@@ -24,10 +24,10 @@ import (
 	"github.com/llenergymeasure/llem/study"
 )
 
-// killEnv makes the test binary a process that goes on with a study.
+// killEnv makes the test binary a process that continues a study.
 const killEnv = "LLEM_TEST_KILLED_STUDY"
 
-// killsEnv says how often the study is killed, and seedEnv when: a seed that a failed test
+// killsEnv is how often the study is killed, and seedEnv when: a seed that a failed test
 // printed makes the same moments again.
 const (
 	killsEnv = "LLEM_TEST_KILLS"
@@ -51,7 +51,7 @@ func number(t *testing.T, variable string, otherwise uint64) uint64 {
 	return n
 }
 
-// killedStudy has failures in it, which are no reason to run anything again.
+// killedStudy has failures in it, after which nothing is repeated.
 func killedStudy(t *testing.T) (*study.Study, *stub) {
 	t.Helper()
 	return newStudy(t, 5, study.Execution{Cycles: 8, Order: terms.Shuffle, Seed: 3}), &stub{failing: 4}
@@ -94,7 +94,7 @@ func workOn(t *testing.T, root string) {
 
 // TestKilled kills a study at random moments until it has been killed often enough
 // and is finished: nothing is lost, a kill costs at most the run that was being made,
-// and the summary is that of a study that nobody disturbed.
+// and the summary equals the summary of an undisturbed study.
 func TestKilled(t *testing.T) {
 	if os.Getenv(killEnv) != "" {
 		t.Skip("this is the helper's process")

@@ -21,7 +21,7 @@ import (
 	"github.com/llenergymeasure/llem/study"
 )
 
-// TestFirst: the first runs are those of the whole order, for any number of them.
+// TestFirst: the first runs equal the start of the whole order, for any number of them.
 func TestFirst(t *testing.T) {
 	for _, order := range terms.Orders() {
 		s := newStudy(t, 3, study.Execution{Cycles: 4, Order: order, Seed: 3})
@@ -156,7 +156,7 @@ func TestOthersAreNotLocked(t *testing.T) {
 	}
 }
 
-// TestEnded: why no more runs were made.
+// TestEnded: why the study ended.
 func TestEnded(t *testing.T) {
 	oops := errors.New("oops")
 	for name, q := range map[string]struct {
@@ -211,7 +211,7 @@ func TestNewestUnfinished(t *testing.T) {
 	}
 }
 
-// TestLimitsAreGiven: a study that is resumed has the limits that are given now; what it measures is that of the
+// TestLimitsAreGiven: a study that is resumed has the limits that are given now; what it measures comes from the
 // frozen one.
 func TestLimitsAreGiven(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -244,7 +244,7 @@ func TestStudyTimeout(t *testing.T) {
 		}
 		e.inRun, e.started, c.options.Resume = nil, 0, res.Dir
 		if res, err = Run(t.Context(), c.options); !errors.As(err, &timeout) || e.started != 0 || res.Left != 2 {
-			t.Errorf("gone on with: %v, %d started, %d left, want the time of the first part to count", err, e.started,
+			t.Errorf("resumed: %v, %d started, %d left, want the time of the first part to count", err, e.started,
 				res.Left)
 		}
 		c.options.Study.Execution.StudyTimeout *= 100
@@ -550,7 +550,7 @@ func TestInputsAreFrozen(t *testing.T) {
 		}
 		first, err := os.ReadFile(filepath.Join(res.Dir, store.EnvFile))
 		if err != nil || strings.Contains(string(first), kernel) {
-			t.Errorf("env.json is not that of the first part: %v", err)
+			t.Errorf("env.json is not from the first part: %v", err)
 		}
 	})
 }

@@ -73,7 +73,7 @@ func TestGaps(t *testing.T) {
 	}
 }
 
-// TestOneAfterTheOther: sides that drift are held against each other with fewer runs than they
+// TestOneAfterTheOther: sides that drift are compared with fewer runs than they
 // have, whatever the order in
 // which their runs are given.
 func TestOneAfterTheOther(t *testing.T) {

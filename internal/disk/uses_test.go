@@ -77,7 +77,7 @@ func TestFilesAreOpenedHere(t *testing.T) {
 	}
 }
 
-// TestOpensAreFound holds the check above against examples.
+// TestOpensAreFound tests the check above with examples.
 func TestOpensAreFound(t *testing.T) {
 	for text, want := range map[string]int{
 		`os.Open(path)`: 1, `os.ReadFile(filepath.Join(dir, "x"))`: 1, `os.OpenFile(p, os.O_RDWR, 0)`: 1,

@@ -267,7 +267,7 @@ func TestBadSensors(t *testing.T) {
 	}
 }
 
-// TestPowerLimitIsNoFault: a card at full load runs into its limit; that is no warning.
+// TestPowerLimitIsNoFault: a card at full load reaches its limit, without a warning.
 func TestPowerLimitIsNoFault(t *testing.T) {
 	r := examine(t, func(s *sim.Sensors) { s.Faults.ThrottleAfter, s.Faults.ThrottleReasons = 1, 0x4 }, nil)
 	if r.Devices[0].Throttled != 0x4 {

@@ -50,7 +50,7 @@ func TestLoaders(t *testing.T) {
 	}
 }
 
-// TestPackages: env.json has the versions of the packages of each engine and of those that
+// TestPackages: env.json has the versions of the packages of each engine and of packages that
 // any engine may have, and no other.
 func TestPackages(t *testing.T) {
 	s, err := Snapshot(t.Context(), nil, nil)

@@ -515,7 +515,7 @@ func TestOppositeErrors(t *testing.T) {
 			t.Fatalf("agreement of the sum %+v, want less than 3 %%", a)
 		}
 		if a.Verdict != "warn" && a.Verdict != "fail" {
-			t.Errorf("verdict %q, want that of the worst device", a.Verdict)
+			t.Errorf("verdict %q, want the worst device's", a.Verdict)
 		}
 		for _, d := range r.Energy.Devices {
 			found := false

@@ -257,7 +257,7 @@ func TestRepeatedWorkload(t *testing.T) {
 		once := newLab(t)
 		once.options.Experiment.Section = batchOf(3)
 		if hash := once.measure(t, result.OK).WorkloadHash; hash != r.WorkloadHash {
-			t.Errorf("workload hash %s, want that of the workload itself, %s", r.WorkloadHash, hash)
+			t.Errorf("workload hash %s, want the workload's, %s", r.WorkloadHash, hash)
 		}
 	})
 }
@@ -290,7 +290,7 @@ type crowded struct {
 	list func() map[string][]power.GPUProcess
 }
 
-// Processes are those of the test.
+// Processes returns the processes of the test.
 func (c *crowded) Processes(context.Context) (map[string][]power.GPUProcess, error) {
 	return c.list(), nil
 }

@@ -52,11 +52,11 @@ type stub struct {
 	loaded backend.Loaded
 	edit   func(*backend.Log)                            // what it does differently
 	run    func(context.Context, backend.Workload) error // instead of running in the window
-	silent bool                                          // does not say that it has finished
+	silent bool                                          // does not report that it has finished
 	refuse error                                         // does not start
 	batch  int                                           // requests in one batch; 0 is all
 	warm   time.Duration                                 // that a warm-up takes
-	// logged says that a warm-up which takes another time than a batch has its steps nevertheless.
+	// logged keeps the steps of a warm-up whose duration differs from a batch's.
 	logged bool
 	bareW  float64 // power before it is started; 0 is idleW
 
@@ -72,10 +72,10 @@ type stub struct {
 	closed  int
 }
 
-// Name is that of the engine it stands for.
+// Name returns the name of the engine that it replaces.
 func (e *stub) Name() string { return "embedded" }
 
-// Probe says that the engine is there.
+// Probe reports an installed engine.
 func (e *stub) Probe(context.Context) (backend.Info, error) { return e.loaded.Info, nil }
 
 // Start gives the session.
@@ -185,7 +185,7 @@ func scheduleBatch(log *backend.Log, start int64, batch []backend.Prompt, output
 }
 
 // limits are the start of the steps, the end of the first prefill and the end of all;
-// ok says that there is a schedule.
+// ok reports whether there is a schedule.
 func (e *stub) limits() (limits [3]int64, ok bool) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -206,7 +206,7 @@ func (e *stub) watts(at int64) float64 {
 	return decodeW
 }
 
-// bare says that the engine had not been started yet.
+// bare reports whether the engine had not been started yet.
 func (e *stub) bare(at int64) bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -249,10 +249,10 @@ func (e *stub) newMeter(devices ...power.Device) *meter {
 	return &meter{Fake: powerfake.NewFake(o), devices: devices}
 }
 
-// Devices are those of the test.
+// Devices returns the devices of the test.
 func (m *meter) Devices() []power.Device { return m.devices }
 
-// Warnings are those of the test.
+// Warnings returns the warnings of the test.
 func (m *meter) Warnings() note.List { return m.warnings }
 
 // id gives a device of the fake, gpu0, gpu1, …, its name in the test.
@@ -361,7 +361,7 @@ func near(t *testing.T, what string, got, want, tolerance float64) {
 // half is the half width of the statistical interval.
 func half(q *result.Quantity) float64 { return (q.CI95[1] - q.CI95[0]) / 2 }
 
-// warned says whether the record has a warning of the code, and its text.
+// warned returns the record's warning with the code, and whether there is one.
 func warned(r *result.Record, code note.Code) (string, bool) {
 	for _, w := range r.Warnings {
 		if w.Code == code {

@@ -195,7 +195,7 @@ func TestFailures(t *testing.T) {
 			l.edit = func(log *backend.Log) { log.Requests = nil }
 		},
 			codes.ClassEngine, "completed no request"},
-		"engine does not say that it finished": {func(_ *testing.T, l *lab) { l.silent = true },
+		"engine does not report its end": {func(_ *testing.T, l *lab) { l.silent = true },
 			codes.ClassProtocol, "without reporting"},
 		"engine does not start": {func(_ *testing.T, l *lab) {
 			l.refuse = note.Failf(codes.ClassOOMGPU, "smaller batch", "no memory")

@@ -19,12 +19,12 @@ type memoryMeter struct {
 	used func() int64
 }
 
-// MemoryUsed is that of the test.
+// MemoryUsed returns the memory of the test.
 func (m memoryMeter) MemoryUsed(context.Context) (map[string]digits.Bytes, error) {
 	return map[string]digits.Bytes{"gpu0": digits.Bytes(m.used())}, nil
 }
 
-// TestMemoryOfAServer: an engine without a figure of its own has that of its processes;
+// TestMemoryOfAServer: an engine that reports no memory gets the memory of its processes;
 // one with a figure keeps it, and has both.
 func TestMemoryOfAServer(t *testing.T) {
 	for name, q := range map[string]struct {

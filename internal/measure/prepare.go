@@ -56,7 +56,7 @@ func (d *desk) prepare(ctx context.Context) (input, error) {
 	d.record.Synthetic = in.model.Synthetic
 	if in.model.Synthetic {
 		d.record.Warn(codes.Synthetic,
-			"random weights: the arithmetic and its energy are those of the shape, not of a trained model")
+			"random weights: the arithmetic and its energy depend on the shape, not on a trained model")
 	}
 	if d.Experiment.Workload.ChatTemplate == terms.TemplateModel {
 		if err := model.CheckTemplate(d.Experiment.Model, in.model.Path); err != nil {

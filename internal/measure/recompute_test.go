@@ -190,7 +190,7 @@ func TestMinWindow(t *testing.T) {
 }
 
 // TestBaselineIsRemembered: a second run takes the first one's baseline over after a
-// look, and measures anew when the machine has changed.
+// look, and measures again if the machine has changed.
 func TestBaselineIsRemembered(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		cache := &Baselines{Path: filepath.Join(t.TempDir(), "deep", "baselines.json")}
@@ -225,7 +225,7 @@ func TestBaselineIsRemembered(t *testing.T) {
 			t.Errorf("second run: %+v, want the first one's baseline", d.Bare)
 		}
 		if !strings.Contains(second.Energy.NetJ.Method+second.Energy.BaselineW.Method, "earlier and confirmed") {
-			t.Errorf("methods %q and %q do not say that the baseline is an earlier one", second.Energy.NetJ.Method,
+			t.Errorf("methods %q and %q do not mention the earlier baseline", second.Energy.NetJ.Method,
 				second.Energy.BaselineW.Method)
 		}
 		third := run(30) // the remembered value is wrong now

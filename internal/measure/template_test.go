@@ -92,7 +92,7 @@ func TestChatTemplateRefused(t *testing.T) {
 	for name, q := range map[string]struct {
 		edit func(*lab)
 		says string
-		// started says that the engine has to be asked.
+		// started means that the engine must be asked.
 		started bool
 	}{
 		"no room": {func(l *lab) { l.options.Experiment.Workload.InputTokens = 17 },

@@ -34,7 +34,7 @@ func (g growing) Run(ctx context.Context, w backend.Workload) (*backend.Log, err
 	return g.stub.Run(ctx, w)
 }
 
-// TestMemoryOfTheSecondWindow: where a window is measured again, the memory that counts is that of both.
+// TestMemoryOfTheSecondWindow: where a window is measured again, the memory of both counts.
 func TestMemoryOfTheSecondWindow(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := newLab(t)
@@ -147,7 +147,7 @@ type paced struct {
 	every time.Duration
 }
 
-// Interval is that of the test.
+// Interval returns the interval of the test.
 func (p paced) Interval() time.Duration { return p.every }
 
 // TestMargins: a meter that is polled rarely is polled before the window and after it, or its series would not cover

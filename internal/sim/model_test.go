@@ -25,7 +25,7 @@ func create(t *testing.T) (*File, *Clock) {
 	return f, c
 }
 
-// TestEnergyOfAStep: however a step is laid out, its energy is that of the plan; a
+// TestEnergyOfAStep: however a step is laid out, its energy equals the plan's; a
 // slow rise only moves some of it behind the step.
 func TestEnergyOfAStep(t *testing.T) {
 	for name, m := range map[string]Model{

@@ -7,7 +7,7 @@ import (
 	"slices"
 )
 
-// Objective is the column of points to choose by.
+// Objective is the column of points to optimise.
 type Objective struct {
 	// Column is the index of the metric in each point.
 	Column int
@@ -15,7 +15,7 @@ type Objective struct {
 	Better Better
 }
 
-// Op is how a value must lie to a limit.
+// Op is the comparison of a value with a limit.
 type Op string
 
 // Ops of a constraint.
@@ -36,7 +36,7 @@ type Constraint struct {
 	Limit float64
 }
 
-// Verdict says whether a constraint is met.
+// Verdict is whether a constraint is met.
 type Verdict string
 
 // Verdicts on a constraint.
@@ -51,28 +51,25 @@ const (
 	NoValue Verdict = "no value"
 )
 
-// Choice is the outcome of Best. Its lists run from the best value of the
-// objective to the worst.
+// Choice is the result of Best. Its lists are ordered by the objective, best first.
 type Choice struct {
-	// Index is the best of those that meet all constraints; −1 if there is none.
+	// Index is the best configuration that meets all constraints; −1 if there is none.
 	Index int
-	// NotSeparable lists others that meet all constraints and whose objective the
-	// intervals do not tell from that of Index.
+	// NotSeparable lists other configurations that meet all constraints and whose intervals of the objective
+	// overlap with Index.
 	NotSeparable []int
-	// Possible lists those that straddle a limit and fail none, and whose objective
-	// is not separably worse than that of Index: more measurements could make them
-	// the choice.
+	// Possible lists configurations that straddle a limit, fail none, and are not separably worse than Index
+	// in the objective: more measurements could make them the choice.
 	Possible []int
 	// Verdicts has one verdict per configuration and constraint.
 	Verdicts [][]Verdict
-	// Unrated lists those whose objective has no usable value.
+	// Unrated lists the configurations without a usable value of the objective.
 	Unrated []int
 }
 
-// Best chooses the configuration with the best value of the objective among those
-// that meet all constraints with their whole interval. Points has one row per
-// configuration; objective and constraints look at its columns. Of equal values
-// the first is chosen and the others are listed.
+// Best chooses the configuration with the best value of the objective among the configurations that meet all
+// constraints with their whole interval. points has one row per configuration; objective and constraints
+// refer to its columns. Of equal values, the first is chosen and the others are listed.
 func Best(points [][]Point, objective Objective, constraints []Constraint) (Choice, error) {
 	choice := Choice{Index: -1, Verdicts: make([][]Verdict, len(points))}
 	if objective.Better != Lower && objective.Better != Higher {
@@ -113,7 +110,7 @@ func Best(points [][]Point, objective Objective, constraints []Constraint) (Choi
 	return choice, nil
 }
 
-// cost is the objective turned so that lower is better.
+// cost returns the objective with a sign so that lower is better.
 func (o Objective) cost(cells []Point) Point {
 	p := cells[o.Column].bounded()
 	if o.Better == Higher {
@@ -122,7 +119,7 @@ func (o Objective) cost(cells []Point) Point {
 	return p
 }
 
-// judge is the verdicts on one configuration.
+// judge returns the verdicts on one configuration.
 func judge(cells []Point, constraints []Constraint) ([]Verdict, error) {
 	out := make([]Verdict, len(constraints))
 	for i, c := range constraints {
@@ -138,7 +135,7 @@ func judge(cells []Point, constraints []Constraint) ([]Verdict, error) {
 	return out, nil
 }
 
-// judge is the verdict on one point.
+// judge returns the verdict on one point.
 func (c Constraint) judge(p Point) (Verdict, error) {
 	var meets func(v float64) bool
 	switch c.Op {

@@ -14,8 +14,8 @@ import (
 // 73 % of samples of 3, 84 % of 5, 89 % of 10 and 93 % of 20 (simulated).
 const fewForBootstrap = 20
 
-// Statistic is a number computed from a sample in any order. It may reorder the
-// slice that it is given but must not keep it.
+// Statistic is a number computed from a sample in any order. It may reorder its argument but must not keep
+// it.
 type Statistic func(values []float64) float64
 
 // Mean is the arithmetic mean, NaN for no values.
@@ -37,17 +37,15 @@ func Median(values []float64) float64 {
 	return middle(values)
 }
 
-// BCa is the statistic of the values with its bias-corrected and accelerated
-// bootstrap interval (Efron, Better Bootstrap Confidence Intervals, 1987): the
-// quantiles of the resampled statistic, moved for its median bias z0 and for the
-// change of its spread with its size, the acceleration a from the jackknife.
+// BCa returns the statistic of the values with its bias-corrected and accelerated bootstrap interval (Efron,
+// Better Bootstrap Confidence Intervals, 1987): the quantiles of the resampled statistic, corrected for its
+// median bias z0 and for the change of its spread with its size, the acceleration a from the jackknife.
 //
-// One value has no interval. Values that are all the same have one of zero width.
-// Where z0 or a cannot be had, the percentile interval stands in. Each comes with
-// its caveat, and so does a sample of fewer than 20 values, whose interval is too
-// narrow: use MeanInterval for their mean. Statistics that jump, such as the median
-// and above all high percentiles, have rough intervals for small samples. The
-// statistic is computed once per resample and once per value.
+// One value has no interval. Equal values have an interval of zero width. If z0 or a cannot be computed, the
+// percentile interval is returned. Each case has its caveat, and so does a sample of fewer than 20 values,
+// whose interval is too narrow: use MeanInterval for their mean. Statistics that jump, such as the median and
+// especially high percentiles, have rough intervals for small samples. The statistic is computed once per
+// resample and once per value.
 func BCa(values []float64, statistic Statistic, options Options) (Estimate, error) {
 	o, err := options.filled()
 	if err != nil {
@@ -77,7 +75,7 @@ func BCa(values []float64, statistic Statistic, options Options) (Estimate, erro
 	return r.interval(o.Level), nil
 }
 
-// evaluate refuses a statistic that is not finite.
+// evaluate returns an error for a statistic that is not finite.
 func evaluate(statistic Statistic, values []float64) (float64, error) {
 	v := statistic(values)
 	if !finite(v) {
@@ -93,7 +91,7 @@ func draw(rng *rand.Rand, into, from []float64) {
 	}
 }
 
-// jackknife is the statistic of the values with each left out in turn.
+// jackknife returns the statistic with each value left out in turn.
 func jackknife(values []float64, statistic Statistic) []float64 {
 	out, scratch := make([]float64, len(values)), make([]float64, len(values)-1)
 	for i := range values {
@@ -104,19 +102,18 @@ func jackknife(values []float64, statistic Statistic) []float64 {
 	return out
 }
 
-// replication is what a BCa interval is made of.
+// replication is the input of a BCa interval.
 type replication struct {
 	// n is the size of the smallest sample.
 	n        int
 	estimate float64
-	// replicates are the statistics of the resamples; none when all values of each
-	// sample are the same.
+	// replicates are the statistics of the resamples; empty if all values of each sample are equal.
 	replicates []float64
-	// jackknife holds the leave-one-out statistics, one list per sample.
+	// jackknife has the leave-one-out statistics, one list per sample.
 	jackknife [][]float64
 }
 
-// interval is the BCa interval, or what stands in for it.
+// interval returns the BCa interval, or its replacement.
 func (r replication) interval(level float64) Estimate {
 	e := unbounded(r.estimate, level)
 	if r.n < 2 {
@@ -141,14 +138,14 @@ func (r replication) interval(level float64) Estimate {
 	if !ok {
 		low, high, e.Method = (1-level)/2, (1+level)/2, MethodPercentile
 		e.Caveats.Warn(codes.PercentileCI,
-			"bias or acceleration of the bootstrap cannot be found: plain percentile interval")
+			"bias or acceleration of the bootstrap cannot be computed: plain percentile interval")
 	}
 	e.Low, e.High = quantile(r.replicates, low), quantile(r.replicates, high)
 	return e
 }
 
-// corrected is the pair of quantiles whose replicates bound the interval:
-// Φ(z0 + (z0 + z) / (1 − a·(z0 + z))) for the normal quantile z of each end.
+// corrected returns the two quantiles whose replicates bound the interval: Φ(z0 + (z0 + z) / (1 − a·(z0 +
+// z))) for the normal quantile z of each end.
 func (r replication) corrected(level float64) (low, high float64, ok bool) {
 	z0, a := r.bias(), r.acceleration()
 	if !finite(z0) || !finite(a) {
@@ -166,22 +163,21 @@ func (r replication) corrected(level float64) (low, high float64, ok bool) {
 	return low, high, finite(low) && finite(high)
 }
 
-// bias is z0: the normal quantile of the share of replicates below the estimate,
-// those equal to it counting half. It is infinite when all lie on one side.
+// bias returns z0: the normal quantile of the share of replicates below the estimate, counting half of the
+// equal ones. It is infinite if all lie on one side.
 func (r replication) bias() float64 {
 	below, _ := slices.BinarySearch(r.replicates, r.estimate-r.tie())
 	notAbove, _ := slices.BinarySearch(r.replicates, math.Nextafter(r.estimate+r.tie(), math.Inf(1)))
 	return normalQuantile(float64(below+notAbove) / 2 / float64(len(r.replicates)))
 }
 
-// tie is how far two statistics may differ and still count as equal: the rounding
-// of a sum in another order.
+// tie is the difference of two statistics up to which they count as equal: the rounding of a sum in another
+// order.
 func (r replication) tie() float64 { return 2e-15 * math.Abs(r.estimate) }
 
-// acceleration is a: a sixth of the skewness of the influence of single values,
-// for several samples that of all together (Efron 1987; Davison and Hinkley,
-// Bootstrap Methods and their Application, 1997, chapter 5). Without any spread it
-// is 0.
+// acceleration returns a: a sixth of the skewness of the influence of single values, over all samples
+// together (Efron 1987; Davison and Hinkley, Bootstrap Methods and their Application, 1997, chapter 5).
+// Without any spread it is 0.
 func (r replication) acceleration() float64 {
 	var influence []float64
 	size := 0.0

@@ -11,40 +11,39 @@ import (
 	"github.com/llenergymeasure/llem/note"
 )
 
-// Direction says where the mean of the second configuration lies.
+// Direction is where the mean of the second configuration lies.
 type Direction string
 
-// Directions of an effect, by value: whether it could be chance is for the
-// p-value to say.
+// Directions of an effect, by value; the p-value decides whether it may be chance.
 const (
 	Decrease Direction = "decrease"
 	Increase Direction = "increase"
 	NoChange Direction = "no change"
 )
 
-// Comparison holds a second configuration (b) against a first (a).
+// Comparison compares a second configuration (b) with a first (a).
 type Comparison struct {
 	// MeanA and MeanB are the means of the two samples, in their unit.
 	MeanA, MeanB float64
-	// Ratio is the geometric mean of b over that of a, of pairs the geometric mean of their
-	// ratios. Its value is NaN, with a caveat, unless all values are positive.
+	// Ratio is the geometric mean of b divided by the geometric mean of a, for pairs the geometric mean of
+	// their ratios. Its value is NaN, with a caveat, unless all values are positive.
 	Ratio Estimate
-	// Difference is the mean of b less that of a, in their unit.
+	// Difference is the mean of b minus the mean of a, in their unit.
 	Difference Estimate
-	// Direction is where b lies, chance included.
+	// Direction is where b lies, regardless of chance.
 	Direction Direction
-	// Test is what P comes from.
+	// Test is the test behind P.
 	Test Test
-	// P is the two-sided p-value of Student's t, NaN where nothing can be tested: one value, or
-	// values without scatter.
+	// P is the two-sided p-value of Student's t, NaN if nothing can be tested: one value, or values without
+	// scatter.
 	P float64
-	// Correlation is the correlation of neighbouring values of series, at least 0, and Effective the numbers of
-	// independent values that the samples count as; all are 0 where neighbours are not correlated.
+	// Correlation is the correlation of neighbouring values of series, at least 0, and Effective the numbers
+	// of independent values that the samples count as; all are 0 if neighbours are not correlated.
 	Correlation float64
 	Effective   [2]float64
-	// Permutation is the test that assumes nothing about the shape of the values.
+	// Permutation is the test that assumes nothing about the distribution of the values.
 	Permutation Permutation
-	// Scatter is that of the logarithms, or of the values where there is no ratio.
+	// Scatter is the standard deviation of the logarithms, or of the values without a ratio.
 	Scatter Scatter
 	// Caveats are doubts about the comparison.
 	Caveats note.List
@@ -64,23 +63,20 @@ const (
 	NoTest     Test = "none"
 )
 
-// Compare holds b against a. Paired means that a[i] and b[i] were measured
-// together, such as in one cycle, so that what disturbed one disturbed the other.
+// Compare compares b with a. If paired, a[i] and b[i] were measured together, for example in one cycle, so
+// that disturbances affected both.
 //
-// The answer is that of Student's t on the logarithms of the values, since what
-// disturbs a measurement multiplies it: of the differences of pairs, or of two
-// independent samples with the degrees of freedom of Welch (1947). Ratio has the
-// interval of that test, so that it leaves out 1 exactly where P is below
-// 1 − Level. Where values are not positive, the same is done with the values, and
-// Difference has the interval. Of lognormal pairs 5 % are called different at the
-// level of 5 %, of other shapes 2 to 6 % (simulated); a t has power from two
-// values on.
+// The test is Student's t on the logarithms of the values, because disturbances of a measurement are
+// multiplicative: of the differences of pairs, or of two independent samples with the degrees of freedom of
+// Welch (1947). Ratio has the interval of that test, so it excludes 1 exactly if P is below 1 − Level. If
+// values are not positive, the test uses the values, and Difference has the interval. Of lognormal pairs
+// without a difference, 5 % are called different at the level of 5 %, of other distributions 2 to 6 %
+// (simulated); a t test has power from two values.
 //
-// Permutation stands beside it: exact without any assumption on the shape, and
-// unable to say anything with few values. It flips the signs of the pairs'
-// differences (Fisher 1935), through all 2ⁿ for up to 14 pairs, or deals the
-// values of independent samples afresh (Pitman 1937), through all deals if at
-// most 100 000. Beyond, it draws Resamples of them at random.
+// Permutation is given in addition: exact without any assumption on the distribution, but unable to conclude
+// anything from few values. It flips the signs of the pairs' differences (Fisher 1935), through all 2ⁿ for up
+// to 14 pairs, or redistributes the values of independent samples (Pitman 1937), in all ways if there are at
+// most 100 000; otherwise it draws Resamples of them at random.
 func Compare(a, b []float64, paired bool, options Options) (Comparison, error) {
 	if paired && len(a) != len(b) {
 		return Comparison{}, fmt.Errorf("compare pairs: %d values against %d", len(a), len(b))
@@ -93,24 +89,25 @@ func Compare(a, b []float64, paired bool, options Options) (Comparison, error) {
 	return of.compare(a, b, paired, options)
 }
 
-// CompareSeries holds b against a where the values stand in the order in which they were taken, each sample in one
-// stretch: what drifts may be what differs. Where neighbours are correlated, each sample counts as fewer values.
+// CompareSeries compares b with a if the values are in the order of measurement, each sample in one interval
+// of time, so that a drift may look like a difference. If neighbours are correlated, each sample counts as
+// fewer values.
 //
-// Of series that do not drift, 2 to 4 % are called different at the level of 5 %; of ones whose neighbours are
-// correlated by 0.3, 4 to 8 % (by Welch's t 7 to 14 %). A drift that goes one way all the time and is as large as the
-// scatter is not made up for: of 5 values each, which drift by 0.3 standard deviations from one to the next, 28 % are
-// called different (by Welch's t 43 %; all simulated).
+// Of series without drift, 2 to 4 % are called different at the level of 5 %; of series whose neighbours are
+// correlated by 0.3, 4 to 8 % (by Welch's t 7 to 14 %). A monotonic drift as large as the scatter is not
+// compensated: of 5 values each, which drift by 0.3 standard deviations per step, 28 % are called different
+// (by Welch's t 43 %; all simulated).
 func CompareSeries(a, b []float64, options Options) (Comparison, error) {
 	return layout{SeriesLogs, SeriesT, contrastSeries}.compare(a, b, false, options)
 }
 
-// layout is how values are compared that were taken in one way: the tests of logarithms and of plain values.
+// layout has the tests of logarithms and of plain values for one way of measuring.
 type layout struct {
 	logs, plain Test
 	contrast    func(a, b []float64) contrast
 }
 
-// compare is the comparison of two samples.
+// compare returns the comparison of two samples.
 func (l layout) compare(a, b []float64, paired bool, options Options) (Comparison, error) {
 	o, err := options.filled()
 	if err != nil {
@@ -130,7 +127,7 @@ func (l layout) compare(a, b []float64, paired bool, options Options) (Compariso
 	return c, nil
 }
 
-// contrast fills in the t test and its intervals.
+// contrast sets the t test and its intervals.
 func (c *Comparison) contrast(a, b []float64, l layout, level float64) {
 	of, test := l.contrast, l.plain
 	plain, scale := of(a, b), size(a, b)
@@ -152,8 +149,8 @@ func (c *Comparison) contrast(a, b []float64, l layout, level float64) {
 	}
 }
 
-// direction of b from a; a difference in the last digits is that of summing in
-// another order.
+// direction returns the direction of b from a; it ignores a difference in the last digits, which comes from
+// another order of summing.
 func direction(a, b float64) Direction {
 	switch d := b - a; {
 	case math.Abs(d) <= 2e-15*(math.Abs(a)+math.Abs(b)):
@@ -172,8 +169,8 @@ func sample(name string, values []float64) error {
 	return nil
 }
 
-// ordered is copies of both samples sorted, pairs kept together, so that random
-// draws do not depend on the order of the input.
+// ordered returns sorted copies of both samples, pairs kept together, so that random draws do not depend on
+// the order of the input.
 func ordered(a, b []float64, paired bool) (x, y []float64) {
 	x, y = slices.Clone(a), slices.Clone(b)
 	if !paired {
@@ -194,7 +191,7 @@ func ordered(a, b []float64, paired bool) (x, y []float64) {
 	return x, y
 }
 
-// comparePairs is the test of the pairs' differences.
+// comparePairs runs the test of the pairs' differences.
 func comparePairs(a, b []float64, o Options) Permutation {
 	differences := make([]float64, len(a))
 	for i := range a {

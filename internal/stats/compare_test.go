@@ -65,7 +65,7 @@ func TestCompareSmall(t *testing.T) {
 	}
 }
 
-// Random arrangements never give p below that of one in all drawn.
+// Random arrangements never give p below one in all drawn.
 func TestSampledPIsBounded(t *testing.T) {
 	for _, paired := range []bool{true, false} {
 		got, err := Compare(seq(25), mapped(seq(25), func(v float64) float64 { return v + 100 }), paired,
@@ -76,7 +76,7 @@ func TestSampledPIsBounded(t *testing.T) {
 	}
 }
 
-// Pairs share what disturbs them, so their ratio is known better than that of the
+// Pairs share what disturbs them, so their ratio is known better than the ratio of the
 // same values taken as independent.
 func TestPairsAreNarrower(t *testing.T) {
 	rng := Options{Seed: 1}.generator(9)

@@ -5,8 +5,7 @@ import (
 	"math"
 )
 
-// Better says which values of a metric are better; the zero value is an error, so
-// that none is assumed.
+// Better is which values of a metric are better; the zero value is an error, so that no direction is assumed.
 type Better string
 
 // Directions in which metrics are better.
@@ -23,19 +22,18 @@ type Metric struct {
 	Better Better
 }
 
-// Point is the value of one metric of one configuration with its interval. A
-// Value of NaN is missing. A Low or High of NaN is an unknown bound, which nothing
-// is separable from on its side; Exact makes the point of a value known without
-// doubt. An interval that leaves its value out is widened to it.
+// Point is the value of one metric of one configuration with its interval. A Value of NaN is missing. A Low
+// or High of NaN is an unknown bound: nothing is separable on that side. Exact returns a point without
+// uncertainty. An interval that excludes its value is widened to include it.
 type Point struct {
 	// Value, and the limits of its interval, in the unit of the metric.
 	Value, Low, High float64
 }
 
-// Exact is a point without doubt.
+// Exact returns a point without uncertainty.
 func Exact(value float64) Point { return Point{Value: value, Low: value, High: value} }
 
-// Relation is how one configuration stands to another.
+// Relation is the relation of one configuration to another.
 type Relation string
 
 // Relations of a configuration to another over all metrics. In a metric, one is
@@ -50,19 +48,16 @@ const (
 	DominatedBy Relation = "dominated"
 	// Incomparable: each is separably better in some metric, a true trade-off.
 	Incomparable Relation = "incomparable"
-	// NotSeparable: the intervals do not decide. Either no metric is separable, or
-	// one configuration is separably better in some while the other is better by
-	// value in some, but not separably.
+	// NotSeparable: the intervals do not decide. Either no metric is separable, or one configuration is
+	// separably better in some metric while the other is better by value in some, but not separably.
 	NotSeparable Relation = "not separable"
 )
 
-// Relate says how configuration a stands to b; both have one point per metric and
-// none missing.
+// Relate returns the relation of configuration a to b; both have one point per metric and none missing.
 //
-// For exact points it is Pareto dominance: a strict partial order, with
-// NotSeparable for equals only. With intervals it still is antisymmetric, but a
-// may dominate b, and b c, while a is not separable from c, if the interval of a
-// is wide in the metric in which b beats c.
+// For exact points it is Pareto dominance: a strict partial order, with NotSeparable only for equal points.
+// With intervals it is still antisymmetric, but a may dominate b, and b c, while a is not separable from c,
+// if the interval of a is wide in the metric in which b beats c.
 func Relate(a, b []Point, metrics []Metric) (Relation, error) {
 	t, err := newTable([][]Point{a, b}, metrics)
 	if err != nil {
@@ -85,14 +80,13 @@ func Relate(a, b []Point, metrics []Metric) (Relation, error) {
 	return NotSeparable, nil
 }
 
-// table holds the points of configurations (rows) turned so that lower is better
-// in every metric (column).
+// table has the points of configurations (rows), with signs so that lower is better in every metric (column).
 type table struct {
 	columns          int
 	value, low, high []float64
-	// excluded says why a row cannot be compared; empty if it can.
+	// excluded is why a row cannot be compared; empty if it can.
 	excluded []string
-	// compared counts how often the sweeps of Pareto have looked at another row.
+	// compared counts how often the sweeps of Pareto compared a row.
 	compared int
 }
 
@@ -129,7 +123,7 @@ func newTable(points [][]Point, metrics []Metric) (*table, error) {
 	return t, nil
 }
 
-// flaw says why p cannot be compared, empty if it can.
+// flaw returns why p cannot be compared, empty if it can.
 func (p Point) flaw() string {
 	switch {
 	case math.IsNaN(p.Value):
@@ -142,7 +136,7 @@ func (p Point) flaw() string {
 	return ""
 }
 
-// bounded puts infinity for unknown bounds and the value inside the interval.
+// bounded replaces unknown bounds by infinity and extends the interval to the value.
 func (p Point) bounded() Point {
 	if math.IsNaN(p.Low) {
 		p.Low = math.Inf(-1)
@@ -153,13 +147,13 @@ func (p Point) bounded() Point {
 	return Point{Value: p.Value, Low: min(p.Low, p.Value), High: max(p.High, p.Value)}
 }
 
-// row is the values of a configuration.
+// row returns the values of a configuration.
 func (t *table) row(i int) []float64 { return t.value[i*t.columns : (i+1)*t.columns] }
 
-// noWorse tells whether a is at least as good as b by value in every metric.
+// noWorse reports whether a is at least as good as b by value in every metric.
 func (t *table) noWorse(a, b int) bool { return below(t.row(a), t.row(b), -1) }
 
-// separable tells whether a is separably better than b in some metric.
+// separable reports whether a is separably better than b in some metric.
 func (t *table) separable(a, b int) bool {
 	for column := range t.columns {
 		if t.high[a*t.columns+column] < t.low[b*t.columns+column] {
@@ -169,7 +163,7 @@ func (t *table) separable(a, b int) bool {
 	return false
 }
 
-// below tells whether a is not above b in every column but one (−1: in all).
+// below reports whether a is not above b in every column but one (−1: in all).
 func below(a, b []float64, but int) bool {
 	for i, v := range a {
 		if v > b[i] && i != but {

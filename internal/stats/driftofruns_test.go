@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-// TestBlocks: the means of equal parts, of which each has its own values.
+// TestBlocks: the means of equal parts; each part has its own values.
 func TestBlocks(t *testing.T) {
 	if got := blocks([]float64{1, 3, 5, 7, 9, 11, 13}, 3); !slices.Equal(got, []float64{2, 6, 11}) {
 		t.Errorf("%v", got)

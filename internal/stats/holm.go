@@ -6,12 +6,10 @@ import (
 	"slices"
 )
 
-// Holm adjusts the p-values of several tests so that the chance of any false
-// finding among those below α stays below α, whatever the tests' dependence
-// (Holm, A Simple Sequentially Rejective Multiple Test Procedure, 1979): the i-th
-// smallest of m is multiplied by m − i + 1, kept from falling below the one before
-// and cut at 1. The order of the result is that of p; NaN and numbers outside
-// [0, 1] are refused.
+// Holm adjusts the p-values of several tests so that the probability of any false finding among the values
+// below α stays below α, for any dependence of the tests (Holm, A Simple Sequentially Rejective Multiple Test
+// Procedure, 1979): the i-th smallest of m is multiplied by m − i + 1, raised to at least the previous one
+// and limited to 1. The result is in the order of p; NaN and numbers outside [0, 1] are errors.
 func Holm(p []float64) ([]float64, error) {
 	for i, v := range p {
 		if !(v >= 0 && v <= 1) {

@@ -58,7 +58,7 @@ func loadOracle(t *testing.T) oracle {
 	return o
 }
 
-// near tells whether got is want up to a relative error.
+// near reports whether got is want up to a relative error.
 func near(got, want, relative float64) bool {
 	return got == want || math.Abs(got-want) <= relative*math.Abs(want)
 }

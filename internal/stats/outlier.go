@@ -22,17 +22,16 @@ func outlierLimit(n int) float64 {
 	return outlierLimits[min(n, len(outlierLimits)-1)]
 }
 
-// Outliers flags, in the order of the values, those whose modified z-score
+// Outliers flags, in the order of the values, each value whose modified z-score
 //
 //	0.6745 · |x − median| / MAD
 //
-// (Iglewicz and Hoaglin, How to Detect and Handle Outliers, 1993) exceeds what one
-// normal sample of that size in a hundred has. Their limit of 3.5 would flag one
-// sample of 5 to 8 values in six. Few values have to lie far off: one of three 160
-// times as far from the middle as the other, one of five 27 times. Fewer than three
-// have no outliers. When more than half of the values are the same, MAD is 0 and
-// the mean absolute deviation takes its place: |x − median| / (1.2533 · mean
-// deviation), with a limit of 3.5. A flag is a reason to look, not to drop the value.
+// (Iglewicz and Hoaglin, How to Detect and Handle Outliers, 1993) exceeds the level that one normal sample of
+// that size in a hundred exceeds. Their limit of 3.5 would flag one sample of 5 to 8 values in six. With few
+// values, an outlier must be far off: one of three values 160 times as far from the middle as the other, one
+// of five 27 times. Fewer than three values have no outliers. If more than half of the values are equal, MAD
+// is 0 and the mean absolute deviation is used: |x − median| / (1.2533 · mean deviation), with a limit of
+// 3.5. A flag is a reason to look, not to drop the value.
 func Outliers(values []float64) ([]bool, error) {
 	if err := check(values); err != nil {
 		return nil, err
@@ -50,7 +49,7 @@ func Outliers(values []float64) ([]bool, error) {
 	return flags, nil
 }
 
-// spread is the centre of a sample and its typical deviation.
+// spread has the centre of a sample and its typical deviation.
 type spread struct {
 	median, mad, mean float64
 }
@@ -67,7 +66,7 @@ func newSpread(sorted []float64) spread {
 	return s
 }
 
-// far tells whether v is an outlier of n values.
+// far reports whether v is an outlier of n values.
 func (s spread) far(v float64, n int) bool {
 	d := math.Abs(v - s.median)
 	if s.mad > 0 {
@@ -76,7 +75,7 @@ func (s spread) far(v float64, n int) bool {
 	return s.mean > 0 && d/(1.2533141373155*s.mean) > outlierZ
 }
 
-// outliers counts the values that are far.
+// outliers returns the number of values that are far.
 func (s spread) outliers(values []float64) int {
 	if len(values) < outlierMin {
 		return 0

@@ -5,7 +5,7 @@ import (
 	"slices"
 )
 
-// Status is the place of a configuration among all.
+// Status is the position of a configuration among all.
 type Status string
 
 // Places of a configuration.
@@ -14,21 +14,20 @@ const (
 	Front Status = "front"
 	// Dominated: another Dominates it.
 	Dominated Status = "dominated"
-	// Uncertain: another is at least as good by value in every metric and better in
-	// one, but none such separably.
+	// Uncertain: another is at least as good by value in every metric and better in one, but not separably.
 	Uncertain Status = "uncertain"
-	// Excluded: a value is missing, so it is compared with none.
+	// Excluded: a value is missing, so it is not compared.
 	Excluded Status = "excluded"
 )
 
-// Standing is the outcome for one configuration.
+// Standing is the result for one configuration.
 type Standing struct {
 	// Status is how the configuration compares with the others.
 	Status Status
 	// By is the index of one configuration that dominates this one, by value only if
 	// Uncertain; −1 if none.
 	By int
-	// Reason says why a configuration is Excluded.
+	// Reason is why a configuration is Excluded.
 	Reason string
 }
 
@@ -68,8 +67,8 @@ func (t *table) standings() []Standing {
 	return standings
 }
 
-// byValue marks as Uncertain what is dominated by value. In the order of their
-// values, column by column, rows come after all that dominate them.
+// byValue marks rows that are dominated by value as Uncertain. In the order of their values, column by
+// column, rows come after all that dominate them.
 func (t *table) byValue(rows []int, standings []Standing) {
 	order := slices.Clone(rows)
 	slices.SortStableFunc(order, func(i, j int) int { return slices.Compare(t.row(i), t.row(j)) })
@@ -115,15 +114,14 @@ func (t *table) bySeparation(column int, rows []int, standings []Standing) {
 	}
 }
 
-// frontier keeps those of the rows added that no other is below, leaving one
-// column out of the look.
+// frontier keeps the minimal rows: no other row is below them, ignoring one column.
 type frontier struct {
 	*table
 	but  int
 	rows []int
 }
 
-// find returns a row that is not above i in any column looked at.
+// find returns a row that is not above i in any other column.
 func (f *frontier) find(i int) (int, bool) {
 	for _, r := range f.rows {
 		f.compared++

@@ -61,8 +61,8 @@ func TestOrderIntervalCovers(t *testing.T) {
 	}
 }
 
-// TestClusters: the pooled percentile is that of all values, and its interval holds the truth though values
-// of one run lie together, where that of independent values would not.
+// TestClusters: the pooled percentile covers all values, and its interval contains the truth though values
+// of one run lie together, unlike the interval for independent values.
 func TestClusters(t *testing.T) {
 	if e := (Clusters{{1, 2}, {3, 4, 5}}).Percentiles(0.95, 50)[0]; e.Value != 3 {
 		t.Errorf("median %v, want 3", e.Value)

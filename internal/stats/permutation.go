@@ -2,19 +2,19 @@ package stats
 
 import "math"
 
-// Sizes up to which a permutation test goes through all arrangements.
+// Sizes up to which a permutation test uses all arrangements.
 const (
 	exactPairs        = 14
 	exactArrangements = 100_000
 )
 
-// Permutation is the outcome of a permutation test.
+// Permutation is the result of a permutation test.
 type Permutation struct {
 	// P is two-sided: twice the smaller tail, at most 1.
 	P float64
-	// SmallestP is the least P that values of this number can have.
+	// SmallestP is the smallest possible P for this number of values.
 	SmallestP float64
-	// Exact tells that all arrangements were gone through, none drawn at random.
+	// Exact reports whether all arrangements were used, none drawn at random.
 	Exact bool
 }
 
@@ -94,7 +94,7 @@ func flipSigns(differences []float64, o Options) Permutation {
 	return Permutation{P: t.sampled(), SmallestP: 2 / float64(o.Resamples+1)}
 }
 
-// signedSum is the sum of up to 64 values, those of set bits negated.
+// signedSum returns the sum of up to 64 values, with the values of set bits negated.
 func signedSum(values []float64, signs uint64) float64 {
 	s := 0.0
 	for i, v := range values {
@@ -135,8 +135,7 @@ func shuffleGroups(a, b []float64, o Options) Permutation {
 	return Permutation{P: t.sampled(), SmallestP: 2 / float64(o.Resamples+1)}
 }
 
-// centred joins the samples less their common mean, so that a large offset does
-// not swallow the differences.
+// centred joins the samples minus their common mean, so that a large offset does not hide the differences.
 func centred(a, b []float64) []float64 {
 	pooled := make([]float64, 0, len(a)+len(b))
 	pooled = append(append(pooled, a...), b...)
@@ -147,8 +146,7 @@ func centred(a, b []float64) []float64 {
 	return pooled
 }
 
-// arrangements is the number of ways to choose k of n, if not above
-// exactArrangements.
+// arrangements returns the number of ways to choose k of n, if it is at most exactArrangements.
 func arrangements(n, k int) (int, bool) {
 	count := 1
 	for i := 1; i <= k; i++ {

@@ -6,24 +6,23 @@ import (
 	"github.com/llenergymeasure/llem/internal/codes"
 )
 
-// noScatter is the standard deviation below which values are the same but for rounding, in units of
-// their size.
+// noScatter is the standard deviation, relative to their size, below which values are equal up to rounding.
 const noScatter = 1e-13
 
 // contrast is the mean difference between two samples, or of pairs, with what its test needs.
 type contrast struct {
-	// value is the mean of b less that of a; error its standard error, NaN for too few values.
+	// value is the mean of b minus the mean of a; error is its standard error, NaN for too few values.
 	value, error float64
 	df           float64
-	// correlation is that of neighbours, and effective how many independent values each sample counts as; both
-	// are 0 where neighbours are not correlated.
+	// correlation is the correlation of neighbours, and effective the number of independent values that each
+	// sample counts as; both are 0 if neighbours are not correlated.
 	correlation float64
 	effective   [2]float64
-	// scatter is what the standard error comes from.
+	// scatter is the standard deviation behind the standard error.
 	scatter Scatter
 }
 
-// contrastPairs is of the differences of pairs.
+// contrastPairs returns the contrast of the differences of pairs.
 func contrastPairs(a, b []float64) contrast {
 	differences := make([]float64, len(a))
 	for i := range a {
@@ -34,8 +33,8 @@ func contrastPairs(a, b []float64) contrast {
 	return contrast{value: mean, error: sd / math.Sqrt(n), df: n - 1, scatter: Scatter{SD: sd, Paired: true, DF: n - 1}}
 }
 
-// contrastGroups is of independent samples, whose spreads may differ: the degrees of freedom are those of
-// Welch (The Generalization of Student's Problem, 1947).
+// contrastGroups returns the contrast of independent samples, whose spreads may differ, with the degrees of
+// freedom of Welch (The Generalization of Student's Problem, 1947).
 func contrastGroups(a, b []float64) contrast {
 	meanA, sdA := moments(a)
 	meanB, sdB := moments(b)
@@ -49,7 +48,7 @@ func contrastGroups(a, b []float64) contrast {
 	return c
 }
 
-// test is the two-sided p-value of Student's t, NaN where there is none.
+// test returns the two-sided p-value of Student's t, NaN if there is none.
 func (c contrast) test(size float64) float64 {
 	if !(c.error > noScatter*size) {
 		return math.NaN()
@@ -57,7 +56,7 @@ func (c contrast) test(size float64) float64 {
 	return min(1, 2*studentTail(math.Abs(c.value)/c.error, c.df))
 }
 
-// interval is Student's interval of the difference. Where nothing scatters it has no width.
+// interval returns Student's interval of the difference. Without scatter it has no width.
 func (c contrast) interval(size, level float64) Estimate {
 	e := unbounded(c.value, level)
 	switch {
@@ -73,7 +72,7 @@ func (c contrast) interval(size, level float64) Estimate {
 	return e
 }
 
-// positive tells whether all values are above 0, by enough for their ratios to be finite.
+// positive reports whether all values are positive, and large enough for finite ratios.
 func positive(values []float64) bool {
 	for _, v := range values {
 		if v < 1/largest {
@@ -83,7 +82,7 @@ func positive(values []float64) bool {
 	return true
 }
 
-// logs are the logarithms of positive values.
+// logs returns the logarithms of positive values.
 func logs(values []float64) []float64 {
 	out := make([]float64, len(values))
 	for i, v := range values {
@@ -92,7 +91,7 @@ func logs(values []float64) []float64 {
 	return out
 }
 
-// size is that of the largest value.
+// size returns the absolute value of the largest value.
 func size(lists ...[]float64) float64 {
 	most := 0.0
 	for _, list := range lists {

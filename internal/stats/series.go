@@ -5,13 +5,11 @@ import "math"
 // mostCorrelated bounds the correlation of neighbours that is estimated from a few values.
 const mostCorrelated = 0.9
 
-// contrastSeries is of two samples whose values stand in the order in which they were taken, each
-// sample in one stretch.
-// What drifts slowly (temperature, other work) moves neighbours together, and the two stretches apart: their means
-// differ by more than independent values would let expect. So each sample counts as fewer values, by the correlation of
-// neighbours in both (Zwiers and von Storch, Taking Serial Correlation into Account in Tests of
-// the Mean, 1995). Without
-// any correlation it is [contrastGroups].
+// contrastSeries returns the contrast of two samples whose values are in the order of measurement, each
+// sample in one interval of time. A slow drift (temperature, other work) moves neighbours together and the
+// two intervals apart: their means differ by more than independent values would. So each sample counts as
+// fewer values, by the correlation of neighbours in both (Zwiers and von Storch, Taking Serial Correlation
+// into Account in Tests of the Mean, 1995). Without correlation it is [contrastGroups].
 func contrastSeries(a, b []float64) contrast {
 	c := contrastGroups(a, b)
 	rho := neighbours(a, b)

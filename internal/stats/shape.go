@@ -6,10 +6,10 @@ import "math"
 // intervals; the ends of one move by 3 % of its width between seeds.
 const shapeResamples = 1999
 
-// MeanByShape is the mean of the values with the interval that suits their number and shape.
-// Student's interval holds for few values, whose shape nobody can tell, and for many that
-// are not skewed. From 20 values on, where the skewness is beyond two of its standard errors
-// under normality, it is the BCa interval, which follows the shape.
+// MeanByShape returns the mean of the values with the interval that suits their number and distribution.
+// Student's interval is valid for few values, whose distribution is unknown, and for many that are not
+// skewed. From 20 values, if the skewness exceeds two of its standard errors under normality, it uses the BCa
+// interval, which follows the distribution.
 func MeanByShape(values []float64) (Estimate, error) {
 	if len(values) >= fewForBootstrap && skewed(values) {
 		return BCa(values, Mean, Options{Resamples: shapeResamples})
@@ -17,8 +17,8 @@ func MeanByShape(values []float64) (Estimate, error) {
 	return MeanInterval(values, DefaultLevel)
 }
 
-// skewed reports whether the sample skewness G1 is beyond two standard errors of that of normal
-// values (Joanes and Gill 1998).
+// skewed reports whether the sample skewness G1 exceeds two standard errors for normal values (Joanes and
+// Gill 1998).
 func skewed(values []float64) bool {
 	n := float64(len(values))
 	mean, sd := moments(values)

@@ -1,19 +1,15 @@
-// Package stats is the statistics of llem: pure functions over plain numbers,
-// importing the standard library only.
+// Package stats has the statistics of llem: pure functions over plain numbers, which import only the standard
+// library.
 //
-// A sample of repeated measurements is described by [Summarize] and its mean by
-// [MeanInterval] or, for any statistic, [BCa]. Two configurations are held
-// against each other by [Compare]; the p-values of many comparisons go through
-// [Holm]. [Drift] asks whether the values moved while they were taken.
-// [RelativeHalfWidth] tells when enough has been measured. Over many
-// configurations, [Pareto] finds those that nothing beats and [Best] the one to
-// choose under limits; both look at intervals, not at values alone.
+// [Summarize] describes a sample of repeated measurements, [MeanInterval] its mean and [BCa] any other
+// statistic. [Compare] compares two configurations; [Holm] corrects the p-values of many comparisons. [Drift]
+// tests whether the values changed while they were measured. [RelativeHalfWidth] shows when enough has been
+// measured. Over many configurations, [Pareto] finds the Pareto front and [Best] the best choice under
+// limits; both use intervals, not only values.
 //
-// Doubt is part of a result: each carries its interval and its caveats. NaN and
-// infinite inputs are refused with an error, except where they mean that a value
-// is missing (Point). Whatever is random is drawn from a seeded generator over
-// sorted values, so a result depends on the values and the seed only, not on
-// their order.
+// Doubt is part of a result: each has its interval and its caveats. NaN and infinite inputs are errors,
+// unless they mean that a value is missing (Point). Random draws come from a seeded generator over sorted
+// values, so a result depends only on the values and the seed, not on their order.
 package stats
 
 import (
@@ -25,13 +21,13 @@ import (
 	"github.com/llenergymeasure/llem/note"
 )
 
-// What the zero Options stand for.
+// Defaults of the zero Options.
 const (
 	DefaultLevel     = 0.95
 	DefaultResamples = 9999
 )
 
-// Options steer intervals and tests; the zero value is useful.
+// Options control intervals and tests; the zero value is useful.
 type Options struct {
 	// Level is the confidence of an interval, in (0, 1); 0 means DefaultLevel. A
 	// test counts as significant below 1 − Level.
@@ -43,7 +39,7 @@ type Options struct {
 	Seed uint64
 }
 
-// filled puts the defaults in and refuses what makes no sense.
+// filled sets the defaults and checks the options.
 func (o Options) filled() (Options, error) {
 	if o.Level == 0 {
 		o.Level = DefaultLevel
@@ -72,7 +68,7 @@ const (
 	streamPermutation
 )
 
-// Method names how an interval was found.
+// Method names the method of an interval.
 type Method string
 
 // Methods of an interval.
@@ -90,9 +86,9 @@ const (
 type Estimate struct {
 	// Value is the estimate, in the unit of the data.
 	Value float64
-	// Low and High bound the interval; both are NaN where there is none.
+	// Low and High bound the interval; both are NaN if there is none.
 	Low, High float64
-	// Level is the confidence that the interval was asked for.
+	// Level is the confidence level of the interval.
 	Level float64
 	// Method is how the interval was computed.
 	Method Method
@@ -100,10 +96,10 @@ type Estimate struct {
 	Caveats note.List
 }
 
-// HasInterval tells whether e has an interval.
+// HasInterval reports whether e has an interval.
 func (e Estimate) HasInterval() bool { return !math.IsNaN(e.Low) && !math.IsNaN(e.High) }
 
-// Point is e without how it was found.
+// Point returns e without its method.
 func (e Estimate) Point() Point { return Point{Value: e.Value, Low: e.Low, High: e.High} }
 
 // unbounded is an estimate without an interval.
@@ -111,14 +107,13 @@ func unbounded(value, level float64) Estimate {
 	return Estimate{Value: value, Low: math.NaN(), High: math.NaN(), Level: level, Method: MethodNone}
 }
 
-// errNoValues is the refusal of an empty sample.
+// errNoValues is the error for an empty sample.
 var errNoValues = errors.New("no values")
 
-// largest is the size up to which values are taken: their squares and the sums of
-// these stay finite.
+// largest is the largest accepted absolute value: squares and their sums stay finite.
 const largest = 1e150
 
-// check refuses an empty sample and values that are not finite or too large.
+// check returns an error for an empty sample and for values that are not finite or too large.
 func check(values []float64) error {
 	if len(values) == 0 {
 		return errNoValues
@@ -133,7 +128,7 @@ func check(values []float64) error {
 
 func finite(v float64) bool { return !math.IsNaN(v) && !math.IsInf(v, 0) }
 
-// allEqual tells whether all values are the same.
+// allEqual reports whether all values are equal.
 func allEqual(values []float64) bool {
 	for _, v := range values {
 		if v != values[0] {

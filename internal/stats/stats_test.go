@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-// The expected values are those of NumPy 2.4: np.mean, np.std(ddof=1) and
+// The expected values are from NumPy 2.4: np.mean, np.std(ddof=1) and
 // np.percentile with its default method.
 func TestSummarizeMatchesNumPy(t *testing.T) {
 	values := []float64{3.1, 4.1, 5.9, 2.6, 5.3, 5.8, 9.7, 9.3, 2.3, 8.4}

@@ -35,7 +35,7 @@ func MeanInterval(values []float64, level float64) (Estimate, error) {
 	return e, nil
 }
 
-// halfWidth is that of Student's interval of a mean.
+// halfWidth returns the half width of Student's interval of a mean.
 func halfWidth(sd float64, n int, level float64) float64 {
 	return studentQuantile((1-level)/2, float64(n-1)) * sd / math.Sqrt(float64(n))
 }

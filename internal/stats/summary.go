@@ -20,8 +20,8 @@ type Summary struct {
 	SD float64
 	// Min and Max are the smallest and the largest value, in their unit.
 	Min, Max float64
-	// Caveats says whether the values are too few for an interval, all the same,
-	// or hold outliers.
+	// Caveats has notes if there are too few values for an interval, all values are equal,
+	// or there are outliers.
 	Caveats note.List
 	sorted  []float64
 }

@@ -20,14 +20,14 @@ const (
 type Trend struct {
 	// N is the number of values.
 	N int
-	// S is the number of pairs of values that rise with time less those that fall.
+	// S is the number of pairs of values that rise with time minus the number that fall.
 	S int
-	// Tau is Kendall's rank correlation with time (tau-b): −1 when all fall, 1 when
-	// all rise, 0 for values that are all the same.
+	// Tau is Kendall's rank correlation with time (tau-b): −1 if all fall, 1 if
+	// all rise, 0 for equal values.
 	Tau float64
-	// P is the two-sided p-value of no trend; SmallestP the least it can be.
+	// P is the two-sided p-value of no trend; SmallestP its smallest possible value.
 	P, SmallestP float64
-	// Exact tells that P comes from the exact distribution of S.
+	// Exact reports whether P comes from the exact distribution of S.
 	Exact bool
 	// Slope is the change of the value per unit of time.
 	Slope Estimate
@@ -42,7 +42,7 @@ type Trend struct {
 // Correlation Methods, 1975) and estimates how fast (Theil 1950; Sen 1968).
 //
 // The times must increase; nil stands for 0, 1, 2, … The slope is the median of
-// those of all pairs of values. P and the slope's interval use the exact
+// the slopes of all pairs of values. P and the slope's interval use the exact
 // distribution of S for up to 50 values without ties, else the normal
 // approximation with the variance corrected for ties, P also with the correction
 // for continuity. codes.Drift is set when P < 1 − Level.

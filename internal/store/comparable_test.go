@@ -75,7 +75,7 @@ func TestUnequalRunsMoveNoMean(t *testing.T) {
 		t.Errorf("%d ok, excluded %+v", e.OK, e.Excluded)
 	}
 	if p := e.Precision; p == nil || p.Reached == nil || *p.Reached < 0.5 {
-		t.Errorf("precision %+v, want that of two runs", p)
+		t.Errorf("precision %+v, want the precision of two runs", p)
 	}
 	if s.Experiments[1].Excluded != nil || s.Experiments[1].Compared() != 4 {
 		t.Errorf("%+v, want nothing left out", s.Experiments[1])

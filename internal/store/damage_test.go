@@ -76,7 +76,7 @@ func TestDamage(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
 		damage func(t *testing.T, dir string)
-		// want is in the error of a report; unread says that there is no result beside it.
+		// want is in the error of a report; unread means that there is no result with it.
 		want   string
 		unread bool
 		// resume is in the error of a study that is resumed, or in its notes.

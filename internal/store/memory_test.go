@@ -47,7 +47,7 @@ func TestMemoryMethodsDiffer(t *testing.T) {
 	}
 }
 
-// TestProvenance: the label of a configuration is that of the runs in its mean, not of its first run.
+// TestProvenance: the label of a configuration comes from the runs in its mean, not of its first run.
 func TestProvenance(t *testing.T) {
 	for _, q := range []struct {
 		runs [2]result.Provenance
@@ -71,10 +71,10 @@ func TestProvenance(t *testing.T) {
 		care := slices.ContainsFunc(e.Caveats, func(n note.Note) bool { return n.Code == codes.ProvenancesDiffer })
 		if m, ok := e.Metrics.Get("energy.per_output_token_j"); q.care && (!ok || m.N != 1 ||
 			m.Mean != map[bool]float64{true: 1, false: 3}[q.runs[0] == q.want]) {
-			t.Errorf("%v: the energy is %+v, want that of the run that is %s", q.runs, m, q.want)
+			t.Errorf("%v: the energy is %+v, want the energy of the run that is %s", q.runs, m, q.want)
 		}
 		if m, _ := e.Metrics.Get("throughput.output_tokens_per_s"); m.N != 2 {
-			t.Errorf("%v: the throughput is %+v, want that of both runs", q.runs, m)
+			t.Errorf("%v: the throughput is %+v, want the throughput of both runs", q.runs, m)
 		}
 		if e.Provenance != q.want || care != q.care {
 			t.Errorf("%v: %s, caveats %v", q.runs, e.Provenance, e.Caveats)

@@ -14,7 +14,7 @@ import (
 	"io"
 )
 
-// TestPooledPercentiles: a percentile over cycles is that of the requests of all runs, also where no run has one by
+// TestPooledPercentiles: a percentile over cycles covers the requests of all runs, also where no run has one by
 // itself; what cannot be read is told of, and without any file the mean of the runs' percentiles stands.
 func TestPooledPercentiles(t *testing.T) {
 	const each = 70
@@ -53,7 +53,7 @@ func TestPooledPercentiles(t *testing.T) {
 		v, _, _ := m.Figure()
 		return v, m
 	}
-	// Times of 1 to 140 ms: those of each run lie apart, and the mean of its p90s is that of 63.1 and 133.1 ms.
+	// Times of 1 to 140 ms: the runs' times lie apart, and the mean of their p90s is the mean of 63.1 and 133.1 ms.
 	if v, m := figure("latency.ttft_ms.p90"); v < 126 || v > 126.2 || m.Pooled.Values != 2*each || m.Pooled.Runs != 2 ||
 		m.N != 2 || m.Mean > 100 {
 		t.Errorf("p90 %v ms of %+v, want 126.1 of all requests", v, m)

@@ -121,7 +121,7 @@ func TestLastTry(t *testing.T) {
 		t.Fatalf("%v, %v", rows, err)
 	}
 	if v, _ := rows[0].Values.Get("throughput.output_tokens_per_s"); v != 4711 {
-		t.Errorf("%v tokens/s, want those of the last try", v)
+		t.Errorf("%v tokens/s, want the last try's", v)
 	}
 }
 

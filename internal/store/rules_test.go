@@ -131,6 +131,6 @@ func TestLastManifest(t *testing.T) {
 		t.Fatal(err)
 	}
 	if got, err := Manifests(other); err != nil || got["a-c1"] != "two" {
-		t.Errorf("%v, %v, want that of the last try", got, err)
+		t.Errorf("%v, %v, want the last try's", got, err)
 	}
 }

@@ -56,7 +56,7 @@ func TestSetAside(t *testing.T) {
 	}
 }
 
-// TestOneMethod: methods that differ are mixed; one that is not known is that of the others.
+// TestOneMethod: methods that differ are mixed; an unknown method takes the others'.
 func TestOneMethod(t *testing.T) {
 	const a, b = result.MemoryAllocator, result.MemoryProcess
 	for q, want := range map[[2]result.MemoryMethod]result.MemoryMethod{{"", ""}: "", {"", a}: a, {a, ""}: a, {a, a}: a,

@@ -51,7 +51,7 @@ func summarizeRuns(s *result.StudyResult, until study.Until) error {
 	return summary{s}.summarize(of, func(r result.Row) (study.Experiment, error) { return configs[r.ID], nil })
 }
 
-// spread is that of a metric that is there.
+// spread returns the spread of an existing metric.
 func spread(t *testing.T, e result.ExperimentSummary, metric string) result.Spread {
 	t.Helper()
 	m, ok := e.Metrics.Get(metric)

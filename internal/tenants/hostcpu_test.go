@@ -28,8 +28,8 @@ func (f fakeProc) machine(processes, interrupts int) {
 		processes, interrupts), 0o600))
 }
 
-// TestHostCPU: the time of others is that of the machine without that of this program, its engine in a group or a
-// container of its own, and their children, those that have ended or just begun included.
+// TestHostCPU: the time of others is the machine's without this program, its engine in a group or a
+// container of its own, and their children, including ended and new ones.
 func TestHostCPU(t *testing.T) {
 	const self, engine = 10, 20
 	start := func(t *testing.T, engineParent int) (fakeProc, *HostCPU) {

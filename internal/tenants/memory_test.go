@@ -17,8 +17,8 @@ import (
 	"github.com/llenergymeasure/llem/result"
 )
 
-// holdEnv makes this program hold memory: MEGABYTES of its own, those of a child in a
-// session of its own, and those that it takes at the start and gives back.
+// holdEnv makes this program hold memory: MEGABYTES itself, as many in a child in a
+// session of its own, and some that it allocates at the start and frees.
 const holdEnv = "LLEM_TEST_HOLD"
 
 // hold does so if the environment says so, and ends with its input.

@@ -166,7 +166,7 @@ type listing struct {
 // Devices is the device of the test.
 func (m listing) Devices() []power.Device { return []power.Device{{ID: m.device, Kind: power.GPU}} }
 
-// Processes are those of the test.
+// Processes returns the processes of the test.
 func (m listing) Processes(context.Context) (map[string][]power.GPUProcess, error) {
 	return m.list(), nil
 }

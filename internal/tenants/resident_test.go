@@ -78,7 +78,7 @@ func TestAgain(t *testing.T) {
 	}
 }
 
-// TestSinceReset: the kernel's peaks are those of this run only if all of them could be reset, and each was.
+// TestSinceReset: the kernel's peaks belong to this run only if all of them could be reset, and each was.
 func TestSinceReset(t *testing.T) {
 	f := newProc(t)
 	f.process(7, 1, 7, 100, 1000)
