@@ -47,14 +47,30 @@ func SI(v float64, unit string) string {
 	if v == 0 || math.IsNaN(v) || math.IsInf(v, 0) {
 		return Significant(v, 3) + " " + unit
 	}
-	abs := math.Abs(v)
-	for i, s := range siSteps {
+	factor, prefix := scale(v)
+	return Significant(v/factor, 3) + " " + prefix + unit
+}
+
+// Prefix returns the unit with the prefix that SI prints for v, and the number to divide values by to have them in it:
+// for values that share a unit.
+func Prefix(v float64, unit string) (divisor float64, prefixed string) {
+	if v == 0 || math.IsNaN(v) || math.IsInf(v, 0) {
+		return 1, unit
+	}
+	factor, prefix := scale(v)
+	return factor, prefix + unit
+}
+
+// scale returns the step of the prefix that brings v between 1 and 1000.
+func scale(v float64) (factor float64, prefix string) {
+	for _, s := range siSteps {
 		// 0.9995 is where three digits would round up into the next prefix.
-		if abs >= s.factor*0.9995 || i == len(siSteps)-1 {
-			return Significant(v/s.factor, 3) + " " + s.prefix + unit
+		if math.Abs(v) >= s.factor*0.9995 {
+			return s.factor, s.prefix
 		}
 	}
-	return ""
+	last := siSteps[len(siSteps)-1]
+	return last.factor, last.prefix
 }
 
 // Significant formats v with n significant digits and no exponent, never shortening the integer part:

@@ -85,6 +85,18 @@ func newRoot(env *Env) *cobra.Command {
 		Args:          noCommand,
 		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
+	root.PersistentFlags().StringVar(&env.Color, "color", colorAuto,
+		"auto (on a terminal, unless NO_COLOR is set), always or never")
+	none := root.PersistentFlags().Bool("no-color", false, "as --color never")
+	root.PersistentPreRunE = func(*cobra.Command, []string) error {
+		if *none {
+			env.Color = colorNever
+		}
+		if !slices.Contains([]string{colorAuto, colorAlways, colorNever}, env.Color) {
+			return &usageError{fmt.Sprintf("--color %s is unknown", env.Color), "use auto, always or never"}
+		}
+		return nil
+	}
 	root.SetVersionTemplate("llem {{.Version}}\n")
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return &usageError{err.Error(), "see `" + cmd.CommandPath() + " --help`"}

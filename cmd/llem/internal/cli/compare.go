@@ -47,7 +47,7 @@ func newCompare(env *Env) *cobra.Command {
 			if asJSON {
 				return env.printJSON(c)
 			}
-			return env.terminal(false).Comparison(env.Stdout, c)
+			return env.terminal().Comparison(env.Stdout, c)
 		},
 	}
 	cmd.Flags().StringVar(&o.Primary, "metric", "",

@@ -34,6 +34,8 @@ type Env struct {
 	// Columns, if set, is the width of the terminal on standard output, 0 if it is
 	// not known.
 	Columns func() int
+	// Color is when colour is printed: auto, or "" (on a terminal), always or never.
+	Color string
 	// Signals, if set, ends the returned context at the first interrupt, or when nobody reads what is
 	// printed, and the process at the second interrupt.
 	Signals func(context.Context) (context.Context, context.CancelFunc)
@@ -50,6 +52,13 @@ func ProcessEnv() Env {
 		Signals: p.interruptible,
 	}
 }
+
+// Values of --color.
+const (
+	colorAuto   = "auto"
+	colorAlways = "always"
+	colorNever  = "never"
+)
 
 // unknownVariables says which variables look like settings and are none.
 func (env *Env) unknownVariables() []string {

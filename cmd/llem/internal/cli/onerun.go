@@ -12,6 +12,7 @@ import (
 
 	"github.com/llenergymeasure/llem/cmd/llem/internal/report"
 	"github.com/llenergymeasure/llem/internal/near"
+	"github.com/llenergymeasure/llem/internal/store"
 	"github.com/llenergymeasure/llem/result"
 )
 
@@ -121,5 +122,8 @@ func (env *Env) printRun(r *oneRun, f reportFlags) error {
 		fmt.Fprintf(env.Stderr, "llem: %s\n", r.others)
 	}
 	s := &result.StudyResult{Dir: r.dir, Planned: 1, Runs: []*result.Record{r.rec}}
-	return env.terminal(f.verbose).Study(env.Stdout, s)
+	if x := store.Exclusions([]result.Row{store.RowOf(r.rec)}); len(x) > 0 {
+		s.Experiments = []result.ExperimentSummary{{ID: r.rec.ID, Config: r.rec.Config, OK: 1, Excluded: x}}
+	}
+	return env.show(s, env.terminal(), f.how())
 }

@@ -23,11 +23,22 @@ import (
 
 // reportFlags are the flags of llem report.
 type reportFlags struct {
-	html                     string // the file of the report as a page
-	json, recompute, verbose bool
-	sort, format, best       string
-	where, pareto, columns   []string
-	limit                    int
+	html                           string // the file of the report as a page
+	json, recompute, verbose, line bool
+	sort, format, best             string
+	where, pareto, columns         []string
+	limit, top                     int
+}
+
+// how returns how much of a result is printed.
+func (f reportFlags) how() detail {
+	switch {
+	case f.line:
+		return oneLine
+	case f.verbose:
+		return everything
+	}
+	return oneScreen
 }
 
 // formats of a report.
@@ -51,8 +62,13 @@ func newReport(env *Env) *cobra.Command {
 			return nil
 		},
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if f.limit < 0 {
+			switch {
+			case f.limit < 0:
 				return &usageError{"--limit is negative", "give a number of lines, or 0 for all"}
+			case f.top < 0:
+				return &usageError{"--top is negative", "give a number of configurations"}
+			case f.top > 0 && cmd.Flags().Changed("limit"):
+				return &usageError{"--top and --limit exclude each other", "leave one of them out"}
 			}
 			if f.recompute {
 				return env.recompute(args[0], f)
@@ -67,6 +83,7 @@ func newReport(env *Env) *cobra.Command {
 	flags.StringVar(&f.sort, "sort", "", "order by a metric, the best first, such as energy.per_output_token_j")
 	flags.IntVar(&f.limit, "limit", report.DefaultLimit,
 		"how many lines tables have at most; 0 is all (csv has all unless this is given)")
+	flags.IntVar(&f.top, "top", 0, "show the N best by --sort, or by energy per output token")
 	flags.StringSliceVar(&f.pareto, "pareto", nil,
 		"judge the configurations by these metrics at once, such as energy.per_output_token_j,latency.ttft_ms.p99; "+
 			"without names by "+strings.Join(result.ParetoMetrics(), ","))
@@ -79,7 +96,8 @@ func newReport(env *Env) *cobra.Command {
 	flags.StringVar(&f.html, "html", "", "write the report as one HTML file that needs no network")
 	flags.BoolVar(&f.json, "json", false, "print the result as one JSON document")
 	flags.BoolVarP(&f.verbose, "verbose", "v", false,
-		"show how the phases were found and what the intervals are made of")
+		"print everything: each number with its interval, how it was found, and all cautions")
+	flags.BoolVar(&f.line, "line", false, "print one line for each run, to paste")
 	completeMetrics(cmd, "sort", "best", "pareto", "columns", "where")
 	return cmd
 }
@@ -152,10 +170,13 @@ func (env *Env) report(dir string, f reportFlags, limited bool) error {
 
 // printReport prints a study in the format that was asked for.
 func (env *Env) printReport(res *result.StudyResult, f reportFlags, limited bool) error {
+	if f.top > 0 {
+		f.sort, f.limit, limited = cmp.Or(f.sort, result.ParetoMetrics()[0]), f.top, true
+	}
 	if err := judge(res, f); err != nil {
 		return err
 	}
-	t := env.terminal(f.verbose)
+	t := env.terminal()
 	t.Sort, t.Front, t.Show, t.Limit = f.sort, f.pareto, f.columns, f.limit
 	if f.limit == 0 {
 		t.Limit = -1
@@ -175,7 +196,7 @@ func (env *Env) printReport(res *result.StudyResult, f reportFlags, limited bool
 		}
 		return report.CSV(env.Stdout, res, t.Limit)
 	}
-	return t.Study(env.Stdout, res)
+	return env.show(res, t, f.how())
 }
 
 // judge sets the standings by the metrics that were asked for, and orders by one.
@@ -219,7 +240,7 @@ func (env *Env) best(res *result.StudyResult, f reportFlags) error {
 	if f.json {
 		return env.printJSON(c)
 	}
-	return env.terminal(f.verbose).Best(env.Stdout, report.Best{Study: res, Metric: f.best, Limits: f.where, Choice: c})
+	return env.terminal().Best(env.Stdout, report.Best{Study: res, Metric: f.best, Limits: f.where, Choice: c})
 }
 
 // open reads a study's results. Those of a study that was killed are rebuilt from its
@@ -301,7 +322,7 @@ func (env *Env) recompute(dir string, f reportFlags) error {
 	if f.json {
 		err = env.printJSON(all)
 	} else {
-		err = env.terminal(f.verbose).Checks(env.Stdout, checks(all))
+		err = env.terminal().Checks(env.Stdout, checks(all))
 	}
 	if err == nil && bad > 0 {
 		err = fmt.Errorf("%w: %d of %d", errDiffer, bad, len(all))

@@ -13,8 +13,10 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/llenergymeasure/llem"
+	"github.com/llenergymeasure/llem/cmd/llem/internal/chart"
 	"github.com/llenergymeasure/llem/cmd/llem/internal/live"
 	"github.com/llenergymeasure/llem/cmd/llem/internal/report"
+	"github.com/llenergymeasure/llem/cmd/llem/internal/screen"
 	"github.com/llenergymeasure/llem/engine/engines"
 	"github.com/llenergymeasure/llem/internal/campaign"
 	"github.com/llenergymeasure/llem/internal/codes"
@@ -35,6 +37,7 @@ type runFlags struct {
 	json     bool
 	quiet    bool
 	verbose  bool
+	plain    bool
 	failFast bool
 	resume   string
 	retry    bool
@@ -107,7 +110,9 @@ func newRun(env *Env) *cobra.Command {
 	flags.StringVar(&f.only, "only", "", "with --dry-run: list experiments whose label or KEY=VALUE contains this text")
 	flags.BoolVar(&f.json, "json", false, "print the result as one JSON document")
 	flags.BoolVarP(&f.quiet, "quiet", "q", false, "no progress")
-	flags.BoolVarP(&f.verbose, "verbose", "v", false, "progress as plain lines, also on a terminal")
+	flags.BoolVar(&f.plain, "plain", false, "progress as plain lines, also on a terminal")
+	flags.BoolVarP(&f.verbose, "verbose", "v", false,
+		"print everything about the result, as `llem report -v` does")
 	return cmd
 }
 
@@ -165,14 +170,14 @@ func (env *Env) run(cmd *cobra.Command, args []string, f runFlags) error {
 	}
 	if !f.quiet {
 		display := live.New(env.Stderr,
-			live.Options{Terminal: env.canDraw() && !f.verbose, Color: env.color(env.StderrTTY)})
+			live.Options{Terminal: env.canDraw() && !f.plain, Color: env.color(env.StderrTTY)})
 		options.Observe = display.Observe
 		res, err := llem.Run(ctx, s, options)
 		display.Close()
-		return env.finish(res, err, f.json)
+		return env.finish(res, err, f)
 	}
 	res, err := llem.Run(ctx, s, options)
-	return env.finish(res, err, f.json)
+	return env.finish(res, err, f)
 }
 
 // check refuses flags that make no sense, alone or without others: a flag that is ignored
@@ -277,9 +282,9 @@ func (env *Env) resumed(o *study.Options, f runFlags, options *llem.Options) (*s
 }
 
 // finish prints what there is, also after an error.
-func (env *Env) finish(res *result.StudyResult, err error, asJSON bool) error {
+func (env *Env) finish(res *result.StudyResult, err error, f runFlags) error {
 	if res != nil {
-		if printErr := env.print(res, asJSON, false); err == nil {
+		if printErr := env.print(res, f.json, f.verbose); err == nil {
 			err = printErr
 		}
 	}
@@ -320,10 +325,42 @@ func (e *withheldError) NextStep() string {
 }
 
 func (env *Env) print(res *result.StudyResult, asJSON, verbose bool) error {
-	if asJSON {
+	switch {
+	case asJSON:
 		return res.Encode(env.Stdout)
+	case verbose:
+		return env.show(res, env.terminal(), everything)
 	}
-	return env.terminal(verbose).Study(env.Stdout, res)
+	return env.show(res, env.terminal(), oneScreen)
+}
+
+// detail is how much of a result is printed.
+type detail int
+
+// Details.
+const (
+	oneScreen detail = iota
+	everything
+	oneLine
+)
+
+// show prints the results of a study.
+func (env *Env) show(res *result.StudyResult, t report.Terminal, how detail) error {
+	switch how {
+	case everything:
+		return t.Study(env.Stdout, res)
+	case oneLine:
+		for r, err := range res.Records() {
+			if err != nil {
+				return err
+			}
+			if _, err := fmt.Fprintln(env.Stdout, t.Style.Text(report.Line(r))); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	return screen.Screen{Terminal: t}.Study(env.Stdout, res)
 }
 
 func (env *Env) printJSON(v any) error { return writeJSON(env.Stdout, v) }
@@ -337,9 +374,18 @@ func writeJSON(w io.Writer, v any) error {
 }
 
 // terminal prints results on standard output.
-func (env *Env) terminal(verbose bool) report.Terminal {
+func (env *Env) terminal() report.Terminal {
 	return report.Terminal{Color: env.color(env.StdoutTTY), Width: env.width(), Columns: env.tableWidth(),
-		Verbose: verbose}
+		Style: env.style()}
+}
+
+// style is ASCII where the locale is set and is not UTF-8. Without a locale, as in most containers, it is Unicode.
+func (env *Env) style() chart.Style {
+	locale := strings.ToUpper(firstOf(env.Getenv("LC_ALL"), env.Getenv("LC_CTYPE"), env.Getenv("LANG")))
+	if locale == "" || strings.Contains(locale, "UTF-8") || strings.Contains(locale, "UTF8") {
+		return chart.Unicode
+	}
+	return chart.ASCII
 }
 
 // canDraw says whether standard error is a terminal that can be drawn on, with a person
@@ -348,8 +394,14 @@ func (env *Env) canDraw() bool {
 	return env.StderrTTY && env.Getenv("TERM") != "dumb" && env.Getenv("CI") == ""
 }
 
-// color follows https://no-color.org: NO_COLOR, when set and not empty, wins.
+// color follows https://no-color.org: NO_COLOR, when set and not empty, wins, unless --color says otherwise.
 func (env *Env) color(terminal bool) bool {
+	switch env.Color {
+	case colorAlways:
+		return true
+	case colorNever:
+		return false
+	}
 	return terminal && env.Getenv("NO_COLOR") == "" && env.Getenv("TERM") != "dumb"
 }
 

@@ -23,9 +23,9 @@ func TestSharedCautions(t *testing.T) {
 		}
 	}
 	s.Experiments[1].Caveats.Warn(codes.OutputsDiffer, "its own")
-	named := nameConfigurations(s)
-	want := []string{named.label(0) + "; " + named.label(2) + "; " + named.label(3) + " and 1 more: alike",
-		named.label(1) + ": its own"}
+	named := NameConfigurations(s)
+	want := []string{named.Called(0) + "; " + named.Called(2) + "; " + named.Called(3) + " and 1 more: alike",
+		named.Called(1) + ": its own"}
 	if diff := cmp.Diff(want, shared(s.Experiments, named)); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}

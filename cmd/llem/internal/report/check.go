@@ -39,7 +39,7 @@ func (t Terminal) Checks(w io.Writer, all []Check) error {
 	for _, c := range all {
 		t.check(&b, c)
 	}
-	_, err := io.WriteString(w, b.String())
+	_, err := io.WriteString(w, t.Style.Text(b.String()))
 	return err
 }
 

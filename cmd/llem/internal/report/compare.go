@@ -72,7 +72,7 @@ func (t Terminal) Comparison(w io.Writer, c *Comparison) error {
 	for _, text := range append(append(left("A", c.ExcludedA), left("B", c.ExcludedB)...), c.Warnings...) {
 		t.wrap(&b, t.warn("caution")+": ", "         ", text)
 	}
-	_, err := io.WriteString(w, b.String())
+	_, err := io.WriteString(w, t.Style.Text(b.String()))
 	return err
 }
 
@@ -227,7 +227,7 @@ func (t Terminal) Best(w io.Writer, q Best) error {
 			t.wrap(&b, "  ", "  ", "one run: nothing is known of its spread")
 		}
 	}
-	_, err := io.WriteString(w, b.String())
+	_, err := io.WriteString(w, t.Style.Text(b.String()))
 	return err
 }
 

@@ -41,6 +41,17 @@ func driftingOf(s *result.StudyResult) drifting {
 	return d
 }
 
+// Drifts reports which configurations drift beyond chance in a column of the table.
+func Drifts(s *result.StudyResult) []bool {
+	out := make([]bool, len(s.Experiments))
+	for _, column := range driftingOf(s).beyond {
+		for i, yes := range column {
+			out[i] = out[i] || yes
+		}
+	}
+	return out
+}
+
 // valuesOf are the values of a metric by configuration, in the order of the runs.
 func valuesOf(s *result.StudyResult, metric string) [][]float64 {
 	out, place := make([][]float64, len(s.Experiments)), map[string]int{}

@@ -33,7 +33,7 @@ func TestDrifting(t *testing.T) {
 		"3 configurations chance explains them (Holm); --json has them"} {
 		var b strings.Builder
 		s := studyOf(n)
-		Terminal{}.caveats(&b, s, nameConfigurations(s))
+		Terminal{}.caveats(&b, s, NameConfigurations(s))
 		text := strings.Join(strings.Fields(b.String()), " ")
 		if !strings.Contains(text, want) || strings.Count(text, "caution:") != 1 {
 			t.Errorf("%d configurations: %q, want %q", n, text, want)

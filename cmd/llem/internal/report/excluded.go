@@ -67,7 +67,7 @@ type exclusion struct{ head, text, next string }
 // exclusions say of each reason which configurations lack how many runs for it, and what
 // to do.
 func exclusions(s *result.StudyResult) []exclusion {
-	named := nameConfigurations(s)
+	named := NameConfigurations(s)
 	type reason struct {
 		result.Exclusion
 		of []string
@@ -82,7 +82,7 @@ func exclusions(s *result.StudyResult) []exclusion {
 				all[k].Runs = 0
 			}
 			all[k].Runs += x.Runs
-			all[k].of = append(all[k].of, fmt.Sprintf("%s (%s): %d of %d", named.label(i), e.ID, x.Runs, e.OK))
+			all[k].of = append(all[k].of, fmt.Sprintf("%s (%s): %d of %d", named.Called(i), e.ID, x.Runs, e.OK))
 		}
 	}
 	slices.SortFunc(all, func(a, b reason) int { return cmp.Compare(a.Code, b.Code) })

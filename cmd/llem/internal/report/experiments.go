@@ -86,7 +86,7 @@ func (t Terminal) columnsOf(s *result.StudyResult, n int) []column {
 
 // experimentTable is the table of the first n configurations over their cycles. Columns of metrics that were asked for
 // by name are there without a value, too.
-func experimentTable(s *result.StudyResult, named names, columns []column, n int, asked ...string) table.Table {
+func experimentTable(s *result.StudyResult, named Names, columns []column, n int, asked ...string) table.Table {
 	heads, kept := []string{"runs"}, []string(nil)
 	for _, c := range columns {
 		heads = append(heads, c.head)
@@ -97,9 +97,9 @@ func experimentTable(s *result.StudyResult, named names, columns []column, n int
 			heads = append(heads, "±95 %")
 		}
 	}
-	rows := named.table("experiment", append(heads, "front", "energy", "flags"))
+	rows := named.Table("experiment", append(heads, "front", "energy", "flags"))
 	for i, e := range s.Experiments[:n] {
-		cells := append(named.values(i), runsWord(e))
+		cells := append(named.Cells(i), runsWord(e))
 		for _, c := range columns {
 			value, spread := missing, missing
 			if m, ok := e.Metrics.Get(c.metric); ok {
@@ -179,12 +179,12 @@ func frontNote(metrics []string) string {
 
 // experiments prints the table of configurations.
 func (t Terminal) experiments(b *strings.Builder, s *result.StudyResult) {
-	named := nameConfigurations(s)
-	if common := named.common(); common != "" {
+	named := NameConfigurations(s)
+	if common := named.Common(); common != "" {
 		t.wrap(b, "", "", common)
 	}
 	b.WriteString("\n")
-	shown := t.limit(len(s.Experiments))
+	shown := t.Limited(len(s.Experiments))
 	columns := t.columnsOf(s, shown)
 	rows := experimentTable(s, named, columns, shown, t.Show...)
 	t.print(b, rows)
@@ -233,7 +233,7 @@ const caveatsShown = 20
 
 // caveats prints what there is to doubt about the study, its configurations and what
 // their repeats show.
-func (t Terminal) caveats(b *strings.Builder, s *result.StudyResult, named names) {
+func (t Terminal) caveats(b *strings.Builder, s *result.StudyResult, named Names) {
 	var all []string
 	for _, w := range s.Caveats {
 		all = append(all, w.Message)
@@ -245,7 +245,7 @@ func (t Terminal) caveats(b *strings.Builder, s *result.StudyResult, named names
 			m, _ := e.Metrics.Get(c.metric)
 			for _, w := range m.Caveats {
 				if w.Code == codes.Outliers || w.Code == codes.Drift && drifts.beyond[c.metric][i] {
-					all = append(all, fmt.Sprintf("%s, %s: %s", named.label(i), c.head, w.Message))
+					all = append(all, fmt.Sprintf("%s, %s: %s", named.Called(i), c.head, w.Message))
 				}
 			}
 		}
@@ -260,7 +260,7 @@ func (t Terminal) caveats(b *strings.Builder, s *result.StudyResult, named names
 const labelsShown = 3
 
 // shared are the cautions of configurations; those in equal words are one, with the names of the configurations.
-func shared(all []result.ExperimentSummary, named names) (out []string) {
+func shared(all []result.ExperimentSummary, named Names) (out []string) {
 	var order []string
 	of := map[string][]int{}
 	for i, e := range all {
@@ -278,10 +278,10 @@ func shared(all []result.ExperimentSummary, named names) (out []string) {
 }
 
 // some names the first of several subjects, and how many more there are.
-func (n names) some(of []int) string {
+func (n Names) some(of []int) string {
 	var labels []string
 	for _, i := range of[:min(labelsShown, len(of))] {
-		labels = append(labels, n.label(i))
+		labels = append(labels, n.Called(i))
 	}
 	head := strings.Join(labels, "; ")
 	if more := len(of) - labelsShown; more > 0 {
@@ -318,12 +318,12 @@ func (t Terminal) Markdown(w io.Writer, s *result.StudyResult) error {
 		_, err := fmt.Fprintln(w, "No run has finished.")
 		return err
 	}
-	named := nameConfigurations(s)
-	shown := t.limit(len(s.Experiments))
+	named := NameConfigurations(s)
+	shown := t.Limited(len(s.Experiments))
 	columns := t.columnsOf(s, shown)
 	rows := experimentTable(s, named, columns, shown, t.Show...)
 	var b strings.Builder
-	if common := named.common(); common != "" {
+	if common := named.Common(); common != "" {
 		fmt.Fprintf(&b, "%s\n\n", common)
 	}
 	b.WriteString(rows.Markdown())

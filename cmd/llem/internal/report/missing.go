@@ -20,13 +20,13 @@ type lacking struct {
 }
 
 // lackingRuns are the rows of single runs.
-func lackingRuns(named names, runs []*result.Record) []lacking {
+func lackingRuns(named Names, runs []*result.Record) []lacking {
 	out := make([]lacking, 0, len(runs))
 	for i, r := range runs {
 		if r.Status != result.OK {
 			continue
 		}
-		out = append(out, lacking{named.label(i), 1, func(metric string) int {
+		out = append(out, lacking{named.Called(i), 1, func(metric string) int {
 			if m, err := result.Metric(metric); err == nil {
 				if _, ok := m.Value(r); ok {
 					return 1
@@ -40,7 +40,7 @@ func lackingRuns(named names, runs []*result.Record) []lacking {
 
 // lackingConfigurations are the rows of the first n configurations. A summary of an earlier
 // version has no reasons: the records beside it have.
-func lackingConfigurations(s *result.StudyResult, named names, n int) []lacking {
+func lackingConfigurations(s *result.StudyResult, named Names, n int) []lacking {
 	of := map[string][][]result.Missing{}
 	for _, r := range s.Runs {
 		if r.Comparable() {
@@ -52,7 +52,7 @@ func lackingConfigurations(s *result.StudyResult, named names, n int) []lacking 
 		if e.Compared() == 0 {
 			continue
 		}
-		l := lacking{named.label(i), e.Compared(), func(metric string) int {
+		l := lacking{named.Called(i), e.Compared(), func(metric string) int {
 			m, ok := e.Metrics.Get(metric)
 			if !ok {
 				return 0

@@ -35,8 +35,8 @@ func configurations(s *result.StudyResult) []subject {
 	return out
 }
 
-// names are subjects by name: by the keys that vary in the study, and by what becomes of them in a run.
-type names struct {
+// Names are subjects by name: by the keys that vary in the study, and by what becomes of them in a run.
+type Names struct {
 	naming.Naming
 	subjects []subject
 	// types, batches and cycles report that the types which engines used, their batches, or the cycles differ where no
@@ -53,11 +53,11 @@ func Naming(s *result.StudyResult) naming.Naming {
 	return naming.Of(all)
 }
 
-// nameConfigurations names the experiments of a study.
-func nameConfigurations(s *result.StudyResult) names { return newNames(Naming(s), configurations(s)) }
+// NameConfigurations names the experiments of a study.
+func NameConfigurations(s *result.StudyResult) Names { return newNames(Naming(s), configurations(s)) }
 
-// nameRuns names runs of a study by the keys that vary in all of it.
-func nameRuns(s *result.StudyResult, runs []*result.Record) names {
+// NameRuns names runs of a study by the keys that vary in all of it.
+func NameRuns(s *result.StudyResult, runs []*result.Record) Names {
 	all, configs := make([]subject, len(runs)), make([]study.Experiment, len(runs))
 	for i, r := range runs {
 		all[i], configs[i] = subjectOf(r), r.Config
@@ -68,8 +68,8 @@ func nameRuns(s *result.StudyResult, runs []*result.Record) names {
 	return newNames(naming.Of(configs), all)
 }
 
-func newNames(n naming.Naming, subjects []subject) names {
-	out := names{Naming: n, subjects: subjects, batches: otherBatches(subjects)}
+func newNames(n naming.Naming, subjects []subject) Names {
+	out := Names{Naming: n, subjects: subjects, batches: otherBatches(subjects)}
 	for _, s := range subjects {
 		first := subjects[0]
 		out.cycles = out.cycles || s.cycle != first.cycle
@@ -92,7 +92,7 @@ func otherBatches(subjects []subject) bool {
 }
 
 // heads are the columns that tell the subjects apart.
-func (n names) heads() []string {
+func (n Names) heads() []string {
 	out := n.Heads()
 	if n.types {
 		out = append(out, "dtype")
@@ -106,8 +106,8 @@ func (n names) heads() []string {
 	return out
 }
 
-// values are what a subject has in these columns.
-func (n names) values(i int) []string {
+// Cells are what a subject has in these columns.
+func (n Names) Cells(i int) []string {
 	s := n.subjects[i]
 	out := n.Values(*s.config)
 	for k, c := range n.Columns {
@@ -127,8 +127,8 @@ func (n names) values(i int) []string {
 	return out
 }
 
-// label names a subject in a line of text.
-func (n names) label(i int) string {
+// Called names a subject in a line of text.
+func (n Names) Called(i int) string {
 	s := n.subjects[i]
 	text := n.Label(*s.config)
 	if n.cycles {
@@ -148,8 +148,8 @@ var facts = []func(subject) string{
 	func(s subject) string { return fmt.Sprintf("%d out", s.config.Workload.OutputTokens) },
 }
 
-// common are the facts that all subjects share.
-func (n names) common() string {
+// Common are the facts that all subjects share.
+func (n Names) Common() string {
 	var shared []string
 	for _, fact := range facts {
 		values := map[string]bool{}

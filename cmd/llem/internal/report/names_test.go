@@ -19,14 +19,14 @@ import (
 // TestNames: labels tell runs apart, and what they share is said once.
 func TestNames(t *testing.T) {
 	s := sweep()
-	n := nameRuns(s, s.Runs)
-	if got, want := n.common(), "random:llama-3.1-8b · pytorch · 64 prompts · 512 in · 128 out"; got != want {
+	n := NameRuns(s, s.Runs)
+	if got, want := n.Common(), "random:llama-3.1-8b · pytorch · 64 prompts · 512 in · 128 out"; got != want {
 		t.Errorf("common = %q, want %q", got, want)
 	}
-	if got, want := n.label(4), "auto batch_size=1, cycle 1"; got != want {
+	if got, want := n.Called(4), "auto batch_size=1, cycle 1"; got != want {
 		t.Errorf("label = %q, want %q", got, want)
 	}
-	if got, want := strings.Join(n.values(4), " "), "auto (bfloat16) 1 1"; got != want {
+	if got, want := strings.Join(n.Cells(4), " "), "auto (bfloat16) 1 1"; got != want {
 		t.Errorf("values = %q, want %q: what was asked for and what the engine used", got, want)
 	}
 }
@@ -34,13 +34,13 @@ func TestNames(t *testing.T) {
 // TestTypesOfEngines: where engines differ in type and batch without a key that varies, the table shows both.
 func TestTypesOfEngines(t *testing.T) {
 	a, b := measuredGPU(), modelledCPU()
-	n := nameRuns(&result.StudyResult{}, []*result.Record{a, b})
+	n := NameRuns(&result.StudyResult{}, []*result.Record{a, b})
 	i := slices.Index(n.heads(), "dtype")
-	if i < 0 || n.values(0)[i] != "bfloat16" || n.values(1)[i] != "float16" {
-		t.Errorf("%q: %q and %q", n.heads(), n.values(0), n.values(1))
+	if i < 0 || n.Cells(0)[i] != "bfloat16" || n.Cells(1)[i] != "float16" {
+		t.Errorf("%q: %q and %q", n.heads(), n.Cells(0), n.Cells(1))
 	}
-	if i = slices.Index(n.heads(), "batch"); i < 0 || n.values(0)[i] != "8" || n.values(1)[i] != "1" {
-		t.Errorf("%q: %q and %q", n.heads(), n.values(0), n.values(1))
+	if i = slices.Index(n.heads(), "batch"); i < 0 || n.Cells(0)[i] != "8" || n.Cells(1)[i] != "1" {
+		t.Errorf("%q: %q and %q", n.heads(), n.Cells(0), n.Cells(1))
 	}
 }
 

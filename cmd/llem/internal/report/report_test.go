@@ -308,27 +308,12 @@ func TestTerminal(t *testing.T) {
 	}
 }
 
-// TestVerbose adds lines, and changes none.
-func TestVerbose(t *testing.T) {
-	s := studyOf("one", mixedSteps())
-	verbose, plain := render(t, Terminal{Verbose: true}, s), render(t, Terminal{}, s)
-	golden(t, "verbose.txt", verbose)
-	rest := strings.Split(verbose, "\n")
-	for line := range strings.SplitSeq(plain, "\n") {
-		i := slices.Index(rest, line)
-		if i < 0 {
-			t.Fatalf("the verbose report lacks %q", line)
-		}
-		rest = rest[i+1:]
-	}
-}
-
 // TestNarrow: on a narrow terminal everything but tables and what is there to be
 // copied is broken.
 func TestNarrow(t *testing.T) {
 	s := studyOf("one", mixedSteps())
 	const width = 60
-	text := render(t, Terminal{Width: width, Verbose: true}, s)
+	text := render(t, Terminal{Width: width}, s)
 	golden(t, "narrow.txt", text)
 	for line := range strings.SplitSeq(text, "\n") {
 		table := strings.Count(line, "  ") > 3

@@ -13,11 +13,10 @@ import (
 	"github.com/llenergymeasure/llem/result"
 )
 
-// table prints one line per run, or one per configuration if any has run more than
-// once or there are many: what all have in common first, then what differs beside the
-// figures.
+// table prints a line for each configuration if any has run more than once or there are many, and a
+// line for each run: what all have in common first, then what differs beside the figures.
 func (t Terminal) table(b *strings.Builder, s *result.StudyResult) error {
-	fmt.Fprintln(b, t.bold(orName(s.Name)+": "+tally(s)))
+	fmt.Fprintln(b, t.bold(Tally(s)))
 	if len(s.Runs)+len(s.Rows) == 0 {
 		return nil
 	}
@@ -25,36 +24,35 @@ func (t Terminal) table(b *strings.Builder, s *result.StudyResult) error {
 	if err != nil {
 		return err
 	}
-	large := s.Runs == nil
-	if t.Verbose || !large && !repeated(s) && len(t.Show) == 0 {
+	if s.Runs == nil || repeated(s) || len(t.Show) > 0 {
+		t.experiments(b, s)
+		if len(runs) > 0 {
+			b.WriteString("\n")
+			t.runs(b, s, runs)
+		}
+	} else {
 		t.runs(b, s, runs)
 		t.ofStudy(b, s)
-	} else {
-		t.experiments(b, s)
 	}
 	t.exclusions(b, s)
-	if large {
-		t.shared(b, s, s.Doubts, len(s.Rows))
-	} else {
-		t.warnings(b, s)
-	}
+	t.shared(b, s, Doubts(s), max(len(s.Runs), len(s.Rows)))
 	return t.failures(b, s)
 }
 
 // firstRuns are the records of the runs that the table may show.
 func (t Terminal) firstRuns(s *result.StudyResult) ([]*result.Record, error) {
 	if s.Runs != nil {
-		return inOrder(s)[:min(len(s.Runs), t.limit(len(s.Runs)))], nil
+		return inOrder(s)[:min(len(s.Runs), t.Limited(len(s.Runs)))], nil
 	}
-	var out []*result.Record
-	if !t.Verbose {
+	if s.Dir == "" {
 		return nil, nil
 	}
+	var out []*result.Record
 	for rec, err := range s.Records() {
 		if err != nil {
 			return nil, err
 		}
-		if out = append(out, rec); len(out) >= t.limit(len(s.Rows)) {
+		if out = append(out, rec); len(out) >= t.Limited(len(s.Rows)) {
 			break
 		}
 	}
@@ -75,32 +73,48 @@ func inOrder(s *result.StudyResult) []*result.Record {
 // failuresShown is how many of the failed runs of a large study are described.
 const failuresShown = 10
 
-// failures says of the runs without a result why.
-func (t Terminal) failures(b *strings.Builder, s *result.StudyResult) error {
-	runs, more := s.Runs, 0
-	if runs == nil {
-		for _, r := range s.Rows {
-			if r.Status == result.OK {
-				continue
-			}
-			if len(runs) == failuresShown {
-				more++
-				continue
-			}
-			rec, err := result.ReadRun(s.Dir, r.ID, r.Cycle)
-			if err != nil {
-				return err
-			}
-			runs = append(runs, rec)
+// Failures returns the first n runs without a result; less than 0 is all.
+func Failures(s *result.StudyResult, n int) ([]*result.Record, error) {
+	var out []*result.Record
+	for _, r := range s.Runs {
+		if r.Status != result.OK && r.Failure != nil && (n < 0 || len(out) < n) {
+			out = append(out, r)
 		}
 	}
-	named := nameRuns(s, runs)
-	for i, r := range runs {
-		if r.Failure == nil {
+	if s.Runs != nil {
+		return out, nil
+	}
+	for _, r := range s.Rows {
+		if r.Status == result.OK || n >= 0 && len(out) >= n {
 			continue
 		}
+		rec, err := result.ReadRun(s.Dir, r.ID, r.Cycle)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, rec)
+	}
+	return out, nil
+}
+
+// failures says of the runs without a result why.
+func (t Terminal) failures(b *strings.Builder, s *result.StudyResult) error {
+	most, more := -1, 0
+	if s.Runs == nil {
+		most, more = failuresShown, len(s.Rows)-s.OK-failuresShown
+	}
+	runs, err := Failures(s, most)
+	if err != nil {
+		return err
+	}
+	about := runs
+	if s.Runs != nil {
+		about = s.Runs
+	}
+	named := NameRuns(s, about)
+	for _, r := range runs {
 		b.WriteString("\n")
-		t.wrap(b, "", "  ", named.label(i))
+		t.wrap(b, "", "  ", named.Called(slices.Index(about, r)))
 		t.failure(b, r.Status, r.Failure)
 		if log := r.Files["engine_log"]; log != "" {
 			fmt.Fprintf(b, "  log: %s\n", path.Join(result.RunsDir, fmt.Sprintf("%s-c%d", r.ID, r.Cycle), log))
@@ -119,14 +133,14 @@ func (t Terminal) runs(b *strings.Builder, s *result.StudyResult, shown []*resul
 	if s.Runs != nil {
 		about = s.Runs
 	}
-	named := nameRuns(s, about)
-	if common := named.common(); common != "" {
+	named := NameRuns(s, about)
+	if common := named.Common(); common != "" {
 		t.wrap(b, "", "", common)
 	}
 	b.WriteString("\n")
-	rows := named.table("run", figureHeads)
+	rows := named.Table("run", figureHeads)
 	for i, r := range shown {
-		rows.Rows = append(rows.Rows, append(named.values(i), figures(r)...))
+		rows.Rows = append(rows.Rows, append(named.Cells(i), figures(r)...))
 	}
 	rows = queuesOf(shown).blank(rows).DropEmpty()
 	t.print(b, rows)
@@ -136,8 +150,8 @@ func (t Terminal) runs(b *strings.Builder, s *result.StudyResult, shown []*resul
 	t.gaps(b, queuesOf(shown).columns(experimentColumns), lackingRuns(named, shown))
 }
 
-// table is an empty table with the columns that name its rows before the given ones.
-func (n names) table(title string, heads []string) table.Table {
+// Table is an empty table with the columns that name its rows before the given ones.
+func (n Names) Table(title string, heads []string) table.Table {
 	names := n.heads()
 	return table.Table{Head: append(names, heads...), Names: len(names), Title: title, Indent: 2}
 }
@@ -159,9 +173,12 @@ func (t Terminal) cut(b *strings.Builder, shown, all int, what string) {
 	}
 }
 
-// warnings prints why energy is missing and the warnings of all runs, each kind
-// once, in the words of the first run that has it.
-func (t Terminal) warnings(b *strings.Builder, s *result.StudyResult) {
+// Doubts returns why energy is missing and the warnings of all runs, each kind once, in the words
+// of the first run that has it.
+func Doubts(s *result.StudyResult) []result.Doubt {
+	if s.Runs == nil {
+		return s.Doubts
+	}
 	type doubt struct {
 		kind string
 		code note.Code
@@ -190,12 +207,12 @@ func (t Terminal) warnings(b *strings.Builder, s *result.StudyResult) {
 	for i, d := range order {
 		all[i] = result.Doubt{Kind: d.kind, Note: note.Note{Code: d.code, Message: messages[d]}, Runs: counts[d]}
 	}
-	t.shared(b, s, all, len(s.Runs))
+	return all
 }
 
 // shared prints doubts that runs share, and which have them, if not all.
 func (t Terminal) shared(b *strings.Builder, s *result.StudyResult, doubts []result.Doubt, runs int) {
-	named := nameConfigurations(s)
+	named := NameConfigurations(s)
 	for i, d := range doubts {
 		if i == 0 {
 			b.WriteString("\n")
@@ -209,7 +226,7 @@ func (t Terminal) shared(b *strings.Builder, s *result.StudyResult, doubts []res
 }
 
 // warnedIn names the configurations whose runs have a warning, if not all of them do.
-func warnedIn(s *result.StudyResult, named names, code note.Code) string {
+func warnedIn(s *result.StudyResult, named Names, code note.Code) string {
 	var in []int
 	for i, e := range s.Experiments {
 		if slices.ContainsFunc(e.Warnings, func(w result.Warned) bool { return w.Code == code }) {
@@ -229,8 +246,8 @@ func orName(s string) string {
 	return s
 }
 
-// tally counts the runs by what became of them.
-func tally(s *result.StudyResult) string {
+// Tally names a study and counts its runs by what became of them.
+func Tally(s *result.StudyResult) string {
 	parts := []string{fmt.Sprintf("%d of %s ok", s.OK, digits.Count(s.Planned, "run"))}
 	excluded := 0
 	for i := range s.Experiments {
@@ -245,7 +262,7 @@ func tally(s *result.StudyResult) string {
 			parts = append(parts, fmt.Sprintf("%d %s", q.n, q.what))
 		}
 	}
-	return strings.Join(parts, ", ")
+	return orName(s.Name) + ": " + strings.Join(parts, ", ")
 }
 
 // figureHeads are the columns of figures.

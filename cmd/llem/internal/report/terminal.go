@@ -5,6 +5,7 @@ import (
 	"io"
 	"strings"
 
+	"github.com/llenergymeasure/llem/cmd/llem/internal/chart"
 	"github.com/llenergymeasure/llem/internal/table"
 	"github.com/llenergymeasure/llem/note"
 	"github.com/llenergymeasure/llem/result"
@@ -13,12 +14,12 @@ import (
 // Terminal prints results as text. The zero value prints without colour.
 type Terminal struct {
 	Color bool
+	// Style is the set of characters.
+	Style chart.Style
 	// Width at which long notes are broken, in columns; 0 means 100.
 	Width int
 	// Columns is how wide tables of a study may be; 0 means Width.
 	Columns int
-	// Verbose adds how the phases were found and what the intervals are made of.
-	Verbose bool
 	// Limit is how many lines a table has at most; 0 means DefaultLimit, less than 0 all.
 	Limit int
 	// Front names the metrics of the standings; empty: those of a summary.
@@ -32,8 +33,8 @@ type Terminal struct {
 // DefaultLimit is how many lines a table has if nothing else is asked for.
 const DefaultLimit = 50
 
-// limit is how many of n lines are shown.
-func (t Terminal) limit(n int) int {
+// Limited returns how many of n lines are shown.
+func (t Terminal) Limited(n int) int {
 	switch {
 	case t.Limit < 0:
 		return n
@@ -57,21 +58,22 @@ func (t Terminal) Study(w io.Writer, s *result.StudyResult) error {
 	if s.Dir != "" {
 		fmt.Fprintf(&b, "\nresults: %s\n", s.Dir)
 	}
-	_, err := io.WriteString(w, b.String())
+	_, err := io.WriteString(w, t.Style.Text(b.String()))
 	return err
 }
 
-func (t Terminal) style(code, s string) string {
+// Paint gives a text a colour or a weight by its code, if the terminal has any.
+func (t Terminal) Paint(code, s string) string {
 	if !t.Color || s == "" {
 		return s
 	}
 	return "\x1b[" + code + "m" + s + "\x1b[0m"
 }
 
-func (t Terminal) bold(s string) string { return t.style("1", s) }
-func (t Terminal) dim(s string) string  { return t.style("2", s) }
-func (t Terminal) red(s string) string  { return t.style("31", s) }
-func (t Terminal) warn(s string) string { return t.style("33", s) }
+func (t Terminal) bold(s string) string { return t.Paint("1", s) }
+func (t Terminal) dim(s string) string  { return t.Paint("2", s) }
+func (t Terminal) red(s string) string  { return t.Paint("31", s) }
+func (t Terminal) warn(s string) string { return t.Paint("33", s) }
 
 func (t Terminal) run(b *strings.Builder, v View) {
 	t.styled(b, t.bold, v.Title)
@@ -141,9 +143,7 @@ func (t Terminal) section(b *strings.Builder, s Section) {
 		t.columns(b, 0, append([]Row{{Label: s.Name, Cells: s.Columns}}, s.Rows...))
 	}
 	t.notes(b, s.Note)
-	if t.Verbose {
-		t.notes(b, s.Detail)
-	}
+	t.notes(b, s.Detail)
 }
 
 func (t Terminal) notes(b *strings.Builder, notes string) {

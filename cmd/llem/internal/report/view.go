@@ -34,7 +34,7 @@ type Section struct {
 	Name    string
 	Columns []string
 	Rows    []Row
-	// Note stands below the table, Detail below the note for those who ask for it.
+	// Note stands below the table, and Detail below the note: how the numbers were found.
 	Note, Detail string
 }
 
@@ -48,7 +48,7 @@ const missing = table.Missing
 
 // NewView makes the view of a record.
 func NewView(r *result.Record) View {
-	v := View{Title: title(r), Subtitle: subtitle(r), Status: r.Status, Failure: r.Failure}
+	v := View{Title: Title(r), Subtitle: Subtitle(r), Status: r.Status, Failure: r.Failure}
 	for _, w := range r.Warnings {
 		v.Warnings = append(v.Warnings, w.Message)
 	}
@@ -64,7 +64,8 @@ func NewView(r *result.Record) View {
 	return v
 }
 
-func title(r *result.Record) string {
+// Title names the model and the engine of a run.
+func Title(r *result.Record) string {
 	t := fmt.Sprintf("%s · %s", r.Config.Model, r.Backend.Name)
 	if r.Backend.Version != "" {
 		t += " " + r.Backend.Version
@@ -81,7 +82,8 @@ func title(r *result.Record) string {
 	return t
 }
 
-func subtitle(r *result.Record) string {
+// Subtitle is the work of a run.
+func Subtitle(r *result.Record) string {
 	w := r.Config.Workload
 	s := fmt.Sprintf("%s, at most %d tokens in, %d out, batch %s", digits.Count(w.Prompts, "prompt"), w.InputTokens,
 		w.OutputTokens, r.Config.BatchText())
