@@ -191,7 +191,7 @@ func (env *Env) explain(err error) {
 		return // the report has said it, or nobody reads it
 	}
 	if errors.Is(err, errInterrupted) || errors.Is(err, context.Canceled) {
-		fmt.Fprintln(env.Stderr, "llem: interrupted; what was finished is kept, and `llem run --resume` goes on")
+		fmt.Fprintln(env.Stderr, "llem: interrupted; finished runs are kept. Continue with `llem run --resume`")
 		return
 	}
 	if es, ok := errors.AsType[study.Errors](err); ok {

@@ -22,15 +22,14 @@ func newCompare(env *Env) *cobra.Command {
 	var o compare.Options
 	cmd := &cobra.Command{
 		Use:   "compare A B",
-		Short: "Hold two configurations against each other: by how much they differ, and whether chance explains it",
-		Long: "Hold configuration B against A, number by number. Each is a study's folder with a single\n" +
-			"experiment, or FOLDER:ID (the first digits of the id do).\n\n" +
-			"The answer is about one metric (--metric), tested on its own; the others are tested together,\n" +
-			"so that chance is not taken for a difference because there are many. Each line says from what\n" +
-			"size on a difference is seen with so many runs: below that nothing is said, and more cycles\n" +
-			"would tell. Runs of one study are compared in pairs where the runs of a cycle were made one\n" +
-			"after the other (any execution.order but sequential), which takes out what drifts. Otherwise\n" +
-			"the interval is wider where successive runs are alike, as they are where something drifts.",
+		Short: "Compare two configurations: ratios, confidence intervals, p-values",
+		Long: "Compare configuration B with A, metric by metric. Each is the folder of a study with a single\n" +
+			"configuration, or FOLDER:ID (the first digits of the id are enough).\n\n" +
+			"The answer is about one metric (--metric), which is tested alone. The other p-values are\n" +
+			"corrected for the number of metrics. Each line shows the smallest difference that so many\n" +
+			"runs can detect; more cycles detect smaller ones. Runs of one study are compared in pairs\n" +
+			"where the runs of a cycle followed each other (any execution.order but sequential), which\n" +
+			"removes drift. Otherwise the interval is widened where successive runs are correlated.",
 		Example: "  llem compare results/bf16-20260101T120000Z results/int8-20260101T130000Z\n" +
 			"  llem compare results/batches:3fa9 results/batches:c01b --metric latency.ttft_ms.p50",
 		Args: func(_ *cobra.Command, args []string) error {

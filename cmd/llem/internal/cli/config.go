@@ -25,7 +25,7 @@ func newConfig(env *Env) *cobra.Command {
 	var f configFlags
 	cmd := &cobra.Command{
 		Use:   "config [STUDY.yaml]",
-		Short: "Show engines, sensors, folders and settings of this machine, or every value of a study with its origin",
+		Short: "Show the engines, sensors and settings of this machine, or each value of a study and its origin",
 		Example: "  llem config\n" +
 			"  llem config study.yaml -s workload.prompts=32",
 		Args: atMostOne,

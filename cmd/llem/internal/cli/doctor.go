@@ -29,13 +29,13 @@ func newDoctor(env *Env) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "doctor",
 		Short: "Test the power sensors: what they cost, how late they are, whether they agree",
-		Long: `Test the power sensors of this machine and say which windows and which phases a
+		Long: `Test the power sensors of this machine and print which windows and which phases a
 measurement here can resolve. Takes about two minutes with a GPU (and PyTorch for the
-load), as long again with a sensor of the processor, ten seconds with --quick. Needs no
+load), the same again with a processor sensor, ten seconds with --quick. Needs no
 root.
 
-The outcome is kept for a month: later runs start from what it knows of the sensors
-and put it beside their results as doctor.json.`,
+The outcome is kept for a month: later runs use what it found about the sensors and store
+it beside their results as doctor.json.`,
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) > 0 {
 				return &usageError{"doctor takes no arguments", "see llem doctor --help"}

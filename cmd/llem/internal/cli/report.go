@@ -49,11 +49,11 @@ func newReport(env *Env) *cobra.Command {
 	var f reportFlags
 	cmd := &cobra.Command{
 		Use:   "report DIR[:ID]",
-		Short: "Print the results in a study's folder, or compute them again from the raw files",
-		Long: "Print the results in a study's folder. The folder of one run, DIR/runs/ID-c1, or DIR:ID and\n" +
-			"DIR:ID-c2 (the first digits of the id do), is printed in full.\n\n" +
-			"With --recompute, compute every number again from the raw files of each run, compare all its\n" +
-			"files with their SHA-256 sums, and say whether they match; DIR is a study or one run's folder.\n\n" +
+		Short: "Print the results of a study, or recompute them from the raw files",
+		Long: "Print the results of a study on one screen; -v prints everything. DIR is the folder of a study,\n" +
+			"or of one run: DIR/runs/ID-c1, DIR:ID or DIR:ID-c2 (the first digits of the id are enough).\n\n" +
+			"With --recompute, compute every number again from the raw files of each run, compare the files\n" +
+			"with their SHA-256 sums, and print what does not match.\n\n" +
 			"Exit codes: 0 done, 1 a number does not match or a file cannot be read, 2 usage.",
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) != 1 {

@@ -64,8 +64,8 @@ var keyFlags = []struct {
 	{"prompts", "n", []string{"workload.prompts"}, "number of prompts"},
 	{"input-tokens", "", []string{"workload.input_tokens"}, "longest prompt, in tokens"},
 	{"output-tokens", "", []string{"workload.output_tokens"}, "forced output length, in tokens"},
-	{"batch-size", "", study.BatchKeys(engines.All()), "sequences processed together (servers: at most)"},
-	{"cycles", "", []string{"execution.cycles"}, "how often every experiment runs"},
+	{"batch-size", "", study.BatchKeys(engines.All()), "sequences per batch (servers: the maximum)"},
+	{"cycles", "", []string{"execution.cycles"}, "number of runs of each configuration"},
 	{"order", "", []string{"execution.order"}, "balanced, sequential, interleave, shuffle, reverse or latin_square"},
 	{"profile", "", []string{"execution.profile"},
 		"quick (1 cycle), standard (3, with rests) or publication (5 and more)"},
@@ -79,8 +79,8 @@ func newRun(env *Env) *cobra.Command {
 		Long: "Measure one experiment or a study. Flags override the file. A value with commas or a\n" +
 			"range (1,8,32 or 1..64*2) makes its key an axis of a sweep.\n\n" +
 			"Results go to standard output, progress to standard error. Exit codes: 0 all runs ok,\n" +
-			"1 a run failed, is left to make or has energy that is not its own, 2 usage or\n" +
-			"configuration, 130 interrupted.",
+			"1 a run failed or is still to do, or its energy was refused, 2 usage or configuration,\n" +
+			"130 interrupted.",
 		Example: "  llem run --model random:smollm2-135m\n" +
 			"  llem run --model ./model.gguf --batch-size 1,4 --cycles 3\n" +
 			"  llem run study.yaml -s workload.prompts=32",
@@ -96,15 +96,15 @@ func newRun(env *Env) *cobra.Command {
 	flags.DurationVar(&f.timeout, "timeout", 0, "time limit of one run, such as 30m")
 	flags.BoolVar(&f.estimate, "estimate", false, "model CPU power where no sensor can be read; labelled as modelled")
 	flags.BoolVar(&f.shared, "allow-shared", false,
-		"numbers of a GPU on which other work ran are printed, marked, instead of refused (energy.allow_shared)")
+		"print the energy of a GPU that others used, too, flagged, instead of refusing it (energy.allow_shared)")
 	flags.BoolVar(&f.failFast, "fail-fast", false, "stop at the first failed run")
 	flags.StringVar(&f.resume, "resume", "",
-		"go on with a study: its folder, or without one the newest that is unfinished")
+		"continue a study: its folder (default: the newest unfinished one)")
 	flags.Lookup("resume").NoOptDefVal = newest
-	flags.BoolVar(&f.retry, "retry-failed", false, "with --resume: make failed runs again, too")
+	flags.BoolVar(&f.retry, "retry-failed", false, "with --resume: rerun failed runs")
 	flags.BoolVar(&f.noGaps, "no-gaps", false, "no pauses between runs")
 	flags.BoolVar(&f.dryRun, "dry-run", false,
-		"say what would be done, what it needs and what stands in the way; start nothing")
+		"print the plan, its requirements and problems; run nothing")
 	flags.IntVar(&f.limit, "limit", 20, "with --dry-run: how many experiments to list; 0 is all")
 	flags.StringVar(&f.gpu, "gpu", "", "with --dry-run: estimate for this GPU, such as h200, rtx4090, mi300x")
 	flags.StringVar(&f.only, "only", "", "with --dry-run: list experiments whose label or KEY=VALUE contains this text")
@@ -229,7 +229,7 @@ func (env *Env) dryRun(ctx context.Context, s *study.Study, results string, f ru
 		err = p.Text(env.Stdout, env.tableWidth())
 	}
 	if err == nil && !p.CanRun() {
-		err = &usageError{"no experiment of the study can run here", "mend what stands above as an error"}
+		err = &usageError{"no experiment of the study can run here", "fix the errors above"}
 	}
 	return err
 }

@@ -33,7 +33,7 @@ func (s Screen) Study(w io.Writer, res *result.StudyResult) error {
 	if p.width <= 0 {
 		p.width = defaultWidth
 	}
-	if r := res.Experiment(); r != nil && res.Planned <= 1 {
+	if r := res.Experiment(); r != nil && res.Planned <= 1 && len(s.Show) == 0 {
 		p.run(r, res)
 	} else if err := p.study(res); err != nil {
 		return err

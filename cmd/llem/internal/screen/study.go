@@ -398,6 +398,7 @@ func (p *page) notes(s *result.StudyResult, named report.Names, columns []column
 		for _, x := range e.Excluded {
 			p.painted(yellow, "  ", "    ", fmt.Sprintf("%s: not compared, %s: %s", named.Naming.Label(e.Config),
 				digits.Count(x.Runs, "run"), x.Message), 2)
+			p.painted(plain, "    next: ", "      ", x.Next, 2)
 		}
 	}
 	p.blank()
@@ -446,8 +447,11 @@ func (p *page) repeats(s *result.StudyResult, named report.Names, columns []colu
 	if most < 5 {
 		drift = "drift unknown (fewer than 5 cycles)"
 	}
-	p.facts(plain, "  ", "    ", []string{drift, count("outliers", codes.Outliers),
-		fmt.Sprintf("not compared %d", excluded)})
+	facts := []string{drift, count("outliers", codes.Outliers)}
+	if excluded > 0 {
+		facts = append(facts, fmt.Sprintf("not compared %d", excluded))
+	}
+	p.facts(plain, "  ", "    ", facts)
 }
 
 // two are short ids of two configurations to compare: the first on the front and the first that is not.
