@@ -80,7 +80,8 @@ func (s Style) Spark(values []float64, most float64) string {
 // latter, lie in it.
 func (s Style) Window(values []float64, first, last int, most float64) string {
 	edge := s.glyphs().edge
-	return s.Spark(values[:first], most) + edge + s.Spark(values[first:last], most) + edge + s.Spark(values[last:], most)
+	return s.Spark(values[:first], most) + edge + s.Spark(values[first:last], most) + edge +
+		s.Spark(values[last:], most)
 }
 
 // Point is a value with its interval; the limits of one that has none are not numbers.

@@ -71,10 +71,13 @@ func cases(t *testing.T) map[string]*result.StudyResult {
 		}),
 		"modelled": onH200(t, func(r *result.Record) {
 			r.Energy.Provenance, r.Energy.Sources = result.Modelled, []string{"model.cpu"}
-			r.Energy.Phases, r.Energy.PhasesReason = nil, "the power is modelled: it knows nothing of prefill and decode"
-			r.Warn(codes.ShortWindow, "the window of 0.13 s is short for this sensor: the timing of its readings alone "+
-				"makes the energy uncertain by ±311 %; ±5 % needs 7.8 s, ±1 % needs 39 s: use more prompts, longer "+
-				"outputs, or energy.min_window")
+			r.Energy.Phases, r.Energy.PhasesReason = nil,
+				"the power is modelled: it knows nothing of prefill and decode"
+			r.Warn(codes.ShortWindow,
+				"the window of 0.13 s is short for this sensor: the timing of its readings alone "+
+					"makes the energy uncertain by ±311 %; ±5 % needs 7.8 s, ±1 % needs 39 s: use more "+
+					"prompts, longer "+
+					"outputs, or energy.min_window")
 			r.Warn(codes.VirtualMachine, "this is a virtual machine: sensors are usually missing")
 		}),
 		"no-sensor": onH200(t, func(r *result.Record) {
@@ -90,8 +93,9 @@ func cases(t *testing.T) map[string]*result.StudyResult {
 		}),
 		"failed": onH200(t, func(r *result.Record) {
 			r.Status = result.Failed
-			r.Failure = &note.Failure{Class: codes.ClassOOMGPU, Message: "the GPU ran out of memory while the model was " +
-				"loaded: CUDA out of memory. Tried to allocate 224.00 MiB.",
+			r.Failure = &note.Failure{Class: codes.ClassOOMGPU,
+				Message: "the GPU ran out of memory while the model was " +
+					"loaded: CUDA out of memory. Tried to allocate 224.00 MiB.",
 				Next:    "use a smaller batch (pytorch.batch_size), shorter inputs, or a smaller model",
 				LogTail: strings.Repeat("a line of the log\n", 20)}
 		}),
