@@ -8,7 +8,7 @@ import (
 )
 
 // TestLacks: a key that other engines have is refused with the reason and the engines that have it, in a file and as a
-// setting; an adapter is part of an experiment's ID, and none is no part of it.
+// setting; an adapter is part of an experiment's ID, but its absence is not.
 func TestLacks(t *testing.T) {
 	for _, name := range []string{"embedded", "fake", "ctranslate2", "tensorrt"} {
 		text := "model: random:tiny-llama\nbackend: " + name + "\n" + name + ": {lora: random:8}\n"

@@ -42,7 +42,7 @@ class CompileTest(ModelTest):
         # A shape that comes after the warm-up is refused, and the engine lives on.
         self.assertEqual(self.failure(execute, engine, requests[:3], 12).failure_class, "config")
         execute(engine, requests[:4], 12)
-        # Adapted, it may be warmed up anew.
+        # After Adapt it may be warmed up again.
         loading.adapt(
             engine, loading.Request.from_spec(spec(self.folder, batch_size=3, options=options(prefill_chunk_size=8)))
         )

@@ -53,7 +53,7 @@ class LoadingTest(ModelTest):
             {**defaults, "cache_implementation": "static", "cache_tokens": "256", "prefill_chunk_size": "16",
              "matmul_precision": "medium", "threads": str(before + 1)},
         )
-        # Each load says it anew: nothing of an earlier one stays.
+        # Each load reports it again: nothing of an earlier one stays.
         self.assertEqual(load(self.folder).describe()["settings"]["matmul_precision"], "highest")
         self.assertEqual(self.failure(dtype="bfloat16", options={"matmul_precision": "high"}).failure_class, "config")
         self.assertEqual(

@@ -1,4 +1,4 @@
-"""Tests of LoRA adapters: the numbers are those of weights with the adapter merged, and what is refused."""
+"""Tests of LoRA adapters: results equal those with merged weights, and refusals."""
 
 import json
 import os

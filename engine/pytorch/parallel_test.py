@@ -58,7 +58,7 @@ class SharedTest(ModelTest):
         return worker
 
     def run_all(self, worker: Process, requests: list[dict], output_tokens: int, number: int = 2):
-        """Run a workload; returns the window, the log of requests and that of steps."""
+        """Run a workload; returns the window, the log of requests and the log of steps."""
         worker.tell(id=number, op="run", run={"requests": requests, "output_tokens": output_tokens})
         window, log, steps = worker.hear("finished")["finished"], [], []
         while (reply := worker.hear("requests", "steps", "done"))["event"] != "done":

@@ -64,7 +64,7 @@ class Process:
         self.commands.flush()
 
     def hear(self, *events: str) -> dict:
-        """The next reply that is no progress; its event must be one of those given."""
+        """The next reply other than progress; its event must be one of the given events."""
         while True:
             reply = json.loads(self.replies.readline())
             if reply["event"] == "progress":

@@ -26,7 +26,7 @@ class QuantisedTest(ModelTest):
         return caught.exception
 
     def check(self, name: str, dtype: str, most: float, **more):
-        """The weights shrink, the numbers stay near those of the whole weights, the engine runs."""
+        """The weights shrink, results stay close to the unquantised model's, the engine runs."""
         whole = load(self.folder, dtype=dtype)
         engine = load(self.folder, dtype=dtype, batch_size=2, options=options(name, **more))
         described = engine.describe()
@@ -46,7 +46,7 @@ class QuantisedTest(ModelTest):
         self.assertEqual([entry["output"] for entry in first], [entry["output"] for entry in second])
         self.assertEqual(len(steps), 16)
         # Also after the first pass: bitsandbytes moves its scales then, and packs 4 bits
-        # anew on a CPU.
+        # again on a CPU.
         after, before = engine.describe()["weight_bytes"], described["weight_bytes"]
         self.assertLess(abs(after - before), 0.02 * before)
         return self.layer_bytes(engine, whole)

@@ -9,7 +9,7 @@ from llem_worker.sampling import Chooser, Decoding
 
 
 class SamplingTest(unittest.TestCase):
-    """Shares of tokens are those of the softmax, within the bounds."""
+    """Tokens are chosen in the proportions of the softmax, within the bounds."""
 
     def test_shares(self):
         probabilities = torch.tensor([0.1, 0.6, 0.3])

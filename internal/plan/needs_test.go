@@ -340,7 +340,7 @@ func TestModels(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	if _, err := Models(ctx, s, e); err == nil {
-		t.Error("an interrupt is no finding")
+		t.Error("an interrupt is not a finding")
 	}
 }
 

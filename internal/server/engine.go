@@ -53,7 +53,7 @@ type Event struct {
 	// Tokens is the number of output tokens in the event. Engines that count the tokens of the request so far set
 	// Total instead, which includes tokens without an event.
 	Tokens, Total int
-	// Hidden is how many tokens of Total, besides those with an id, the event may represent: a larger count is
+	// Hidden is how many tokens of Total, besides tokens with an id, the event may represent: a larger count is
 	// rejected.
 	Hidden int
 	// IDs are the token ids, if the engine sends them: of the new tokens, or of all.

@@ -367,7 +367,7 @@ func (s *Session) stopped(why *watch.Stalled, doing string) error {
 	return f
 }
 
-// errExited says that the server's process has ended.
+// errExited reports that the server's process has ended.
 var errExited = errors.New("the server has exited")
 
 // brokenFormat returns the failure of a run in which no answer could be parsed.

@@ -16,12 +16,12 @@ class Failure(Exception):
         self.next_step = next_step
 
     def as_reply(self) -> dict:
-        """The failure as it goes over the wire."""
+        """The failure in the form of the protocol."""
         return {"class": self.failure_class, "message": self.message, "next": self.next_step}
 
 
 def needs_restart(message: str) -> Failure:
-    """A running engine was asked for settings that it takes only when it is started."""
+    """A running engine was given settings that it reads only at its start."""
     return Failure("config", message, "start the engine again")
 
 

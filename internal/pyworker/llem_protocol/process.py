@@ -43,7 +43,7 @@ def reset_peak_memory() -> None:
 
 
 def peak_memory() -> tuple[int, str]:
-    """The peak of this process since the reset in bytes, and what it counts."""
+    """The peak of this process since the reset in bytes, and its source."""
     with contextlib.suppress(OSError), open("/proc/self/status", encoding="ascii") as file:
         for line in file:
             if line.startswith("VmHWM:"):

@@ -92,7 +92,7 @@ class Worker:
         self.current = 0
 
     def describe(self) -> dict:
-        """The content of the reply to hello: version, device, versions. A Failure says what lacks."""
+        """The content of the reply to hello: version, device, versions. A Failure names what is missing."""
         raise NotImplementedError
 
     def load(self, command_id: int, command: dict) -> None:
@@ -100,7 +100,7 @@ class Worker:
         raise NotImplementedError
 
     def adapt(self, command_id: int, command: dict) -> None:
-        """Take other settings, with the model left as it is."""
+        """Change settings while the model stays loaded."""
         started_ns = time.monotonic_ns()
         self.loaded_engine().adapt(command["load"])
         self.send_loaded(command_id, started_ns)
@@ -122,7 +122,7 @@ class Worker:
         """Called before a failure is sent."""
 
     def release_memory(self) -> None:
-        """Give back what a failed or replaced model held, so that the next fits."""
+        """Free the memory of a failed or replaced model, so that the next one fits."""
         gc.collect()
 
     def answer(self, command: dict) -> None:
@@ -138,14 +138,14 @@ class Worker:
         except Exception as exc:  # noqa: BLE001: the parent decides what a failure means
             traceback.print_exc(file=sys.stderr)
             failure = self.translate(exc)
-            # The traceback holds the frames, and they hold the tensors.
+            # The traceback references the frames, and they reference the tensors.
             failure.__traceback__ = failure.__context__ = failure.__cause__ = None
         self.failed(failure)
         self.outbox.send(command_id, "error", failure=failure.as_reply())
         self.release_memory()  # before the next command, but the parent need not wait for it
 
     def hello(self, command_id: int, command: dict) -> None:
-        """Say who this is and what time it is."""
+        """Send the protocol version and the clock."""
         if command.get("v") != PROTOCOL_VERSION:
             raise Failure("protocol", f"the parent speaks protocol {command.get('v')}, this worker {PROTOCOL_VERSION}",
                           "use the worker that belongs to this llem")
@@ -176,7 +176,7 @@ class Worker:
         self.outbox.send(command_id, "tokens", tokens=tokenizer.template(command.get("chats") or []))
 
     def is_cancelled(self, command_id: int) -> Callable[[], bool]:
-        """A function that tells whether the parent has cancelled a run."""
+        """A function that reports whether the parent has cancelled a run."""
         return lambda: self.inbox.cancelled_run == command_id
 
     def progress(self, command_id: int) -> Callable[[int], None]:

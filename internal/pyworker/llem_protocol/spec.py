@@ -1,4 +1,4 @@
-"""What a Spec says to every engine."""
+"""The parts of a Spec that all engines share."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Text to token ids, and which ids stand for text."""
+"""Text to token ids, and the ids of ordinary text."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def in_template(tokenizer, turns: list[dict], tokenize: bool):
     """A conversation in the chat template of a tokenizer's model, as text or as token ids."""
     try:
         out = tokenizer.apply_chat_template(turns, add_generation_prompt=True, tokenize=tokenize, return_dict=False)
-    except Exception as exc:  # noqa: BLE001: a template is a program, and says itself what it does not take
+    except Exception as exc:  # noqa: BLE001: a template is a program with its own error messages
         raise Failure("config", shorten(f"cannot put a prompt into the chat template of the model: {exc}"),
                       "use workload.chat_template: none, or a data set whose turns the template takes") from exc
     return out
@@ -28,7 +28,7 @@ class Tokenizer:
         self.encode_batch = encode_batch
         self.size = size
         self.special_ids = special_ids
-        # Where the files are, what encode_batch has of transformers, and what reads chat templates once it is needed.
+        # The files, transformers' part of encode_batch, and the lazily loaded reader of chat templates.
         self.folder = folder
         self.whole = whole
         self.reader = whole
@@ -45,7 +45,7 @@ class Tokenizer:
 
     @classmethod
     def from_file(cls, file: str) -> Tokenizer:
-        """A tokenizer.json, taken as it is written."""
+        """A tokenizer.json, used unchanged."""
         import tokenizers
 
         try:
@@ -89,11 +89,11 @@ class Tokenizer:
         return self.encode([in_template(self.reader, turns, tokenize=False) for turns in conversations])
 
     def forget_template(self) -> None:
-        """Drop what templates alone need: it would count as memory of a run."""
+        """Free what only templates need: it would count as memory of a run."""
         self.reader = self.whole
 
     def text_vocab(self, vocab: int) -> int:
-        """A bound below which ids stand for ordinary text."""
+        """A bound below which ids are ordinary text."""
         bound = min(vocab, self.size)
         specials = [token_id for token_id in self.special_ids if LEADING_SPECIALS <= token_id < bound]
         return min(specials, default=bound)

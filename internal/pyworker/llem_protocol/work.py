@@ -1,4 +1,4 @@
-"""The work of a run: which requests come together, what is refused, what is reported."""
+"""The work of a run: rounds of requests, refusals, progress."""
 
 from __future__ import annotations
 

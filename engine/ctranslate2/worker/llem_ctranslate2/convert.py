@@ -23,7 +23,7 @@ RESULT = "failure.json"
 
 
 def converted(path: str, model: str, dtype: str, cache: str, progress) -> str:
-    """The folder of the converted model; it is made if it is not there."""
+    """Return the folder of the converted model; create it if it does not exist."""
     import ctranslate2
 
     weights = weight_files(path)
@@ -78,7 +78,7 @@ def elsewhere(job: dict) -> None:
 
 
 def main(job: dict) -> int:
-    """The process that converts: writes what failed into the folder."""
+    """The converting process: writes an error into the folder."""
     process.die_with(job["parent"])
     os.dup2(2, 1)
     from .failures import from_exception

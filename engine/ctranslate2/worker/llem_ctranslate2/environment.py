@@ -13,13 +13,13 @@ import uuid
 from llem_protocol.failures import Failure
 from llem_protocol.process import driver_version
 
-# From here on end_token takes ids, of which there may be none.
+# From this version on end_token takes ids, possibly none.
 MIN_VERSION = (4, 0)
 
 
 @functools.cache
 def describe() -> dict:
-    """The reply to hello: version and device, or a Failure that tells what lacks.
+    """The reply to hello: version and device, or a Failure that names what is missing.
 
     CTranslate2 imports torch and transformers where they are, which the engine does not
     need: they would take seconds, and memory that would be counted as the engine's.
@@ -70,7 +70,7 @@ def gpu_count() -> int:
 
 
 def gpu_uuid(index: int) -> str:
-    """The name of a visible GPU as the driver's tools print it; "" if the driver does not tell."""
+    """The name of a visible GPU in the driver's tools; "" if the driver does not report it."""
     try:
         cuda = ctypes.CDLL("libcuda.so.1")
     except OSError:

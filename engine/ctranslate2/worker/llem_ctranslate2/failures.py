@@ -7,7 +7,7 @@ import re
 from llem_protocol import failures
 from llem_protocol.failures import Failure, shorten
 
-# Texts of exceptions, the class that they mean and what would help. The first match wins.
+# Texts of exceptions, their class and the next step. The first match wins.
 PATTERNS: list[tuple[str, str, str]] = [
     (r"cuda failed with error out of memory|cublas_status_alloc_failed|cuda out of memory",
      "oom_gpu", "use a smaller ctranslate2.batch_size, a shorter input or output, or compute_type int8"),

@@ -1,4 +1,4 @@
-"""Loading one model, and what of the request the engine really does."""
+"""Loading one model, and the settings that the engine really uses."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ class Request:
 
     @property
     def wanted(self) -> str:
-        """The compute type that is asked for."""
+        """The requested compute type."""
         return self.compute_type or self.dtype
 
 
@@ -71,7 +71,7 @@ class Engine:
         self.notes = notes
 
     def describe(self) -> dict:
-        """The engine as it actually runs, less what hello already said."""
+        """The engine as it actually runs, without what hello already reported."""
         generator = self.generator
         on_cuda = generator.device == "cuda"
         uuids = [environment.gpu_uuid(index) for index in generator.device_index] if on_cuda else []
@@ -152,7 +152,7 @@ def start(request: Request, folder: str, device: str, index: int, tokenizer, con
                       f"CTranslate2 computes in {got}, not in {request.wanted} as asked", "choose another compute type")
     with open(os.path.join(folder, "vocabulary.json"), encoding="utf-8") as file:
         vocab = len(json.load(file))
-    if request.flash_attention:  # what the build does not have is only found when it is used
+    if request.flash_attention:  # a missing kernel shows only when it is used
         generator.generate_batch([["0", "0"]], max_length=1, end_token=[], include_prompt_in_result=False)
     return Engine(request, generator, tokenizer, vocab, binary.sizes(os.path.join(folder, convert.MODEL), got),
                   excess(request, config))
@@ -169,7 +169,7 @@ def read_config(request: Request) -> dict:
 
 
 def settled(request: Request, device: str) -> Request:
-    """The request with the dtype that auto stands for: the first that the device computes in."""
+    """The request with the dtype that auto means: the first one that the device computes in."""
     if request.dtype != AUTO:
         return request
     supported = ctranslate2.get_supported_compute_types(device)
@@ -178,7 +178,7 @@ def settled(request: Request, device: str) -> Request:
 
 
 def check(request: Request, config: dict, device: str) -> None:
-    """Refuse what cannot be had, before anything is made."""
+    """Refuse impossible settings before anything is created."""
     if request.dtype not in DTYPES:
         raise Failure("unsupported_dtype_quant", f"dtype {request.dtype} is not supported by the ctranslate2 backend",
                       "use one of " + ", ".join(DTYPES))
@@ -221,7 +221,7 @@ def stored_type(dtype: str) -> str:
 
 
 def float_type(compute_type: str) -> str:
-    """The type of what is not quantised."""
+    """The type of unquantised weights."""
     return compute_type.removeprefix("int8_")
 
 
@@ -234,6 +234,6 @@ def excess(request: Request, config: dict) -> list[str]:
 
 
 def scratch() -> str | None:
-    """Where files of a run go: into the worker's own folder, which is removed with it."""
+    """The folder for files of a run: the worker's own, which is removed with it."""
     folder = os.path.dirname(os.path.abspath(sys.argv[0] or "."))
     return folder if os.path.basename(folder).startswith("llem-") and os.access(folder, os.W_OK) else None

@@ -46,7 +46,7 @@ class Batch:
 
 def run_workload(engine: Engine, workload: dict, cancelled: Callable[[], bool],
                  progress: Callable[[int], None]) -> tuple[dict, list[Batch]]:
-    """Run everything. Returns the window, and what request_log and step_log read."""
+    """Run everything. Returns the window, and the input of request_log and step_log."""
     requests, output = workload["requests"] or [], workload["output_tokens"]
     work.check_requests(requests, output, engine.vocab, engine.request.max_context or None)
     batches = work.batches(requests, engine.request.batch_size, workload.get("round", 0))
@@ -61,7 +61,7 @@ def run_workload(engine: Engine, workload: dict, cancelled: Callable[[], bool],
             told(done)
         end_ns = time.monotonic_ns()
     window = {"start_ns": start_ns, "end_ns": end_ns, "step_clock": "host"}
-    if engine.generator.device == "cpu":  # of a GPU's memory CTranslate2 tells nothing
+    if engine.generator.device == "cpu":  # CTranslate2 does not report GPU memory
         window["peak_memory_bytes"], window["memory_source"] = process.peak_memory()
     return window, results
 
@@ -84,14 +84,14 @@ def run_batch(generator, requests: list[dict], output: int, cancelled: Callable[
             batch.passes.append((result.step, now_ns))
             stopped = stopped or cancelled()
         row = result.batch_id
-        # Where the shortest prompt has one token, those of the other prompts come by here too.
+        # If the shortest prompt has one token, tokens of the other prompts arrive here too.
         if result.step >= spare[row]:
             batch.tokens[row].append(result.token_id)
             batch.stamps[row].append(now_ns)
         return stopped or len(batch.tokens[row]) == output
 
     batch.submitted_ns = time.monotonic_ns()
-    # The length is that of the longest sequence; the callback ends each one. No token ends any.
+    # The length is the longest sequence's; the callback ends each sequence. No token ends one.
     generator.generate_batch(prompts, max_length=max(spare) + output, end_token=[], include_prompt_in_result=False,
                              callback=on_token, **(sampling or {}))
     if stopped:

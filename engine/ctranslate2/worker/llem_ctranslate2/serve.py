@@ -24,7 +24,7 @@ class Worker(serve.Worker):
     def load(self, command_id: int, command: dict) -> None:
         """Load a model in place of the one before."""
         started_ns = time.monotonic_ns()
-        self.describe()  # a Failure where something lacks
+        self.describe()  # a Failure if something is missing
         from . import loading
 
         def progress(phase: str, fraction: float) -> None:
@@ -36,7 +36,7 @@ class Worker(serve.Worker):
         self.send_loaded(command_id, started_ns)
 
     def template(self, command_id: int, command: dict) -> None:
-        """Refuse: what reads chat templates is not in this process, see environment."""
+        """Refuse: this process has no reader of chat templates, see environment."""
         raise Failure("config", "ctranslate2 has no way to put a prompt into the chat template of its model",
                       "use workload.chat_template: none, or another backend")
 

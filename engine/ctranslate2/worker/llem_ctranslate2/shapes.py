@@ -1,6 +1,6 @@
 """Random models: CTranslate2's own format, written at the shape of a config.
 
-The layers are those that its converter makes of the same architectures. Weights are
+The layers equal the output of its converter for the same architectures. Weights are
 float numbers from one random pool, which each matrix reads from another place: its
 length is a prime, so that the rows of a matrix differ.
 """
@@ -106,7 +106,7 @@ def write(config: dict, seed: int, dtype: str, folder: str) -> None:
 
 
 def names(vocab: int) -> list[str]:
-    """The tokens of a vocabulary whose texts are their ids: prompts are given as ids."""
+    """The tokens of a vocabulary whose texts are their ids, because prompts are ids."""
     return [str(token) for token in range(vocab)]
 
 

@@ -12,7 +12,7 @@ from llem_protocol.failures import Failure
 
 
 class StaticCaches:
-    """One cache for each batch size in use; keep says whether others stay."""
+    """One cache for each batch size in use; keep preserves the others."""
 
     def __init__(self, model: torch.nn.Module, length: int, keep: bool) -> None:
         self.model = model
@@ -48,7 +48,7 @@ class StaticCaches:
 
 
 def check_library(model: torch.nn.Module) -> None:
-    """Refuse versions whose static cache counts in another way, and models without one."""
+    """Refuse versions whose static cache counts differently, and models without one."""
     import transformers
 
     layer = getattr(transformers.cache_utils, "StaticLayer", None)
@@ -58,7 +58,7 @@ def check_library(model: torch.nn.Module) -> None:
                       "install transformers 5.17, or use pytorch.cache_implementation: dynamic")
     try:
         cache = transformers.StaticCache(config=model.config, max_cache_len=1)
-    except Exception as exc:  # noqa: BLE001: the library raises what it likes for a kind of layer
+    except Exception as exc:  # noqa: BLE001: the library may raise anything for a kind of layer
         raise no_cache(model) from exc
     if not cache.is_compileable:
         raise no_cache(model)

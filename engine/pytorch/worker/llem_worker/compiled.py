@@ -41,7 +41,7 @@ class Shape:
         self.step = forward.compile()
 
     def begin(self, ids: torch.Tensor, batch: Batch) -> None:
-        """Take over what the prefill left: the first tokens, and the padding."""
+        """Take over the results of the prefill: the first tokens, and the padding."""
         self.ids.copy_(ids)
         self.positions.copy_(batch.positions[:, batch.width - 1 : batch.width] + 1)
         if batch.mask is None:
@@ -103,7 +103,7 @@ class CompiledForward(Forward):
         """Compile for a batch size, and run until every step does the same."""
         began = time.monotonic()
         skipped = cuda_graph_skips()
-        # Another shape is no reason to give up compiling.
+        # Another shape must not disable compilation.
         torch._dynamo.config.recompile_limit = 64
         steps = max(1, min(WARM_STEPS, self.caches.length - 1))
         prompt = [PAD_TOKEN] * max(1, min(WARM_PROMPT, self.caches.length - steps))
@@ -154,7 +154,7 @@ class CompiledForward(Forward):
 
 def compiled_graphs() -> int:
     """How many graphs have been compiled in this process."""
-    utils = sys.modules.get("torch._dynamo.utils")  # slow to import where nothing compiles
+    utils = sys.modules.get("torch._dynamo.utils")  # slow to import, so not if nothing compiles
     return utils.counters["stats"]["unique_graphs"] if utils else 0
 
 
@@ -164,7 +164,7 @@ def cuda_graph_skips() -> int:
 
 
 def refused(mode: str, exc: Exception) -> Failure:
-    """The compiler gave up. What it wraps may say more than that."""
+    """The compiler gave up. The wrapped exception may be more specific."""
     text = " ".join(str(exc).split())
     if "out of memory" in text.lower():
         return from_exception(torch.OutOfMemoryError(text))

@@ -180,14 +180,14 @@ def request_entry(entry: Progress, submitted_ns: int) -> dict:
 
 
 def drop(manager) -> None:
-    """Forget what waits in the manager's queues."""
+    """Clear the manager's queues."""
     for queue in (manager.input_queue, manager.cancel_queue, manager.output_router.output_queue):
         while not queue.empty():
             queue.get_nowait()
 
 
 def check_library(device: torch.device) -> None:
-    """Refuse versions whose loop is another one, and a CPU whose memory the library cannot see."""
+    """Refuse versions with a different loop, and a CPU whose memory the library cannot read."""
     import transformers
 
     version = transformers.__version__
@@ -219,7 +219,7 @@ def unknown_loop(version: str) -> Failure:
 
 
 def check_used(used, batch_size: int) -> None:
-    """What was asked for must not be replaced."""
+    """Requested settings must not be replaced."""
     if used.max_requests_per_batch != batch_size or used.use_async_batching or any(used.use_cuda_graph):
         raise Failure("config",
                       f"pytorch.batching continuous: the library runs {used.max_requests_per_batch} requests per step, "

@@ -23,7 +23,7 @@ INSTALL_HINT = "{python} -m pip install --upgrade torch transformers"
 
 
 def describe() -> dict:
-    """The reply to hello: versions and device, or a Failure that says what lacks."""
+    """The reply to hello: versions and device, or a Failure that names what is missing."""
     torch = import_torch()
     require("torch", torch.__version__, MIN_TORCH)
     transformers_version = installed_version("transformers")

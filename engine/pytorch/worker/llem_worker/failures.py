@@ -13,7 +13,7 @@ OOM_HINT = (
 )
 
 
-# Texts of exceptions, the class that they mean and what would help. The first
+# Texts of exceptions, their class and the next step. The first
 # match wins, so the specific ones come first. Matched without regard to case.
 PATTERNS: list[tuple[str, str, str]] = [
     (r"cuda out of memory|cuda error: out of memory|cublas_status_alloc_failed",
@@ -61,7 +61,7 @@ def from_exception(exc: BaseException) -> Failure:
 
 
 def out_of_memory_message(text: str) -> str:
-    """Say in one line what was asked for and what was free."""
+    """One line with the requested and the free memory."""
     asked = re.search(r"Tried to allocate ([\d.]+ \w+)", text)
     free = re.search(r"total capacity of ([\d.]+ \w+) of which ([\d.]+ \w+) is free", text)
     message = "out of GPU memory"

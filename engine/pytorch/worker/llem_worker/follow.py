@@ -1,4 +1,4 @@
-"""A rank beside rank 0: does what rank 0 does, and speaks to it alone."""
+"""A rank other than 0: repeats the actions of rank 0, and communicates only with it."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Member(parallel.Group):
     command_id = 0
 
     def cancelled(self, asked) -> bool:
-        """What rank 0 says."""
+        """The commands of rank 0."""
         return self.gate.follow()
 
     def total(self, peak: int) -> int:
@@ -44,7 +44,7 @@ class Follower:
         self.engine: loading.Engine | None = None
 
     def answer(self, command: dict) -> None:
-        """Do what rank 0 does."""
+        """Repeat an action of rank 0."""
         self.group.command_id = command["id"]
         {"load": self.load, "adapt": self.adapt, "run": self.run}[command["op"]](command)
 

@@ -46,7 +46,7 @@ class Gate:
         return self.words[STOP] == self.steps
 
     def meet(self) -> None:
-        """Say that this rank is here; rank 0 waits for all."""
+        """Announce this rank; rank 0 waits for all."""
         self.meetings += 1
         self.words[ARRIVED + self.rank] = self.meetings
         if self.rank == 0:
@@ -54,7 +54,7 @@ class Gate:
 
 
 def wait(reached) -> None:
-    """Look until it is so."""
+    """Poll until the condition holds."""
     began = time.monotonic_ns()
     while not reached():
         if time.monotonic_ns() - began > SPIN_NS:

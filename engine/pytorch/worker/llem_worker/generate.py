@@ -101,7 +101,7 @@ class BatchResult:
 
 
 class Forward:
-    """Runs the steps: calls the model with what its forward method takes.
+    """Runs the steps: calls the model with the arguments of its forward method.
 
     Without caches the library makes one that grows. A prefill of more than chunk
     columns goes in several passes.
@@ -119,7 +119,7 @@ class Forward:
         self.fixed = {"use_cache": True}
         if "logits_to_keep" in accepted:
             # Logits of the last position only: a prefill that computes them for
-            # the whole prompt does work that nobody asked for.
+            # the whole prompt does unrequested work.
             self.fixed["logits_to_keep"] = 1
 
     def prepare(self, sizes: set[int]) -> None:

@@ -1,4 +1,4 @@
-"""A load whose edges are known: what the sensor self-test watches.
+"""A load with known edges, for the sensor self-test.
 
 Matrix products of about a third of a millisecond keep the devices busy until the
 host's clock passes the end of a pulse. Two are queued at most, so that a pulse
@@ -49,7 +49,7 @@ class Product:
         self.done: list[torch.cuda.Event] = [torch.cuda.Event() for _ in range(2)] if self.cuda else []
         self.launched = 0
         self.allocate(2048 if self.cuda else 256)
-        # From the time at one size to the size of the wanted time: work grows with
+        # From the time at one size to the size for the requested time: work grows with
         # the cube. Twice, because small products use a device badly.
         for _ in range(2):
             size = self.size * (KERNEL_NS / self.measure()) ** (1 / 3)
@@ -57,7 +57,7 @@ class Product:
         self.kernel_ns = self.measure()
 
     def suitable_dtype(self) -> torch.dtype:
-        """bfloat16 where the device computes in it."""
+        """bfloat16 if the device computes in it."""
         if not self.cuda:
             return torch.float32
         return torch.bfloat16 if torch.cuda.get_device_capability(self.device)[0] >= 8 else torch.float16
@@ -104,7 +104,7 @@ class Load:
         self.kernel_ns = max(product.kernel_ns for product in self.products)
 
     def describe(self) -> dict:
-        """What runs where."""
+        """The program and its device."""
         first = self.products[0]
         name = torch.cuda.get_device_name(first.device) if first.cuda else "CPU"
         dtype = str(first.dtype).removeprefix("torch.")

@@ -18,10 +18,10 @@ from .generate import Forward
 from .request import DTYPES, Request, check_options, check_support, choose_device
 @dataclasses.dataclass
 class Engine:
-    """A loaded model and what is needed to run it."""
+    """A loaded model and everything needed to run it."""
 
     model: torch.nn.Module
-    # The first of devices is where prompts go and tokens come from.
+    # The first device receives prompts and returns tokens.
     device: torch.device
     devices: list[torch.device]
     tokenizer: Tokenizer | None
@@ -46,7 +46,7 @@ class Engine:
                 torch.cuda.synchronize(device)
 
     def describe(self) -> dict:
-        """The engine as it actually runs, less what hello already said."""
+        """The engine as it actually runs, without what hello already reported."""
         text_vocab = self.tokenizer.text_vocab(self.vocab) if self.tokenizer else self.vocab
         return {
             "device": self.device.type,
@@ -65,11 +65,11 @@ class Engine:
         }
 
     def dtype(self) -> str:
-        """The type of the weights; of quantised ones, that of what is not."""
+        """The type of the weights; for a quantised model, of its unquantised weights."""
         return self.request.dtype if self.quantised else str(self.model.dtype).removeprefix("torch.")
 
     def settings(self) -> dict[str, str]:
-        """What is used, by the names of the keys where there is one."""
+        """The settings in use, by key if there is one."""
         used = {"dtype": self.dtype(), "attn_implementation": attention_of(self.model).removeprefix("paged|"),
                 "device": str(self.device), "batch_size": str(self.batch_size), "batching": "static",
                 "compile": "off", "prefill_chunk_size": "0", "quantization": "none",
@@ -223,7 +223,7 @@ def context_limit(request: Request, config) -> tuple[int | None, list[str]]:
 
 
 def random_model(request: Request, config, device: torch.device) -> torch.nn.Module:
-    """A model with random weights, made where it will run."""
+    """A model with random weights, created on its device."""
     import transformers
 
     with torch.device(device):

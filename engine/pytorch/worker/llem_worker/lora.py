@@ -19,7 +19,7 @@ RANDOM = "random:"
 # What a random adapter is put beside: the projections of attention.
 ATTENTION = ("q_proj", "k_proj", "v_proj", "o_proj")
 PREFIX = "base_model.model."
-# Keys of adapter_config.json that change what is computed or where.
+# Keys of adapter_config.json that change the computation or its place.
 VARIANTS = ("use_dora", "use_rslora", "lora_bias", "rank_pattern", "alpha_pattern", "modules_to_save",
             "fan_in_fan_out", "layers_to_transform", "layers_pattern", "layer_replication", "exclude_modules",
             "target_parameters", "trainable_token_indices", "megatron_config", "use_qalora", "alora_invocation_tokens",
@@ -109,7 +109,7 @@ def read_config(name: str) -> dict:
 
 
 def attach(model: torch.nn.Module, name: str, seed: int) -> dict[str, str]:
-    """Put the adapter beside the model's layers. Returns what was done, for the record."""
+    """Attach the adapter to the model's layers. Returns a description for the record."""
     if name == "none":
         return {}
     if name.startswith(RANDOM):
@@ -166,7 +166,7 @@ def drawn(layers: dict[str, torch.nn.Linear], rank: int, seed: int) -> dict:
 
 
 def stored(name: str, layers: dict[str, torch.nn.Linear], rank: int) -> tuple[dict, dict[str, str]]:
-    """The weights of a folder: those of the layers, all of them and no others."""
+    """The weights in a folder: exactly the weights of the layers."""
     import safetensors.torch
 
     file = os.path.join(name, "adapter_model.safetensors")

@@ -13,7 +13,7 @@ import contextlib
 
 import torch
 
-# How many columns the cache holds before the pass under way, where the host knows.
+# How many columns the cache holds before the current pass, if the host knows.
 # A static cache counts them on the device.
 known_columns: int | None = None
 

@@ -30,7 +30,7 @@ HOST_THREADS = torch.get_num_threads()
 
 @dataclasses.dataclass
 class Group:
-    """The ranks, as one of them sees them; see Leader and Member for who does what."""
+    """The ranks from one rank's point of view; see Leader and Member for their tasks."""
 
     rank: int
     size: int
@@ -74,7 +74,7 @@ class Group:
         raise NotImplementedError
 
     def agree(self, digest: int) -> None:
-        """Refuse tokens that are not those of every rank."""
+        """Refuse tokens that differ between ranks."""
         raise NotImplementedError
 
 
@@ -89,7 +89,7 @@ def on_gpus(request: Request) -> bool:
 
 
 def check(request: Request) -> None:
-    """Refuse what cannot be had, before other processes are started."""
+    """Refuse impossible settings before other processes are started."""
     size = request.tensor_parallel
     on_gpu = on_gpus(request)
     count = torch.cuda.device_count() if on_gpu else 0
@@ -147,16 +147,16 @@ def device_of(request: Request, group: Group) -> torch.device:
 
 
 def share_threads(request: Request) -> None:
-    """On a CPU the ranks divide the cores among them, unless the study says a number."""
+    """On a CPU the ranks divide the cores among them, unless the study sets a number."""
     if not request.threads and not on_gpus(request):
         torch.set_num_threads(max(1, HOST_THREADS // request.tensor_parallel))
 
 
 def shard(model: torch.nn.Module, group: Group, device: torch.device, alike: bool) -> dict[str, str]:
-    """Keep this rank's part of the weights, on its device. Returns what was done, for the record.
+    """Keep this rank's part of the weights, on its device. Returns a description for the record.
 
-    Weights that were drawn are those of rank 0 everywhere: GPUs of different kinds draw
-    different ones. alike says that all ranks have read the same.
+    Random weights are copied from rank 0: GPUs of different kinds draw
+    different ones. alike means that all ranks have read the same weights.
     """
     import torch.distributed as dist
     from transformers.distributed import DistributedConfig
@@ -222,7 +222,7 @@ def share(model: torch.nn.Module, size: int) -> int:
     """Check that the layers are shared. Returns how many weights are here.
 
     Every linear layer that the plan splits must have 1/size of its weight here, and so
-    must each projection of attention: a plan that leaves these out would be no such plan.
+    must each projection of attention: a plan without these is not a valid plan.
     """
     from transformers.distributed.tensor_parallel import _get_parameter_tp_plan
 

@@ -37,7 +37,7 @@ class Method:
 
 
 def check(name: str, dtype: torch.dtype, device: torch.device) -> None:
-    """Refuse what is not installed, and what the device or the type cannot do."""
+    """Refuse libraries that are not installed, and what the device or the type does not support."""
     method = METHODS.get(name)
     if method is None:
         raise Failure("config", f"pytorch.quantization {name} is not supported",
@@ -58,7 +58,7 @@ def check(name: str, dtype: torch.dtype, device: torch.device) -> None:
 
 
 def quantise(model: torch.nn.Module, name: str, device: torch.device) -> dict[str, str]:
-    """Quantise the model's layers. Returns what was done, for the record."""
+    """Quantise the model's layers. Returns a description for the record."""
     if getattr(model.config, "quantization_config", None) is not None:
         raise Failure("config", f"pytorch.quantization {name}: the checkpoint is quantised already",
                       "set pytorch.quantization: none to run it as it is")
@@ -88,7 +88,7 @@ def quantise(model: torch.nn.Module, name: str, device: torch.device) -> dict[st
 
 
 def refusal(name: str, package: str, exc: Exception) -> Failure:
-    """A library does not do what was asked for."""
+    """A library does not do what was requested."""
     version = importlib.metadata.version(package)
     text = " ".join(str(exc).split()) or type(exc).__name__
     return Failure("unsupported_dtype_quant", f"pytorch.quantization {name}: {package} {version} refuses: {text[:300]}",
@@ -137,12 +137,12 @@ def bitsandbytes_8bit(model, layers, dtype, device):
     """LLM.int8(): int8 products, and outliers of the activations in 16 bits."""
     import bitsandbytes as bnb
 
-    # It says for every product that it turns inputs into float16: that is in the record.
+    # It warns at every product that it converts inputs to float16: the record has that.
     logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
     for path, layer in layers.items():
         made = bnb.nn.Linear8bitLt(layer.in_features, layer.out_features, bias=layer.bias is not None,
                                    has_fp16_weights=False, threshold=OUTLIER_THRESHOLD, device="meta")
-        # It quantises what it moves off the CPU.
+        # It quantises when it moves weights off the CPU.
         made.weight = bnb.nn.Int8Params(layer.weight.data.cpu(), requires_grad=False, has_fp16_weights=False).to(device)
         replace(model, path, layer, made)
     return {"quantization_outliers_above": str(OUTLIER_THRESHOLD), "quantization_inputs": "float16"}
@@ -162,7 +162,7 @@ def bitsandbytes_4bit(model, layers, dtype, device):
 
 
 def replace(model: torch.nn.Module, path: str, old: torch.nn.Linear, new: torch.nn.Module) -> None:
-    """Put a layer in the place of another, whose weight is then free."""
+    """Replace a layer by another, which frees the old weight."""
     new.bias = old.bias
     new.eval()
     model.set_submodule(path, new)
@@ -170,7 +170,7 @@ def replace(model: torch.nn.Module, path: str, old: torch.nn.Linear, new: torch.
 
 
 def is_quantised(weight: torch.Tensor) -> bool:
-    """Whether a weight is held in fewer bits than it had."""
+    """Whether a weight is stored in fewer bits than before."""
     return hasattr(weight, "__tensor_flatten__") or not weight.dtype.is_floating_point
 
 

@@ -1,4 +1,4 @@
-"""Rank 0's side of the other ranks: starts them, tells them what to do, sees them fail.
+"""Rank 0's side of the other ranks: starts them, sends them commands, detects their failure.
 
 Each has two pipes and a thread here that waits for its answers. A rank that fails or is
 gone leaves rank 0 in a collective operation that never ends, so the thread itself reports
@@ -120,7 +120,7 @@ class Leader(Group):
         return leader
 
     def report(self, failure: Failure, symptom: bool) -> None:
-        """A rank failed: its watcher says so."""
+        """A rank failed: called by its watcher."""
         if symptom:
             time.sleep(SYMPTOM_S)
         with self.reports:
@@ -177,7 +177,7 @@ class Leader(Group):
         self.busy = False
 
     def cause(self, failure: Failure) -> Failure:
-        """What made rank 0 fail: perhaps another rank, whose watcher then ends this process."""
+        """The cause of a failure of rank 0: perhaps another rank, whose watcher then ends this process."""
         if failure.failure_class in SYMPTOMS:
             time.sleep(2 * SYMPTOM_S)
         return self.lost or failure

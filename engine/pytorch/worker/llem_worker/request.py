@@ -1,4 +1,4 @@
-"""What the parent asks for, and which of it cannot be had."""
+"""The parent's request, and the checks for what is impossible."""
 
 from __future__ import annotations
 
@@ -132,7 +132,7 @@ def check_options(request: Request) -> None:
 
 
 def check_parallel(request: Request) -> None:
-    """Refuse what does not run on several ranks."""
+    """Refuse settings that do not run on several ranks."""
     if request.tensor_parallel < 1:
         raise Failure("config", f"pytorch.tensor_parallel_size is {request.tensor_parallel}", "use 1 or more")
     size = f"pytorch.tensor_parallel_size {request.tensor_parallel}"
@@ -190,7 +190,7 @@ def check_support(request: Request, device: torch.device) -> None:
 
 
 def check_flash(request: Request, device: torch.device) -> None:
-    """Refuse flash attention where it would be replaced or fail."""
+    """Refuse flash attention if it would be replaced or fail."""
     name = request.attention
     if device.type != "cuda":
         raise Failure("config", f"{name} needs a GPU", "set pytorch.attn_implementation: sdpa")

@@ -24,7 +24,7 @@ def run_workload(
     cancelled: Callable[[], bool],
     progress: Callable[[int], None],
 ) -> tuple[dict, list[BatchResult] | continuous.Log]:
-    """Run everything. Returns the window, and what request_log and step_log read."""
+    """Run everything. Returns the window, and the input of request_log and step_log."""
     requests, output_tokens, together = workload["requests"] or [], workload["output_tokens"], workload.get("round", 0)
     check_requests(requests, output_tokens, engine.vocab, engine.longest)
     group = engine.group
@@ -51,7 +51,7 @@ def run_workload(
         end_ns = time.monotonic_ns()
     if compiled_graphs() > graphs:
         raise Failure("graph_compile",
-                      "PyTorch compiled within the run: its times and energy are not those of the model",
+                      "PyTorch compiled within the run: its times and energy include more than the model",
                       "report this as a bug of llem, with the engine log; set pytorch.compile: off")
     peak, source = peak_memory(engine.devices)
     if group:
@@ -147,7 +147,7 @@ def reset_peak_memory(devices: list[torch.device]) -> None:
 
 
 def peak_memory(devices: list[torch.device]) -> tuple[int, str]:
-    """The peak since the reset, and what it counts; of several devices the sum."""
+    """The peak since the reset, and its source; for several devices the sum."""
     if devices[0].type == "cuda":
         return sum(map(torch.cuda.max_memory_allocated, devices)), "torch.cuda.max_memory_allocated"
     return process.peak_memory()

@@ -65,7 +65,7 @@ class Chooser:
         if self.decoding.top_p < 1:
             ordered, order = logits.sort(dim=-1, descending=True)
             shares = ordered.softmax(dim=-1)
-            # A token stays if those before it have not reached the bound: the first one always does.
+            # A token stays if the tokens before it have not reached the bound: the first one always does.
             out = (shares.cumsum(dim=-1) - shares) >= self.decoding.top_p
             logits = logits.masked_fill(out.scatter(-1, order, out), -torch.inf)
         return logits

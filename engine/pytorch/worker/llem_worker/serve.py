@@ -24,14 +24,14 @@ class Worker(serve.Worker):
         super().__init__(inbox, outbox)
         self.info: dict | None = None
         self.pulses = None
-        self.ranks = None  # those that share the model with this process
+        self.ranks = None  # ranks that share the model with this process
 
     def operations(self):
         """A load with known edges is one more."""
         return {**super().operations(), "pulse": self.pulse}
 
     def describe(self) -> dict:
-        """Versions and device; asked for once."""
+        """Versions and device; determined once."""
         self.info = self.info or environment.describe()
         return self.info
 
@@ -90,7 +90,7 @@ class Worker(serve.Worker):
         self.ranks.tell({"id": command.get("id", 0), "op": "load", "load": command["load"]})
 
     def adapt(self, command_id: int, command: dict) -> None:
-        """Take other settings, with the model left as it is and nothing of the runs before kept."""
+        """Change settings while the model stays loaded; nothing of earlier runs is kept."""
         from . import loading
 
         started_ns = time.monotonic_ns()
@@ -144,7 +144,7 @@ class Worker(serve.Worker):
 
 
 def release_memory() -> None:
-    """Give back what a failed or replaced model held, so that the next fits."""
+    """Free the memory of a failed or replaced model, so that the next one fits."""
     gc.collect()
     torch = sys.modules.get("torch")
     if torch is None:

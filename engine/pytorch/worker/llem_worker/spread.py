@@ -1,4 +1,4 @@
-"""One model over several GPUs: each holds some of the layers, and they work in turn.
+"""One model over several GPUs: each has some of the layers, and they work in turn.
 
 Tensors go to where the next layer is. Only one GPU computes at a time: this makes
 room for large models and does not make them faster.
@@ -23,7 +23,7 @@ def devices_for(device_map: str, device: torch.device) -> list[torch.device]:
 
 
 def spread(model: torch.nn.Module, devices: list[torch.device]) -> dict[str, str]:
-    """Place the layers, as many on each device. Returns where they are, for the record."""
+    """Place the layers evenly on the devices. Returns their places for the record."""
     decoder = model.get_decoder() if hasattr(model, "get_decoder") else None
     layers = getattr(decoder, "layers", None)
     if not isinstance(layers, torch.nn.ModuleList) or len(layers) < len(devices):
@@ -46,12 +46,12 @@ def spread(model: torch.nn.Module, devices: list[torch.device]) -> dict[str, str
 
 
 def count(layers: torch.nn.ModuleList, device: torch.device) -> int:
-    """How many layers a device holds."""
+    """The number of layers on a device."""
     return sum(next(layer.parameters()).device == device for layer in layers)
 
 
 def place(module: torch.nn.Module, device: torch.device) -> None:
-    """Put a module on a device, and whatever it is called with."""
+    """Put a module on a device, together with the arguments of its calls."""
     module.to(device)
     module.register_forward_pre_hook(
         lambda _, args, kwargs: (move(args, device), move(kwargs, device)), with_kwargs=True)

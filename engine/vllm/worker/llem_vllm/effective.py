@@ -67,14 +67,14 @@ def settings(engine) -> dict[str, str]:
 
 
 def at(config, place: str):
-    """A part of the configuration; MISSING where it is not there."""
+    """A part of the configuration; MISSING if it is absent."""
     for name in place.split("."):
         config = getattr(config, name, MISSING)
     return config
 
 
 def plain(value) -> str | None:
-    """The text of a plain value, and None of what is not there or no plain value."""
+    """The text of a plain value; None if it is absent or not a plain value."""
     if isinstance(value, enum.Enum):
         # Levels are numbers, modes and backends words.
         return str(value.value) if isinstance(value, int) else value.name
@@ -90,7 +90,7 @@ def plain(value) -> str | None:
 
 
 def attention(config) -> str:
-    """The backend that the layers of attention have chosen; "" where they do not say, or differ."""
+    """The backend that the attention layers have chosen; "" if unknown, or if they differ."""
     layers = at(config, "compilation_config.static_forward_context")
     names = set()
     for layer in layers.values() if isinstance(layers, dict) else ():

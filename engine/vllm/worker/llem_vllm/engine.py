@@ -27,7 +27,7 @@ SPECULATIVE = {
     "num_speculative_tokens": "num_speculative_tokens",
 }
 
-# What the launcher says of the adapter beside the key lora; its max_lora_rank is an argument of vLLM.
+# The launcher's further keys of the adapter besides lora; max_lora_rank is an argument of vLLM.
 ADAPTER = ("lora_path", "lora_rank", "lora_sha256")
 MADE = (*ADAPTER, "max_lora_rank")
 
@@ -82,7 +82,7 @@ def arguments(spec: dict) -> dict:
 
 
 def asked(spec: dict, key: str):
-    """What a study asks for, without what the launcher makes of it."""
+    """The study's settings, without the launcher's additions."""
     value = spec.get(key)
     return {k: v for k, v in value.items() if k not in MADE} if key == "options" and value else value
 
@@ -138,14 +138,14 @@ class Engine:
         return request
 
     def adapt(self, spec: dict) -> None:
-        """The engine stays as it was started; how tokens are chosen may differ."""
+        """The engine keeps the settings of its start; only decoding may change."""
         fixed = ("path", "synthetic", "dtype", "seed", "batch_size", "max_context", "options")
         if any(asked(spec, key) != asked(self.spec, key) for key in fixed):
             raise needs_restart("the engine was started with other settings")
         self.spec = {**spec, "options": self.spec.get("options")}
 
     def describe(self) -> dict:
-        """The engine as it runs, less what hello already said."""
+        """The engine as it runs, without what hello already reported."""
         import torch
 
         used = effective.settings(self.engine)
@@ -217,7 +217,7 @@ class Engine:
 
     def run(self, workload: dict, cancelled: Callable[[], bool], progress: Callable[[int], None],
             finished: Callable[[dict], None]) -> dict:
-        """Round by round, all requests of one at once; the engine decides what runs together."""
+        """Round by round, all requests of a round at once; the engine schedules them."""
         from vllm import SamplingParams
         from vllm.sampling_params import RequestOutputKind
 
@@ -274,7 +274,7 @@ def external(name: str, log: dict) -> str:
 
 
 def step_log(raw: list[tuple], log: dict) -> list[dict]:
-    """Steps with what the scheduler put into them; the stamp of each request's first."""
+    """Steps with their scheduled tokens; the stamp of each request's first step."""
     computed: dict[str, int] = {}
     steps = []
     for begun, ended, scheduled in raw:
@@ -299,7 +299,7 @@ def step_log(raw: list[tuple], log: dict) -> list[dict]:
 
 
 def finish(entry: dict) -> dict:
-    """A request as it goes into the log."""
+    """A request in the form of the log."""
     cached = entry.pop("cached", 0)
     ok = bool(entry["token_ns"])
     entry.update(
@@ -320,7 +320,7 @@ def reset_peak_memory() -> None:
 
 
 def peak_memory() -> tuple[int, str]:
-    """The peak since the reset, and what it counts. vLLM takes its pool at start."""
+    """The peak since the reset, and its source. vLLM takes its pool at start."""
     import torch
 
     if torch.cuda.is_available():

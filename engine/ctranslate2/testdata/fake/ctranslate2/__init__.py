@@ -1,6 +1,6 @@
 """CTranslate2 as the worker sees it, without arithmetic.
 
-The order of passes, callbacks and results is that of the real package; run_test.py holds
+The order of passes, callbacks and results matches the real package; run_test.py holds
 both to the same expectations.
 """
 
