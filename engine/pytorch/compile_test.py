@@ -49,6 +49,28 @@ class CompileTest(ModelTest):
         _, log, _ = execute(engine, requests, 12)
         self.assertEqual([entry["output"] for entry in log], reference(engine.model, requests, 12))
 
+    def test_choices(self):
+        """Drawn or with a penalty, tokens are those of steps that are not compiled."""
+        requests = prompts(5, 17, 9)
+        for decoding in ({"temperature": 0.9, "top_p": 0.9, "min_p": 0.01, "seed": 3, "repetition_penalty": 1.2},
+                         {"temperature": 0, "repetition_penalty": 1.4}):
+            with self.subTest(decoding):
+                plain = load(self.folder, batch_size=3, decoding=decoding,
+                             options={"device": "cpu", "cache_implementation": "static"})
+                engine = load(self.folder, batch_size=3, decoding=decoding, options=options())
+                expected = [entry["output"] for entry in execute(plain, requests, 12)[1]]
+                for _ in range(2):
+                    self.assertEqual([entry["output"] for entry in execute(engine, requests, 12)[1]], expected)
+
+    def test_adapter(self):
+        """A LoRA adapter is compiled with the layers that it is beside."""
+        requests = prompts(5, 17)
+        plain = load(self.folder, batch_size=2, options=options(compile="off", lora="random:8"))
+        engine = load(self.folder, batch_size=2, options=options(lora="random:8"))
+        self.assertEqual(engine.describe()["settings"]["lora_layers"], "8")
+        self.assertEqual([entry["output"] for entry in execute(engine, requests, 12)[1]],
+                         [entry["output"] for entry in execute(plain, requests, 12)[1]])
+
     def test_compilation_within_a_run_fails_it(self):
         engine = load(self.folder, options=options())
         with mock.patch.object(run, "compiled_graphs", side_effect=[4, 5]):

@@ -42,6 +42,34 @@ class ContinuousTest(ModelTest):
                     ("continuous", "4", "false", "false"),
                 )
 
+    def test_sampling(self):
+        """A seed decides on what is drawn; tight bounds leave the most likely token, which no default loosens."""
+        requests = prompts(*self.LENGTHS)
+
+        def output(engine):
+            return [entry["output"] for entry in execute(engine, requests, 12)[1]]
+
+        greedy = output(load(self.folder, batch_size=4, options=options()))
+        engine = load(self.folder, batch_size=4, options=options(), decoding={"temperature": 1.0, "seed": 3})
+        drawn = output(engine)
+        self.assertNotEqual(drawn, greedy)
+        self.assertEqual(output(engine), drawn)
+        for more, same in (({"seed": 4}, None), ({"top_k": 1}, greedy), ({"top_p": 0.001}, greedy),
+                           ({"min_p": 1.0}, greedy)):
+            with self.subTest(more):
+                decoding = {"temperature": 1.0, "seed": 3, **more}
+                loading.adapt(engine, loading.Request.from_spec(
+                    spec(self.folder, batch_size=4, options=options(), decoding=decoding)))
+                got = output(engine)
+                self.assertNotEqual(got, drawn)
+                if same:
+                    self.assertEqual(got, same)
+        plain = load(self.folder, options=options(), decoding={"temperature": 1.0}).forward.manager
+        self.assertEqual(list(plain.logit_processor.logits_processor), [])
+        with self.assertRaises(failures.Failure) as caught:
+            load(self.folder, options=options(), decoding={"repetition_penalty": 1.2})
+        self.assertIn("decoding.repetition_penalty 1.2 does not run", str(caught.exception))
+
     def check_stamps(self, window, log, steps):
         previous = window["start_ns"]
         for step in steps:

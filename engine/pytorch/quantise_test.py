@@ -1,6 +1,7 @@
 """Tests of quantised weights, with the libraries that are there."""
 
 import importlib.util
+import shutil
 import unittest
 from unittest import mock
 
@@ -8,7 +9,7 @@ import torch
 
 from tinymodels import TINY_LLAMA, ModelTest, execute, load, prompts, write_model
 
-from llem_worker import failures, quantise
+from llem_worker import failures, lora, quantise
 
 
 def there(package: str) -> bool:
@@ -68,6 +69,33 @@ class QuantisedTest(ModelTest):
         for dtype in ("float32", "bfloat16"):
             bits = self.check("torchao-int8", dtype, 0.02)
             self.assertTrue(8 < bits < 9, bits)
+
+    @unittest.skipUnless(there("torchao"), "needs torchao")
+    def test_adapter(self):
+        """A LoRA adapter is beside quantised weights as it is beside whole ones; compiled, too."""
+        requests = prompts(5, 17)
+        plain, engine = (load(self.folder, dtype="bfloat16", batch_size=2, options=options("torchao-int8", **more))
+                         for more in ({}, {"lora": "random:8"}))
+        layer = engine.model.get_submodule("model.layers.0.self_attn.q_proj")
+        self.assertIsInstance(layer, lora.Adapted)
+        self.assertTrue(quantise.is_quantised(layer.base.weight))
+        x = torch.randn(3, 64, dtype=torch.bfloat16)
+        with torch.inference_mode():
+            expected = plain.model.get_submodule("model.layers.0.self_attn.q_proj")(x) + (x @ layer.a.T) @ layer.b.T
+            torch.testing.assert_close(layer(x), expected)
+        outputs = [entry["output"] for entry in execute(engine, requests, 8)[1]]
+        self.assertEqual(outputs, [entry["output"] for entry in execute(engine, requests, 8)[1]])
+        self.assertEqual(engine.describe()["settings"]["lora_layers"], "8")
+        if shutil.which("g++"):
+            compiled = load(self.folder, dtype="bfloat16", batch_size=2, options=options(
+                "torchao-int8", lora="random:8", cache_implementation="static", compile="default"))
+            self.assertEqual([len(entry["output"]) for entry in execute(compiled, requests, 8)[1]], [8, 8])
+
+    @unittest.skipUnless(there("bitsandbytes"), "needs bitsandbytes")
+    def test_adapter_of_bitsandbytes(self):
+        engine = load(self.folder, dtype="bfloat16", batch_size=2,
+                      options=options("bitsandbytes-8bit", lora="random:8"))
+        self.assertEqual([len(entry["output"]) for entry in execute(engine, prompts(5, 17), 8)[1]], [8, 8])
 
     @unittest.skipUnless(there("bitsandbytes"), "needs bitsandbytes")
     def test_bitsandbytes(self):

@@ -94,7 +94,7 @@ def execute(engine: loading.Engine, requests: list[dict], output_tokens: int):
     return window, list(run.request_log(results)), list(run.step_log(results))
 
 
-def reference(model, requests: list[dict], output_tokens: int) -> list[list[int]]:
+def reference(model, requests: list[dict], output_tokens: int, **more) -> list[list[int]]:
     """What the library's own generate gives for every prompt alone."""
     outputs = []
     for request in requests:
@@ -102,7 +102,7 @@ def reference(model, requests: list[dict], output_tokens: int) -> list[list[int]
         model.generation_config.eos_token_id = None
         model.generation_config.pad_token_id = 0
         out = model.generate(ids, attention_mask=torch.ones_like(ids), do_sample=False,
-                             min_new_tokens=output_tokens, max_new_tokens=output_tokens)
+                             min_new_tokens=output_tokens, max_new_tokens=output_tokens, **more)
         outputs.append(out[0, ids.shape[1]:].tolist())
     return outputs
 

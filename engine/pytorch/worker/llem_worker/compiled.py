@@ -20,6 +20,7 @@ from .batches import PAD_TOKEN, Batch, pad_left
 from .caches import StaticCaches
 from .failures import from_exception
 from .generate import Forward
+from .sampling import Decoding
 
 # Decode steps that compile, record a CUDA graph, and replay it.
 WARM_STEPS = 4
@@ -38,7 +39,7 @@ class Shape:
         for tensor in (self.ids, self.positions, self.mask):
             torch._dynamo.mark_static_address(tensor)
         self.cache = forward.caches.fresh(size)
-        self.step = forward.compile()
+        self.step, self.choose = forward.compile(), forward.choose
 
     def begin(self, ids: torch.Tensor, batch: Batch) -> None:
         """Take over the results of the prefill: the first tokens, and the padding."""
@@ -51,7 +52,9 @@ class Shape:
 
     def decode(self) -> torch.Tensor:
         """One step; the ids change in place."""
-        self.step(self.ids, self.positions, self.mask, self.cache)
+        logits = self.step(self.ids, self.positions, self.mask, self.cache)
+        if logits is not None:
+            self.ids.copy_(self.choose(logits))
         return self.ids
 
 
@@ -62,9 +65,10 @@ class CompiledForward(Forward):
     grad_mode = torch.no_grad
 
     def __init__(
-        self, model: torch.nn.Module, caches: StaticCaches, chunk: int, mode: str, device: torch.device
+        self, model: torch.nn.Module, caches: StaticCaches, chunk: int, mode: str, device: torch.device,
+        decoding: Decoding = Decoding(),
     ) -> None:
-        super().__init__(model, caches, chunk)
+        super().__init__(model, caches, chunk, decoding)
         self.mode = mode
         self.device = device
         self.shapes: dict[int, Shape] = {}
@@ -78,14 +82,21 @@ class CompiledForward(Forward):
         torch.compiler.reset()
 
     def compile(self):
-        """The compiled step. A graph that breaks is an error: part of it would run as before."""
+        """The compiled step. A graph that breaks is an error: part of it would run as before.
+
+        Tokens are drawn from its logits outside of it: a generator is no part of a graph.
+        """
         model, fixed, takes_positions = self.model, self.fixed, self.takes_positions
+        likeliest = self.choose.decoding.likeliest
 
         def step(ids, positions, mask, cache):
             varying = {"position_ids": positions} if takes_positions else {}
             out = model(input_ids=ids, attention_mask=mask, past_key_values=cache, **varying, **fixed)
-            ids.copy_(out.logits[:, -1].argmax(dim=-1, keepdim=True))
             positions.add_(1)
+            if not likeliest:
+                return out.logits[:, -1]
+            ids.copy_(out.logits[:, -1].argmax(dim=-1, keepdim=True))
+            return None
 
         return torch.compile(step, mode=self.mode, fullgraph=True, dynamic=False)
 

@@ -20,6 +20,8 @@ import torch
 
 from llem_protocol.failures import Failure
 
+from .sampling import Decoding
+
 # The library's usual block, and the tokens of one step: its usual number on a GPU.
 BLOCK = 256
 STEP_TOKENS = {"cuda": 8192, "cpu": 2048}
@@ -52,7 +54,8 @@ class Scheduler:
     step_clock = "host"
 
     def __init__(
-        self, model: torch.nn.Module, device: torch.device, attention: str, batch_size: int, longest: int
+        self, model: torch.nn.Module, device: torch.device, attention: str, batch_size: int, longest: int,
+        decoding: Decoding = Decoding(),
     ) -> None:
         check_library(device)
         from transformers import ContinuousBatchingConfig, GenerationConfig
@@ -69,7 +72,8 @@ class Scheduler:
             max_batch_tokens=max(batch_size, min(STEP_TOKENS[device.type], batch_size * longest)),
             allow_block_sharing=False, use_async_batching=False, use_cuda_graph=False, safety_margin=0.0,
         )
-        generation = GenerationConfig(do_sample=False, eos_token_id=NO_END, pad_token_id=0)
+        self.decoding = decoding
+        generation = GenerationConfig(eos_token_id=NO_END, pad_token_id=0, **chosen(decoding))
         self.manager = ContinuousBatchingManager(model, generation, config)
         with torch.no_grad():
             self.processor = self.manager._create_batch_processor()
@@ -80,6 +84,8 @@ class Scheduler:
         """Run all requests to their end, round by round."""
         self.processor.reset()
         self.manager.background_thread_status.clear()
+        if self.decoding.temperature:  # the library draws from the generators of the process
+            torch.manual_seed(self.decoding.seed % 2**63)
         log = Log([], [])
         for requests in rounds:
             before = len(log.requests)
@@ -157,6 +163,14 @@ class Scheduler:
                 "max_batch_tokens": str(used.max_batch_tokens), "async_batching": word(used.use_async_batching),
                 "cuda_graphs": word(any(used.use_cuda_graph)),
                 "block_sharing": word(self.processor.cache.use_prefix_sharing)}
+
+
+def chosen(decoding: Decoding) -> dict:
+    """How tokens are chosen, in the library's words. Its own defaults would bound the choice."""
+    if not decoding.temperature:
+        return {"do_sample": False}
+    return {"do_sample": True, "temperature": decoding.temperature, "top_k": decoding.top_k, "top_p": decoding.top_p,
+            "min_p": decoding.min_p or None}
 
 
 def request_entry(entry: Progress, submitted_ns: int) -> dict:

@@ -131,6 +131,7 @@ class Forward:
 
     def prefill(self, batch: Batch, cache):
         """The prompts. Returns the first ids [B, 1] and the cache."""
+        self.choose.start(batch)
         width = self.chunk or batch.width
         for begin in range(0, batch.width, width):
             end = min(begin + width, batch.width)
@@ -150,6 +151,8 @@ class Forward:
             varying["attention_mask"] = batch.mask[:, :end]
         with masks.columns_before(begin):
             out = self.model(input_ids=ids, past_key_values=cache, **varying, **self.fixed)
+        if end < batch.width:  # within the prompt no token is chosen
+            return None, out.past_key_values
         # Of a model over several devices the last one has the logits.
         return self.choose(out.logits[:, -1]).to(ids.device, non_blocking=True), out.past_key_values
 

@@ -156,7 +156,8 @@ def make_forward(
     if request.batching == "continuous":
         if not longest:
             raise no_length(request)
-        return continuous.Scheduler(model, device, request.attention, request.batch_size, longest)
+        return continuous.Scheduler(model, device, request.attention, request.batch_size, longest,
+                                    request.decoding)
     if request.cache == "dynamic":
         return Forward(model, None, request.chunk, request.decoding)
     if not longest:
@@ -164,7 +165,7 @@ def make_forward(
     caches = StaticCaches(model, longest, keep=request.compile != "off")
     if request.compile == "off":
         return Forward(model, caches, request.chunk, request.decoding)
-    forward = compiled.CompiledForward(model, caches, request.chunk, request.compile, device)
+    forward = compiled.CompiledForward(model, caches, request.chunk, request.compile, device, request.decoding)
     forward.warm(request.batch_size)
     return forward
 

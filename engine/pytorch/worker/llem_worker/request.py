@@ -116,10 +116,10 @@ def check_options(request: Request) -> None:
                       "with a dynamic cache, static batches and whole weights",
                       "leave out pytorch.device, cache_implementation, batching and quantization, "
                       "or set pytorch.device_map: single")
-    for key, value, needed in (("compile", request.compile, "off"), ("batching", request.batching, "static")):
-        if request.decoding.temperature and value != needed:
-            raise Failure("config", f"decoding.temperature {request.decoding.temperature} does not run with "
-                          f"pytorch.{key} {value}", f"set pytorch.{key}: {needed}, or decoding.preset: greedy")
+    if request.decoding.repetition_penalty != 1 and request.batching == "continuous":
+        raise Failure("config", f"decoding.repetition_penalty {request.decoding.repetition_penalty} does not run with "
+                      "pytorch.batching continuous: the library's scheduler does not have it",
+                      "set pytorch.batching: static, or leave out decoding.repetition_penalty")
     if request.tensor_parallel != 1:
         check_parallel(request)
     lora.check(request.lora)

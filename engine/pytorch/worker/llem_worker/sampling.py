@@ -19,15 +19,23 @@ class Decoding:
     top_p: float = 1.0
     top_k: int = 0
     seed: int = 0
+    min_p: float = 0.0
+    repetition_penalty: float = 1.0
 
     @classmethod
     def from_spec(cls, spec: dict) -> Decoding:
         """Read a Spec; absent values have their defaults."""
         asked = spec.get("decoding") or {}
+        penalty = float(asked.get("repetition_penalty") or 1.0)
         if not asked.get("temperature"):
-            return cls()
+            return cls(repetition_penalty=penalty)
         return cls(float(asked["temperature"]), float(asked.get("top_p") or 1.0), int(asked.get("top_k") or 0),
-                   int(asked.get("seed") or spec.get("seed") or 0))
+                   int(asked.get("seed") or spec.get("seed") or 0), float(asked.get("min_p") or 0.0), penalty)
+
+    @property
+    def likeliest(self) -> bool:
+        """The token with the largest logit is taken, and nothing else is looked at."""
+        return not self.temperature and self.repetition_penalty == 1
 
 
 class Chooser:
@@ -36,6 +44,12 @@ class Chooser:
     def __init__(self, decoding: Decoding) -> None:
         self.decoding = decoding
         self.generators: dict[torch.device, torch.Generator] = {}
+        # The prompts of the batch, and which tokens [B, V] its sequences have: for the penalty alone.
+        self.prompts = self.seen = None
+
+    def start(self, batch) -> None:
+        """Begin with a batch, whose tokens count as there before."""
+        self.prompts, self.seen = batch, None
 
     def begin(self) -> None:
         """Start the draws of a run: each run of one workload draws the same."""
@@ -50,6 +64,16 @@ class Chooser:
 
     def __call__(self, logits: torch.Tensor) -> torch.Tensor:
         """The ids [B, 1] of logits [B, V]."""
+        if self.decoding.repetition_penalty == 1:
+            return self.chosen(logits)
+        if self.seen is None:
+            self.seen = seen_in(self.prompts, logits)
+        ids = self.chosen(penalised(logits, self.seen, self.decoding.repetition_penalty))
+        self.seen.scatter_(-1, ids, True)
+        return ids
+
+    def chosen(self, logits: torch.Tensor) -> torch.Tensor:
+        """The ids, from logits with the penalty."""
         if not self.decoding.temperature:
             return logits.argmax(dim=-1, keepdim=True)
         logits = self.bounded(logits.float() / self.decoding.temperature)
@@ -58,7 +82,7 @@ class Chooser:
         return (logits.softmax(dim=-1) / draws).argmax(dim=-1, keepdim=True)
 
     def bounded(self, logits: torch.Tensor) -> torch.Tensor:
-        """Logits, without the tokens that top_k and top_p leave out."""
+        """Logits, without the tokens that top_k, top_p and min_p leave out, in that order."""
         if 0 < self.decoding.top_k < logits.shape[-1]:
             least = logits.topk(self.decoding.top_k, dim=-1).values[:, -1:]
             logits = logits.masked_fill(logits < least, -torch.inf)
@@ -68,4 +92,20 @@ class Chooser:
             # A token stays if the tokens before it have not reached the bound: the first one always does.
             out = (shares.cumsum(dim=-1) - shares) >= self.decoding.top_p
             logits = logits.masked_fill(out.scatter(-1, order, out), -torch.inf)
+        if self.decoding.min_p:
+            shares = logits.softmax(dim=-1)
+            logits = logits.masked_fill(shares < self.decoding.min_p * shares.amax(dim=-1, keepdim=True), -torch.inf)
         return logits
+
+
+def seen_in(batch, logits: torch.Tensor) -> torch.Tensor:
+    """Which tokens [B, V] the prompts of a batch have. What fills up shorter ones does not count."""
+    ids = batch.token_ids.to(logits.device)
+    if batch.mask is not None:  # the last column has a token of every prompt
+        ids = torch.where(batch.mask[:, : ids.shape[1]].to(logits.device) > 0, ids, ids[:, -1:])
+    return torch.zeros(logits.shape, dtype=torch.bool, device=logits.device).scatter_(-1, ids, True)
+
+
+def penalised(logits: torch.Tensor, seen: torch.Tensor, penalty: float) -> torch.Tensor:
+    """Logits with those of tokens that were there before divided by the penalty, negative ones multiplied."""
+    return torch.where(seen, torch.where(logits < 0, logits * penalty, logits / penalty), logits)
