@@ -44,7 +44,6 @@ func echoEngine() engine.Descriptor {
 		Name: "echo", Title: "Echo",
 		Section: func() engine.Section { return &echoSection{batchSize: 1, stepMS: 2} },
 		GPU:     func(engine.Section) bool { return false },
-		Greedy:  true,
 		New:     func(engine.Env) backend.Backend { return echoBackend{} },
 	}
 }

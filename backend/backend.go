@@ -135,6 +135,11 @@ type Decoding struct {
 	TopK int `json:"top_k,omitempty"`
 	// Seed is the seed of the choice; 0 takes the seed of the model.
 	Seed uint64 `json:"seed,omitempty"`
+	// MinP limits the choice to tokens with at least this share of the probability of the likeliest; 0 sets no limit.
+	MinP float64 `json:"min_p,omitempty"`
+	// RepetitionPenalty divides the positive logits of tokens that were there before, and multiplies the negative
+	// ones; 0 is none. It changes what the most likely token is, so it also applies at temperature 0.
+	RepetitionPenalty float64 `json:"repetition_penalty,omitempty"`
 }
 
 // SampleSeed returns the seed of the choice.

@@ -72,17 +72,19 @@ type Descriptor struct {
 	// fills only a smaller batch, and the number of threads. Nil leaves both to the engine.
 	Settle func(s Section, batch, threads int)
 
-	// Lacks maps keys that other engines' sections have but this one lacks to the reason, as the end of a sentence
-	// about the key.
+	// Lacks maps keys that other engines' sections have but this one lacks, and settings of decoding that are not in
+	// Decoding (decoding.min_p), to the reason, as the end of a sentence about the key.
 	Lacks map[string]string
+	// Decoding has the settings of decoding that the engine has (see grammar.DecodingKeys), each with what differs from
+	// other engines, or "". Nil: it takes the most likely token, whatever it is told. The refusal of other settings,
+	// the meaning of the keys and the table in docs/backends.md are made from this.
+	Decoding map[string]string
 
 	// GGUF reports that the engine reads .gguf files, which have their own weight type; others read Hugging Face
 	// folders. Random models are written in either form.
 	GGUF bool
 	// Reads reports why the engine cannot read a GGUF file; nil reads all.
 	Reads func(path string) error
-	// Greedy reports that the engine supports greedy decoding only.
-	Greedy bool
 	// Chats reports that the engine can apply its model's chat template: its sessions are of type chat.Templater.
 	Chats bool
 	// Serves reports whether requests are sent one by one, to a server; nil means a worker, which receives all at
@@ -206,8 +208,8 @@ type Job struct {
 	WarmupRuns int
 	// Concurrency is the maximum number of requests in flight; 0 sends all at once.
 	Concurrency int
-	// Temperature of the choice of tokens; 0 takes the most likely one.
-	Temperature float64
+	// RepetitionPenalty of tokens that were there before; 0 is none.
+	RepetitionPenalty float64
 }
 
 // Conflict is a pair of values that do not fit together.
@@ -294,6 +296,9 @@ func Check(d Descriptor) error {
 			bad("%s is a key of the section, or lacks the reason why it is missing", key)
 		}
 	}
+	for _, problem := range decodingProblems(d) {
+		bad("%s", problem)
+	}
 	if batch != 1 {
 		bad("%d keys have the name of a batch size, want one of %s", batch, strings.Join(grammar.BatchKeys(), ", "))
 	}
@@ -304,4 +309,21 @@ func Check(d Descriptor) error {
 		bad("its defaults are read as %s", Encode(again))
 	}
 	return errors.Join(errs...)
+}
+
+// decodingProblems are the settings of decoding of which a descriptor says nothing, or too much.
+func decodingProblems(d Descriptor) (problems []string) {
+	known := grammar.DecodingKeys()
+	for key := range d.Decoding {
+		if !slices.Contains(known, key) {
+			problems = append(problems, "there is no setting "+grammar.DecodingPrefix+key)
+		}
+	}
+	for _, key := range known {
+		_, has := d.Decoding[key]
+		if lacks := d.Lacks[grammar.DecodingPrefix+key] != ""; has == lacks && (has || d.Decoding != nil) {
+			problems = append(problems, grammar.DecodingPrefix+key+" is in both or neither of Decoding and Lacks")
+		}
+	}
+	return problems
 }

@@ -34,3 +34,24 @@ func TestCheckFields(t *testing.T) {
 		}
 	}
 }
+
+// TestCheckDecoding: an engine that chooses tokens says of each setting whether it has it, and why not.
+func TestCheckDecoding(t *testing.T) {
+	var n int
+	all := map[string]string{"temperature": "", "top_p": "", "top_k": "", "seed": "", "min_p": "",
+		"repetition_penalty": ""}
+	for want, d := range map[string]engine.Descriptor{
+		"":                           {Decoding: all},
+		"no setting decoding.beams":  {Decoding: map[string]string{"beams": ""}},
+		"decoding.top_k is in both":  {Decoding: map[string]string{"temperature": ""}},
+		"decoding.min_p is in both ": {Decoding: all, Lacks: map[string]string{"decoding.min_p": "why"}},
+	} {
+		d.Name, d.Title, d.New = "own", "Own", func(engine.Env) backend.Backend { return nil }
+		d.Section = func() engine.Section {
+			return &fields{engine.Whole(&n, "batch_size", 1, 8, "the batch").Optional()}
+		}
+		if err := engine.Check(d); (err == nil) != (want == "") || err != nil && !strings.Contains(err.Error(), want) {
+			t.Errorf("%v: %v, want %q", d.Decoding, err, want)
+		}
+	}
+}

@@ -98,8 +98,11 @@ func (t traits) autoOf(model string) string {
 
 // canonical clears the settings that a greedy choice does not use.
 func (d Decoding) canonical() Decoding {
+	if d.RepetitionPenalty == 1 {
+		d.RepetitionPenalty = 0
+	}
 	if d.Temperature == 0 {
-		return Decoding{}
+		return Decoding{RepetitionPenalty: d.RepetitionPenalty}
 	}
 	if d.TopP == 1 {
 		d.TopP = 0
@@ -150,12 +153,13 @@ func (e Experiment) filledBatch() int {
 	return n
 }
 
-// seeds returns the decoding and the seed, without what has no effect. The seed determines random weights,
-// built-in and synthetic prompts, and the chosen tokens if decoding has no seed of its own. A simulated engine
-// draws its noise from it.
+// seeds returns the decoding and the seed, without what has no effect. The seed determines random weights of a model
+// and of an adapter, built-in and synthetic prompts, and the chosen tokens if decoding has no seed of its own. A
+// simulated engine draws its noise from it.
 func (e Experiment) seeds(always bool) (Decoding, uint64) {
 	d, dataset := e.Decoding.canonical(), e.Workload.Dataset
-	used := always || isRandom(e.Model) || dataset == builtin || dataset == synthetic
+	used := always || isRandom(e.Model) || dataset == builtin || dataset == synthetic ||
+		strings.Contains(string(e.Section), `"lora":"random:`)
 	switch {
 	case used && d.Seed == e.Seed:
 		d.Seed = 0

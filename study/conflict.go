@@ -1,10 +1,12 @@
 package study
 
 import (
+	"cmp"
 	"strings"
 
 	"github.com/llenergymeasure/llem/engine"
 	"github.com/llenergymeasure/llem/internal/about"
+	"github.com/llenergymeasure/llem/internal/grammar"
 	"github.com/llenergymeasure/llem/internal/study/keys"
 	"github.com/llenergymeasure/llem/internal/study/terms"
 )
@@ -19,10 +21,34 @@ func (k *table) conflict(v keys.Values, e *Experiment) *engine.Conflict {
 		return c
 	}
 	own := k.sections[e.Backend]
+	if c := k.decodingConflict(own.descriptor, e); c != nil {
+		return c
+	}
 	return about.Conflicts(own.descriptor, own.bound,
 		engine.Job{DType: e.DType, Synthetic: e.Workload.Dataset == "synthetic",
 			InputTokens: e.Workload.InputTokens, OutputTokens: e.Workload.OutputTokens, WarmupRuns: e.Warmup.Runs,
-			Concurrency: e.Workload.Concurrency, Temperature: e.Decoding.Temperature})
+			Concurrency: e.Workload.Concurrency, RepetitionPenalty: e.Decoding.RepetitionPenalty})
+}
+
+// decodingConflict returns a decoding setting that the engine does not have.
+func (k *table) decodingConflict(d *engine.Descriptor, e *Experiment) *engine.Conflict {
+	for _, f := range k.common {
+		setting, ok := strings.CutPrefix(f.Key, grammar.DecodingPrefix)
+		if !ok || f.Preset {
+			continue
+		}
+		v := f.read(e)
+		if _, has := d.Decoding[setting]; has || v.Number == 0 || v == k.Initial[f.Slot] {
+			continue
+		}
+		next := "leave it out"
+		if with := k.able.decoding[setting].with; with != "" {
+			next += ", or use one of the backends " + with
+		}
+		return engine.Conflictf(f.Key, next, "%s is %s, but the %s backend does not have it: %s", f.Key,
+			f.Kind.Format(v), d.Name, cmp.Or(d.Lacks[f.Key], "it always takes the most likely token"))
+	}
+	return nil
 }
 
 // templateConflict returns prompts that cannot be put into a chat template.

@@ -20,12 +20,33 @@ type commonKey struct {
 // dtypes that some backend runs.
 var dtypes = []string{terms.DTypeAuto, "float32", "float16", "bfloat16", "q8_0", "q4_0"}
 
-// able lists the engines with optional capabilities, separated by commas.
-type able struct{ sampling, templates string }
+// able lists the engines with optional capabilities.
+type able struct {
+	// templates are the engines with chat templates, separated by commas.
+	templates string
+	// decoding has, by setting, which engines have it and which lack it.
+	decoding map[string]havers
+}
+
+// havers names the engines with a setting and the engines without it, separated by commas.
+type havers struct{ with, without string }
+
+// but appends to the meaning of a decoding setting the engines that do not have it.
+func (a able) but(setting, help string) string {
+	if without := a.decoding[setting].without; without != "" {
+		return help + "; not on " + without
+	}
+	return help
+}
 
 // common returns the keys that every experiment has. The order is the order of the documentation.
 func common(backends []string, able able) []commonKey {
-	return slices.Concat([]commonKey{
+	return slices.Concat(workKeys(backends, able), decodingKeys(able), measuringKeys(), runnerFields(backends))
+}
+
+// workKeys are the model, the engine and the work.
+func workKeys(backends []string, able able) []commonKey {
+	return []commonKey{
 		textField("model", "a model: random:SHAPE, a .gguf file, a folder, or a Hugging Face id",
 			"the model to run; random:SHAPE has random weights and needs no download",
 			func(s *Experiment) *string { return &s.Model }),
@@ -46,19 +67,39 @@ func common(backends []string, able able) []commonKey {
 		wholeField("workload.output_tokens", 1, 1e6,
 			"tokens to generate for each prompt; the end-of-sequence token is ignored",
 			func(s *Experiment) *int { return &s.Workload.OutputTokens }),
-		preset(presetKey, "greedy is temperature 0; sampled is 1, chat 0.7 and focused 0.2, both with top_p 0.95, "+
-			"for "+able.sampling+" only", presetGreedy, "sampled", "chat", "focused"),
+		preset(presetKey, able.but("temperature",
+			"greedy is temperature 0; sampled is 1, chat 0.7 and focused 0.2, both with top_p 0.95"),
+			presetGreedy, "sampled", "chat", "focused"),
 		wholeField("workload.concurrency", 0, 1e6,
 			"maximum number of requests in flight at a server, a new one as soon as one ends; 0 sends all at once",
 			func(s *Experiment) *int { return &s.Workload.Concurrency }),
-		numberField("decoding.temperature", 0, 10, "0 is greedy decoding; more is for "+able.sampling+" only",
+	}
+}
+
+// decodingKeys are the keys that say how tokens are chosen, of [grammar.DecodingKeys].
+func decodingKeys(able able) []commonKey {
+	return []commonKey{
+		numberField("decoding.temperature", 0, 10, able.but("temperature", "0 is greedy decoding"),
 			func(s *Experiment) *float64 { return &s.Decoding.Temperature }),
-		numberField("decoding.top_p", 0.001, 1, "choose from the likeliest tokens of this total probability; 1 is all",
+		numberField("decoding.top_p", 0.001, 1,
+			able.but("top_p", "choose from the likeliest tokens of this total probability; 1 is all"),
 			func(s *Experiment) *float64 { return &s.Decoding.TopP }),
-		wholeField("decoding.top_k", 0, 1<<20, "choose from at most this many tokens; 0 is all",
+		wholeField("decoding.top_k", 0, 1<<20, able.but("top_k", "choose from at most this many tokens; 0 is all"),
 			func(s *Experiment) *int { return &s.Decoding.TopK }),
-		seedField("decoding.seed", "seed of the choice; 0 takes the key seed",
+		seedField("decoding.seed", able.but("seed", "seed of the choice; 0 takes the key seed"),
 			func(s *Experiment) *uint64 { return &s.Decoding.Seed }),
+		numberField("decoding.min_p", 0, 1, able.but("min_p",
+			"choose from tokens with at least this share of the probability of the likeliest; 0 is all"),
+			func(s *Experiment) *float64 { return &s.Decoding.MinP }),
+		numberField("decoding.repetition_penalty", 0.1, 2, able.but("repetition_penalty",
+			"divides the logits of tokens that were there before (multiplies negative ones), greedy or not; 1 is none"),
+			func(s *Experiment) *float64 { return &s.Decoding.RepetitionPenalty }).zero(1),
+	}
+}
+
+// measuringKeys are the warm-up, what is measured, and the seed.
+func measuringKeys() []commonKey {
+	return []commonKey{
 		wholeField("warmup.runs", 0, 1000,
 			"discarded runs of a full batch and the smaller last one; 0 disables the warm-up",
 			func(s *Experiment) *int { return &s.Warmup.Runs }),
@@ -101,7 +142,7 @@ func common(backends []string, able able) []commonKey {
 			func(s *Experiment) *string { return &s.Energy.Currency }),
 		seedField("seed", "seed of built-in and synthetic prompts, and of random weights",
 			func(s *Experiment) *uint64 { return &s.Seed }),
-	}, runnerFields(backends))
+	}
 }
 
 func newField(key, help string, k grammar.Kind, get func(*Experiment) grammar.Value,

@@ -101,7 +101,7 @@ func one(t *testing.T, text string) (Experiment, bool) {
 	if err != nil {
 		if strings.Contains(err.Error(), "does not run") || strings.Contains(err.Error(), "cannot run") ||
 			strings.Contains(err.Error(), "needs a GPU") ||
-			strings.Contains(err.Error(), "greedy decoding only") ||
+			strings.Contains(err.Error(), "backend does not have it") ||
 			strings.Contains(err.Error(), "all requests at once") ||
 			strings.Contains(err.Error(), "is temperature 0, but") ||
 			strings.Contains(err.Error(), "chat_template is model, but") ||

@@ -41,11 +41,8 @@ func newTable(list engine.Descriptors) *table {
 	k := &table{engines: list, sections: map[string]*section{}, Set: &keys.Set{Backends: list.Names(),
 		Aliases: map[string]string{}, Batch: map[string]*keys.Field{}, Spans: map[string]keys.Span{},
 		OwnKinds: ownKinds()}}
-	var sampling, templates []string
+	var templates []string
 	for _, d := range list {
-		if !d.Greedy {
-			sampling = append(sampling, d.Name)
-		}
 		if d.Chats {
 			templates = append(templates, d.Name)
 		}
@@ -53,7 +50,7 @@ func newTable(list engine.Descriptors) *table {
 			k.Aliases[word] = d.Name
 		}
 	}
-	k.able = able{strings.Join(sampling, ", "), strings.Join(templates, ", ")}
+	k.able = able{strings.Join(templates, ", "), decodingOf(list)}
 	k.addCommon()
 	for i := range list {
 		k.addSection(&list[i])
@@ -68,11 +65,31 @@ func newTable(list engine.Descriptors) *table {
 	return k
 }
 
+// decodingOf returns which engines have each decoding setting, and which lack it.
+func decodingOf(list engine.Descriptors) map[string]havers {
+	out := map[string]havers{}
+	for _, setting := range grammar.DecodingKeys() {
+		var with, without []string
+		for _, d := range list {
+			if _, ok := d.Decoding[setting]; ok {
+				with = append(with, d.Name)
+			} else {
+				without = append(without, d.Name)
+			}
+		}
+		out[setting] = havers{strings.Join(with, ", "), strings.Join(without, ", ")}
+	}
+	return out
+}
+
 // lacksOf are the keys that engines do not have and others do.
 func lacksOf(list engine.Descriptors, fields []*keys.Field) map[string]keys.Lack {
 	out := map[string]keys.Lack{}
 	for _, d := range list {
 		for key, why := range d.Lacks {
+			if strings.HasPrefix(key, grammar.DecodingPrefix) { // see decodingConflict
+				continue
+			}
 			var with []string
 			for _, f := range fields {
 				if f.Section != "" && f.Key == f.Section+"."+key {

@@ -55,7 +55,18 @@ var meanings = []struct {
 	{"two seeds", "{model: m/n, backend: sglang, decoding.temperature: 0.7, seed: 9}", "decoding.seed: 0",
 		"decoding.seed: 8", false},
 
+	{"a seed of a random adapter", "{model: m/n, backend: vllm, workload.dataset: p.jsonl, vllm.lora: 'random:8'}",
+		"seed: 1", "seed: 2", false},
+	{"a seed of an adapter in files", "{model: m/n, backend: vllm, workload.dataset: p.jsonl, vllm.lora: /a}",
+		"seed: 1", "seed: 2", true},
+
 	// decoding
+	{"no penalty", "model: m/n", "decoding.repetition_penalty: 1", "decoding.temperature: 0", true},
+	{"a penalty of greedy decoding", "model: m/n", "decoding.repetition_penalty: 1.1", "decoding.temperature: 0",
+		false},
+	{"greedy has no least share", "model: m/n", "decoding.min_p: 0.05", "decoding.temperature: 0", true},
+	{"no least share", "{model: m/n, decoding.temperature: 1}", "decoding.min_p: 0", "decoding.top_k: 0", true},
+	{"a least share", "{model: m/n, decoding.temperature: 1}", "decoding.min_p: 0", "decoding.min_p: 0.05", false},
 	{"greedy has no seed", "{model: m/n, backend: sglang}", "decoding.seed: 3", "decoding.temperature: 0", true},
 	{"greedy has no bounds", "{model: m/n, backend: sglang}", "decoding.top_k: 3", "decoding.top_p: 0.5", true},
 	{"greedy by name", "model: m/n", "decoding.preset: greedy", "decoding.temperature: 0", true},

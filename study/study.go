@@ -118,8 +118,8 @@ type Workload struct {
 	Concurrency int `json:"concurrency,omitempty"`
 }
 
-// Decoding is how tokens are chosen. Temperature 0 is greedy: then the other fields are 0, because they have no
-// effect. Engines that support only greedy decoding refuse another temperature.
+// Decoding is how tokens are chosen. Temperature 0 is greedy: then the other fields but RepetitionPenalty are
+// 0, because they have no effect. A setting that the engine does not have is refused.
 type Decoding struct {
 	// Temperature of the choice; 0 takes the most likely token.
 	Temperature float64 `json:"temperature"`
@@ -129,6 +129,11 @@ type Decoding struct {
 	TopK int `json:"top_k,omitempty"`
 	// Seed of the choice; 0 takes the seed of the experiment.
 	Seed uint64 `json:"seed,omitempty"`
+	// MinP limits the choice to tokens with at least this share of the probability of the likeliest; 0 sets no limit.
+	MinP float64 `json:"min_p,omitempty"`
+	// RepetitionPenalty divides the positive logits of tokens that were there before, and multiplies the negative
+	// ones; 0 is none. It has an effect at temperature 0, too.
+	RepetitionPenalty float64 `json:"repetition_penalty,omitempty"`
 }
 
 // Warmup is what runs before the window and is discarded.

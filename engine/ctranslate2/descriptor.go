@@ -43,9 +43,15 @@ func (s *settings) Fields() []engine.Field {
 func Descriptor() engine.Descriptor {
 	return engine.Descriptor{
 		Name: name, Title: "CTranslate2", Summary: "a C++ engine in a Python worker",
-		Lacks: map[string]string{"lora": "CTranslate2 does not load adapters: they are merged into the " +
-			"weights when a " +
-			"model is converted"},
+		Lacks: map[string]string{
+			"lora": "CTranslate2 does not load adapters: they are merged into the weights when a model " +
+				"is converted",
+			"decoding.min_p": "CTranslate2 has no such bound",
+		},
+		Decoding: map[string]string{"temperature": "", "top_p": "", "top_k": "",
+			"seed": "taken once, when an engine first draws: a second run on it draws others",
+			"repetition_penalty": "of output tokens, and in a batch of unequal prompts of what a prompt has beyond " +
+				"the shortest"},
 		Section:  func() engine.Section { return &settings{batchSize: 1, device: "auto"} },
 		Conflict: conflict,
 		Forget: func(s engine.Section) bool {

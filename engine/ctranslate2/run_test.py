@@ -100,6 +100,15 @@ class RunTest(unittest.TestCase):
             self.assertEqual(drawn(5, top_p=0.001)[0], greedy)
             self.assertEqual(drawn(5, top_k=1)[0], greedy)
 
+    def test_penalty(self):
+        """A penalty on repetition changes a long output, which has to repeat itself without."""
+        asked = loading.Request.from_spec({"path": "/m", "decoding": {"temperature": 0, "repetition_penalty": 1.9}})
+        self.assertEqual(dict(asked.sampling), {"repetition_penalty": 1.9})
+        plain, other = (run.run_batch(self.generator, requests(4), 300, lambda: False, dict(sampling)).tokens[0]
+                        for sampling in ((), asked.sampling))
+        if hasattr(ctranslate2, "Translator"):  # not the fake
+            self.assertGreater(len(set(other)), len(set(plain)))
+
     def test_other_seeds_need_another_engine(self):
         spec = {"path": "/m", "decoding": {"temperature": 1.0, "seed": 5}}
         engine = loading.Engine(loading.Request.from_spec(spec), unittest.mock.Mock(device="cpu"), None, 320, (1, 1),

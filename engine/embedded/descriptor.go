@@ -17,7 +17,9 @@ import (
 func Descriptor() engine.Descriptor {
 	return engine.Descriptor{
 		Name: core.Name, Title: "the embedded engine", Summary: "ggml inside llem, on the CPU",
-		Lacks:   map[string]string{"lora": "the embedded engine does not load adapters"},
+		Lacks: map[string]string{"lora": "the embedded engine does not load adapters"},
+		Decoding: map[string]string{"temperature": "", "top_p": "", "top_k": "", "seed": "", "min_p": "",
+			"repetition_penalty": ""},
 		Section: func() engine.Section { return core.Defaults() },
 		Settle:  settle,
 		GGUF:    true, Reads: core.Reads, DType: "float16",

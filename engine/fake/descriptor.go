@@ -10,7 +10,9 @@ import (
 func Descriptor() engine.Descriptor {
 	return engine.Descriptor{
 		Name: name, Title: "the simulated engine", Summary: "a simulated GPU",
-		Lacks:   map[string]string{"lora": "the simulated engine has no weights to add an adapter to"},
+		Lacks: map[string]string{"lora": "the simulated engine has no weights to add an adapter to"},
+		Decoding: map[string]string{"temperature": "no setting changes anything: it computes no tokens", "top_p": "",
+			"top_k": "", "seed": "", "min_p": "", "repetition_penalty": ""},
 		Section: func() engine.Section { return &settings{BatchSize: 1, Batching: sim.Static, Speed: 1} },
 		// The engine only passes the time.
 		Forget: func(s engine.Section) bool {

@@ -24,6 +24,8 @@ var cacheTypes = []string{"f32", "f16", "bf16", "q8_0", "q4_0", "q4_1", "iq4_nl"
 func Descriptor() engine.Descriptor {
 	return engine.Descriptor{
 		Name: name, Title: title, Aliases: []string{"llama_cpp", "llama.cpp"}, Chats: true,
+		Decoding: map[string]string{"temperature": "", "top_p": "", "top_k": "", "seed": "", "min_p": "",
+			"repetition_penalty": ""},
 		Section: func() engine.Section { return new(settings) },
 		Serves:  func(engine.Section) bool { return true },
 		GGUF:    true, Sequences: slots,

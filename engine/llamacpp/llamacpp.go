@@ -239,13 +239,19 @@ type completion struct {
 	IgnoreEOS   bool    `json:"ignore_eos"`
 	Temperature float64 `json:"temperature"`
 	// The server's own defaults limit the choice: what the study does not set is switched off.
-	TopP         float64 `json:"top_p"`
-	TopK         int     `json:"top_k"`
-	MinP         float64 `json:"min_p"`
-	Seed         uint32  `json:"seed"`
-	CachePrompt  bool    `json:"cache_prompt"`
-	ReturnTokens bool    `json:"return_tokens"`
-	Stream       bool    `json:"stream"`
+	TopP float64 `json:"top_p"`
+	TopK int     `json:"top_k"`
+	MinP float64 `json:"min_p"`
+	// Penalty applies to the last Window tokens; -1 is all. The server's default is 64.
+	Penalty float64 `json:"repeat_penalty"`
+	Window  int     `json:"repeat_last_n,omitempty"`
+	// Samplers are the steps of the choice, in their order. The server's default order has the temperature last, so
+	// that top_p would keep other tokens than on other engines.
+	Samplers     []string `json:"samplers,omitempty"`
+	Seed         uint32   `json:"seed"`
+	CachePrompt  bool     `json:"cache_prompt"`
+	ReturnTokens bool     `json:"return_tokens"`
+	Stream       bool     `json:"stream"`
 	// LogitBias holds pairs of an id and the value added to its logit; false forbids it.
 	LogitBias [][2]any `json:"logit_bias,omitempty"`
 }
@@ -261,8 +267,15 @@ var unfinished = func() (list [][2]any) {
 // Request implements server.Engine.
 func (*dialect) Request(spec backend.Spec, p backend.Prompt, output int) server.Request {
 	c := completion{Prompt: p.Tokens, NPredict: output, IgnoreEOS: true, Temperature: spec.Decoding.Temperature,
-		TopP: cmp.Or(spec.Decoding.TopP, 1),
-		TopK: spec.Decoding.TopK, Seed: uint32(spec.SampleSeed()), ReturnTokens: true, Stream: true}
+		TopP: cmp.Or(spec.Decoding.TopP, 1), TopK: spec.Decoding.TopK, MinP: spec.Decoding.MinP,
+		Penalty: cmp.Or(spec.Decoding.RepetitionPenalty, 1), Seed: uint32(spec.SampleSeed()), ReturnTokens: true,
+		Stream: true}
+	if spec.Decoding.RepetitionPenalty > 0 {
+		c.Window = -1
+	}
+	if spec.Decoding.Temperature > 0 {
+		c.Samplers = []string{"penalties", "temperature", "top_k", "top_p", "min_p"}
+	}
 	if spec.Synthetic {
 		c.LogitBias = unfinished
 	}

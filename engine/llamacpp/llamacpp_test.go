@@ -167,7 +167,7 @@ func TestVersionAndDevice(t *testing.T) {
 func TestSampling(t *testing.T) {
 	servertest.Sampling(t, func(s backend.Spec, p backend.Prompt, output int) []byte {
 		return (&dialect{}).Request(s, p, output).Body
-	})
+	}, `"min_p":0.05`, `"repeat_penalty":1.1`, `"repeat_last_n":-1`, `"samplers":["penalties","temperature",`)
 }
 
 func TestContainer(t *testing.T) {

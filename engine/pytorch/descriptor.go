@@ -17,6 +17,8 @@ func Descriptor() engine.Descriptor {
 	return engine.Descriptor{
 		Name: name, Title: "PyTorch", Aliases: []string{"transformers", "torch",
 			"hf"}, Summary: "transformers in a Python worker", Chats: true,
+		Decoding: map[string]string{"temperature": "", "top_p": "", "top_k": "", "seed": "", "min_p": "",
+			"repetition_penalty": "not with `batching: continuous`: the library's scheduler does not have it"},
 		Section:  func() engine.Section { return defaults() },
 		Conflict: func(s engine.Section, j engine.Job) *engine.Conflict { return s.(*settings).conflict(j) },
 		Forget:   forget,
@@ -70,14 +72,10 @@ func (s *settings) conflict(j engine.Job) *engine.Conflict {
 	case flash && s.CacheImplementation == "static":
 		return at("attn_implementation", "use sdpa, or the dynamic cache",
 			"%s does not run with pytorch.cache_implementation static", s.AttnImplementation)
-	case j.Temperature > 0 && s.Compile != "":
-		return engine.Conflictf("decoding.temperature", "use decoding.preset: greedy, or pytorch.compile: off",
-			"decoding.temperature %g does not run with pytorch.compile %s: its step takes the most likely token",
-			j.Temperature, s.Compile)
-	case j.Temperature > 0 && s.Batching == "continuous":
-		return engine.Conflictf("decoding.temperature", "use decoding.preset: greedy, or pytorch.batching: static",
-			"decoding.temperature %g does not run with pytorch.batching continuous: its scheduler takes the "+
-				"most likely token", j.Temperature)
+	case j.RepetitionPenalty > 0 && s.Batching == "continuous":
+		return engine.Conflictf("decoding.repetition_penalty", "leave it out, or use pytorch.batching: static",
+			"decoding.repetition_penalty %g does not run with pytorch.batching continuous: the library's scheduler "+
+				"does not have it", j.RepetitionPenalty)
 	case s.Compile != "":
 		if c := s.compiling(j, at); c != nil {
 			return c

@@ -17,6 +17,10 @@ const (
 func Descriptor() engine.Descriptor {
 	return engine.Descriptor{
 		Name: name, Title: title,
+		Decoding: map[string]string{"temperature": "", "top_p": "", "top_k": "",
+			"seed": "of each request with `sglang.enable_deterministic_inference`, else of the server: then requests " +
+				"that run together change what is drawn",
+			"min_p": "", "repetition_penalty": "of output tokens alone, not of those of the prompt"},
 		Section:  func() engine.Section { return new(settings) },
 		Conflict: conflict,
 		Estimate: estimate,

@@ -53,6 +53,8 @@ type dialect struct {
 	info    backend.Info
 	// cache reports that the study enables the radix cache, incremental that events contain only new tokens.
 	cache, incremental bool
+	// deterministic is set if the study enables deterministic inference, in which each request has a seed.
+	deterministic bool
 	// lora is the adapter that requests name.
 	lora adapter.Adapter
 }
@@ -113,6 +115,7 @@ func (e *dialect) flags(spec backend.Spec, known server.Known) ([]string, error)
 	if _, given := section["disable_radix_cache"]; !given {
 		section["disable_radix_cache"] = true
 	}
+	e.deterministic = section["enable_deterministic_inference"] == true
 	if _, given := section["context_length"]; !given {
 		section["context_length"] = spec.MaxContext + spare
 	}
@@ -156,6 +159,10 @@ type sampling struct {
 	Temperature  float64 `json:"temperature"`
 	TopP         float64 `json:"top_p,omitempty"`
 	TopK         int     `json:"top_k,omitempty"`
+	MinP         float64 `json:"min_p,omitempty"`
+	Penalty      float64 `json:"repetition_penalty,omitempty"`
+	// Seed is used with deterministic inference only.
+	Seed *uint64 `json:"sampling_seed,omitempty"`
 }
 
 // Request implements server.Engine.
@@ -164,10 +171,14 @@ func (e *dialect) Request(spec backend.Spec, p backend.Prompt, output int) serve
 	if e.lora.Asked != "" {
 		lora = adapter.Name
 	}
-	q := server.JSON("/generate",
-		generation{Adapter: lora, InputIDs: p.Tokens, Stream: true,
-			Sampling: sampling{MaxNewTokens: output, IgnoreEOS: true,
-				Temperature: spec.Decoding.Temperature, TopP: spec.Decoding.TopP, TopK: spec.Decoding.TopK}})
+	d := spec.Decoding
+	s := sampling{MaxNewTokens: output, IgnoreEOS: true, Temperature: d.Temperature, TopP: d.TopP, TopK: d.TopK,
+		MinP: d.MinP, Penalty: d.RepetitionPenalty}
+	if e.deterministic && d.Temperature > 0 {
+		seed := spec.SampleSeed()
+		s.Seed = &seed
+	}
+	q := server.JSON("/generate", generation{Adapter: lora, InputIDs: p.Tokens, Stream: true, Sampling: s})
 	q.Repeats = !e.incremental
 	return q
 }

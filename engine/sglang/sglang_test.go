@@ -78,7 +78,19 @@ func TestCommandLine(t *testing.T) {
 func TestSampling(t *testing.T) {
 	servertest.Sampling(t, func(s backend.Spec, p backend.Prompt, output int) []byte {
 		return (&dialect{}).Request(s, p, output).Body
-	})
+	}, `"min_p":0.05`, `"repetition_penalty":1.1`)
+	e, s := &dialect{command: backend.Command{Path: "/no/such/python"}}, servertest.Spec(t)
+	s.Decoding = backend.Decoding{Temperature: 0.7, Seed: 11}
+	for option, want := range map[string]bool{`{}`: false, `{"enable_deterministic_inference":true}`: true} {
+		s.Options = []byte(option)
+		if _, err := e.Launch(t.Context(), s, 1234); err != nil {
+			t.Fatal(err)
+		}
+		body := string(e.Request(s, backend.Prompt{ID: 1, Tokens: []int32{65}}, 3).Body)
+		if strings.Contains(body, `"sampling_seed":11`) != want || !want && strings.Contains(body, "sampling_seed") {
+			t.Errorf("%s: %s, want a seed: %v", option, body, want)
+		}
+	}
 }
 
 func TestContainer(t *testing.T) {

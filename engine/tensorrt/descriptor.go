@@ -14,13 +14,21 @@ const (
 		"https://pypi.nvidia.com (it needs an NVIDIA GPU); then --python trtllm/bin/python"
 )
 
+// ignored is the reason why settings are refused for which requests have a field.
+const ignored = "the release of the image that llem names (1.3.0rc5) accepts it and ignores it"
+
 // Descriptor describes the engine to the program.
 func Descriptor() engine.Descriptor {
 	return engine.Descriptor{
 		Name: name, Title: title, Aliases: []string{"trtllm", "tensorrt_llm", "trt"},
-		Lacks: map[string]string{"lora": "llem does not load adapters with TensorRT-LLM: it takes each as an " +
-			"object with " +
-			"a path in every request, which no test of llem covers"},
+		Lacks: map[string]string{
+			"lora": "llem does not load adapters with TensorRT-LLM: it takes each as an object with a path in " +
+				"every request, which no test of llem covers",
+			"decoding.min_p":              ignored,
+			"decoding.repetition_penalty": ignored,
+		},
+		Decoding: map[string]string{"temperature": "", "top_p": "", "top_k": "",
+			"seed": "sent with every request; releases before August 2026 ignore it"},
 		Section:  func() engine.Section { return new(settings) },
 		Conflict: conflict,
 		Estimate: estimate,

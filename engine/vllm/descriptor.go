@@ -19,6 +19,8 @@ const (
 func Descriptor() engine.Descriptor {
 	return engine.Descriptor{
 		Name: name, Title: title, Chats: true,
+		Decoding: map[string]string{"temperature": "", "top_p": "", "top_k": "", "seed": "", "min_p": "",
+			"repetition_penalty": ""},
 		Section:  func() engine.Section { return new(settings) },
 		Conflict: conflict,
 		Estimate: estimate,

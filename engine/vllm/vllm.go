@@ -189,6 +189,8 @@ type completion struct {
 	Temperature   float64 `json:"temperature"`
 	TopP          float64 `json:"top_p,omitempty"`
 	TopK          int     `json:"top_k,omitempty"`
+	MinP          float64 `json:"min_p,omitempty"`
+	Penalty       float64 `json:"repetition_penalty,omitempty"`
 	Seed          uint64  `json:"seed"`
 	Stream        bool    `json:"stream"`
 	ReturnIDs     bool    `json:"return_token_ids"`
@@ -205,6 +207,7 @@ func (e *dialect) Request(spec backend.Spec, p backend.Prompt, output int) serve
 	}
 	c := completion{Model: model, Prompt: p.Tokens, MaxTokens: output, IgnoreEOS: true,
 		Temperature: spec.Decoding.Temperature, TopP: spec.Decoding.TopP, TopK: spec.Decoding.TopK,
+		MinP: spec.Decoding.MinP, Penalty: spec.Decoding.RepetitionPenalty,
 		Seed: spec.SampleSeed(), Stream: true, ReturnIDs: true}
 	c.StreamOptions.IncludeUsage = true
 	return server.JSON("/v1/completions", c)

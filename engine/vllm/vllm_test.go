@@ -65,7 +65,7 @@ func TestCommandLine(t *testing.T) {
 func TestSampling(t *testing.T) {
 	servertest.Sampling(t, func(s backend.Spec, p backend.Prompt, output int) []byte {
 		return (&dialect{}).Request(s, p, output).Body
-	})
+	}, `"min_p":0.05`, `"repetition_penalty":1.1`)
 }
 
 // TestTemplateRefused: a conversation that the model's template refuses is a failure in the server's words, with

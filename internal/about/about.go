@@ -58,9 +58,6 @@ func common(d *engine.Descriptor, s engine.Section, j engine.Job) *engine.Confli
 	case j.Concurrency > 0 && (d.Serves == nil || !d.Serves(s)):
 		return engine.Conflictf("workload.concurrency", "leave it out, or set the batch size",
 			"workload.concurrency is %d, but the %s backend receives all requests at once", j.Concurrency, d.Name)
-	case j.Temperature > 0 && d.Greedy:
-		return engine.Conflictf("decoding.temperature", "use decoding.preset: greedy",
-			"decoding.temperature is %g, but the %s backend supports greedy decoding only", j.Temperature, d.Name)
 	case !d.GGUF && !d.Simulated && (j.DType == "q8_0" || j.DType == "q4_0"):
 		return engine.Conflictf("dtype", "use float32, float16 or bfloat16, or backend: embedded",
 			"dtype %s is a ggml format that the %s backend cannot run", j.DType, d.Name)

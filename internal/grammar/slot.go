@@ -258,3 +258,12 @@ func (f *Slot) Decode(v any) error {
 func BatchKeys() []string {
 	return []string{"batch_size", "max_num_seqs", "max_running_requests", "max_batch_size", "parallel"}
 }
+
+// DecodingPrefix begins the keys by which a study chooses tokens.
+const DecodingPrefix = "decoding."
+
+// DecodingKeys are the settings of decoding that engines have or lack, in the order of documentation, without
+// [DecodingPrefix].
+func DecodingKeys() []string {
+	return []string{"temperature", "top_p", "top_k", "seed", "min_p", "repetition_penalty"}
+}

@@ -41,7 +41,7 @@ func newBatch(e *worker, prompts []backend.Prompt, output int, log *backend.Log)
 			ID: p.ID, PromptTokens: len(p.Tokens),
 			TokenNS: make([]int64, 0, output), Output: make([]int32, 0, output),
 		})
-		b.seqs[i] = sequence{prompt: p.Tokens, choose: core.NewSampler(e.spec, p.ID),
+		b.seqs[i] = sequence{prompt: p.Tokens, choose: core.NewSampler(e.spec, p),
 			req: &log.Requests[len(log.Requests)-1]}
 	}
 	return b

@@ -108,11 +108,13 @@ class Engine:
 def chosen(spec: dict) -> dict:
     """How tokens are chosen, as the fields of a Request. A top_k of 0 is all tokens."""
     asked = spec.get("decoding") or {}
+    penalty = asked.get("repetition_penalty")
+    penalties = (("repetition_penalty", float(penalty)),) if penalty else ()
     if not asked.get("temperature"):
-        return {}
+        return {"sampling": penalties}
     return {"sampling": (("sampling_temperature", float(asked["temperature"])),
                          ("sampling_topk", int(asked.get("top_k") or 0)),
-                         ("sampling_topp", float(asked.get("top_p") or 1.0))),
+                         ("sampling_topp", float(asked.get("top_p") or 1.0)), *penalties),
             "sample_seed": int(asked.get("seed") or spec.get("seed") or 0) % 2**32}
 
 

@@ -16,15 +16,51 @@ type Sampler struct {
 	random   *rand.Rand
 	ids      []int32
 	weights  []float64
+	// seen are the tokens of the sequence, for the penalty on repetition; nil without one.
+	seen map[int32]bool
 }
 
 // NewSampler returns the sampler of a request. Temperature 0 takes the most likely token.
-func NewSampler(spec backend.Spec, request int) *Sampler {
-	return &Sampler{decoding: spec.Decoding, random: rand.New(rand.NewPCG(spec.SampleSeed(), uint64(request)))}
+func NewSampler(spec backend.Spec, request backend.Prompt) *Sampler {
+	s := &Sampler{decoding: spec.Decoding, random: rand.New(rand.NewPCG(spec.SampleSeed(), uint64(request.ID)))}
+	if p := spec.Decoding.RepetitionPenalty; p > 0 && p != 1 {
+		s.seen = make(map[int32]bool, len(request.Tokens))
+		for _, id := range request.Tokens {
+			s.seen[id] = true
+		}
+	}
+	return s
 }
 
-// Choose returns a token.
+// Choose returns a token. A penalty on repetition changes the logits.
 func (s *Sampler) Choose(logits []float32) int32 {
+	if s.seen == nil {
+		return s.choose(logits)
+	}
+	s.penalise(logits)
+	id := s.choose(logits)
+	s.seen[id] = true
+	return id
+}
+
+// penalise makes the tokens of the sequence less likely, or more with a penalty below 1, as Keskar et al. (2019) and
+// after them transformers do: positive logits are divided by the penalty, and negative ones multiplied by it.
+func (s *Sampler) penalise(logits []float32) {
+	penalty := float32(s.decoding.RepetitionPenalty)
+	for id := range s.seen {
+		if int(id) >= len(logits) {
+			continue
+		}
+		if logits[id] < 0 {
+			logits[id] *= penalty
+		} else {
+			logits[id] /= penalty
+		}
+	}
+}
+
+// choose returns a token.
+func (s *Sampler) choose(logits []float32) int32 {
 	if s.decoding.Temperature == 0 {
 		return most(logits)
 	}
@@ -46,6 +82,7 @@ func (s *Sampler) Choose(logits []float32) int32 {
 			}
 		}
 	}
+	total = s.least(total)
 	at := s.random.Float64() * total
 	for i, w := range s.weights {
 		if at -= w; at < 0 {
@@ -53,6 +90,25 @@ func (s *Sampler) Choose(logits []float32) int32 {
 		}
 	}
 	return s.ids[len(s.weights)-1]
+}
+
+// least applies min_p: it drops the tokens whose probability is below that share of the likeliest token's, which is
+// the first, and returns the total weight of the others.
+func (s *Sampler) least(total float64) float64 {
+	if s.decoding.MinP == 0 {
+		return total
+	}
+	kept, all := 0, s.weights
+	total = 0
+	for i, w := range all {
+		if w >= s.decoding.MinP*all[0] {
+			s.ids[kept], all[kept] = s.ids[i], w
+			total += w
+			kept++
+		}
+	}
+	s.weights = all[:kept]
+	return total
 }
 
 // candidates collects the ids to choose from, the most likely first. They are sorted only if a bound needs it.

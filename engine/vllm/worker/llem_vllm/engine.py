@@ -227,7 +227,9 @@ class Engine:
         sampling = SamplingParams(
             max_tokens=output, ignore_eos=True, detokenize=False, output_kind=RequestOutputKind.DELTA,
             temperature=decoding.get("temperature") or 0.0, top_p=decoding.get("top_p") or 1.0,
-            top_k=decoding.get("top_k") or 0, seed=int(decoding.get("seed") or self.spec.get("seed") or 0))
+            top_k=decoding.get("top_k") or 0, min_p=decoding.get("min_p") or 0.0,
+            repetition_penalty=decoding.get("repetition_penalty") or 1.0,
+            seed=int(decoding.get("seed") or self.spec.get("seed") or 0))
         log, raw = {}, []
         reset_peak_memory()
         self.scheduled.clear()

@@ -57,7 +57,8 @@ class Generator:
         self.compute_type = "int8_float32" if compute_type == "int8" else compute_type
 
     def generate_batch(self, start_tokens, *, max_length=512, end_token=None, include_prompt_in_result=True,
-                       callback=None, sampling_temperature=1, sampling_topk=1, sampling_topp=1):
+                       callback=None, sampling_temperature=1, sampling_topk=1, sampling_topp=1,
+                       repetition_penalty=1):
         assert end_token == [] and not include_prompt_in_result
         prompts = [[self.vocab[token] for token in prompt] for prompt in start_tokens]
         shortest = min(map(len, prompts))
