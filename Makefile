@@ -1,4 +1,4 @@
-# llem. `make demo` builds and measures; `make test` passes the tests.
+# llem. `make demo` builds and measures; `make test` runs the tests.
 
 GO ?= go
 BIN := bin/llem
@@ -17,15 +17,15 @@ export CGO_CFLAGS := $(OPTIMIZE) $(QUIET)
 export CGO_CXXFLAGS := $(OPTIMIZE) $(QUIET)
 export CGO_ENABLED ?= 1
 
-# Packages that hold the C++ engine: tested without the race detector, which does
-# not see C++ and would only slow it down.
+# Packages with the C++ engine: tested without the race detector, which cannot
+# check C++ and would only slow it down.
 ENGINE := ./engine/embedded/...
 PURE = $(shell $(GO) list ./... | grep -v -e /engine/embedded $(foreach p,$(LONG),-e '$(p:.%=%)$$'))
 
-# Packages whose tests calculate much or read large inputs, which the race detector slows by up to twenty: with it the
-# tests that ask testing.Short take smaller samples, without it all of them.
-# So are tests of the whole program: with the race detector those scripts that measure, without it all of them.
-# The longest comes first: it waits for processes, and the others compute meanwhile.
+# Packages whose tests calculate much or read large inputs, which the race detector slows up to twentyfold: with it,
+# tests that check testing.Short use smaller samples; without it they run in full.
+# The same holds for tests of the whole program: with the race detector only the scripts that measure run.
+# The longest comes first: it waits for processes while the others compute.
 LONG := ./cmd/llem/internal/cli ./internal/join ./internal/attribute ./internal/doctor ./internal/store \
 	./internal/convert ./internal/stats ./internal/study/source ./study
 
@@ -44,11 +44,11 @@ release: export CGO_CXXFLAGS := -O3 $(if $(filter x86_64,$(ARCH)),-march=x86-64-
 release:
 	$(GO) build -buildvcs=auto -trimpath -ldflags '-s -w' -o $(BIN) ./cmd/llem
 
-# A program with the race detector sleeps for a second before it exits, unless told otherwise: tests start
-# hundreds of helper processes that are built with it.
+# By default a program with the race detector sleeps for a second before it exits; tests start hundreds of
+# helper processes that are built with it.
 test: export GORACE ?= atexit_sleep_ms=0
-# Tests that say t.Parallel wait for processes and clocks: more of them run at once than there are processors.
-# All checks of go vet come first, so that none is made again for each pass.
+# Tests that call t.Parallel wait for processes and clocks: more of them run at once than there are processors.
+# All checks of go vet come first, so that they are not repeated for each pass.
 test: TEST = $(GO) test -vet=off -shuffle=on -parallel 8
 test:
 	$(GO) vet ./...
@@ -57,7 +57,7 @@ test:
 	$(TEST) $(LONG) $(ENGINE)
 	CGO_ENABLED=0 $(GO) build -o /dev/null ./cmd/llem
 
-# Engines whose tests ask for an interpreter.
+# Engines whose tests need an interpreter.
 PYTHON_ENGINES = $(patsubst %,./%...,$(sort $(dir $(shell grep -l '"LLEM_TEST_PYTHON"' engine/*/*_test.go))))
 
 # Python workers and shapes with a real interpreter that has torch, transformers and ctranslate2.
