@@ -1,4 +1,4 @@
-"""Tests of LoRA adapters: results equal those with merged weights, and refusals."""
+"""Tests of LoRA adapters: results equal the results with merged weights; refusals."""
 
 import json
 import os
