@@ -76,7 +76,7 @@ func (s Style) Spark(values []float64, most float64) string {
 	return b.String()
 }
 
-// Window returns a sparkline with both edges of a window marked: those of the values from first to last, without the
+// Window returns a sparkline with both edges of a window marked: the values from first to last, without the
 // latter, lie in it.
 func (s Style) Window(values []float64, first, last int, most float64) string {
 	edge := s.glyphs().edge

@@ -121,7 +121,7 @@ func versionText(b host.BuildInfo) string {
 	return v + " (" + strings.Join(details, ", ") + ")"
 }
 
-// noCommand explains a word that is no command.
+// noCommand explains a word that is not a command.
 func noCommand(cmd *cobra.Command, args []string) error {
 	if len(args) == 0 {
 		return nil
@@ -156,7 +156,7 @@ func (e *usageError) NextStep() string { return e.next }
 var errRunsFailed = errors.New("some runs failed")
 
 // errIncomplete: the results say how many runs are left.
-var errIncomplete = errors.New("not all runs were made: complete the study with --resume")
+var errIncomplete = errors.New("not all runs were measured: complete the study with --resume")
 
 // exitCode maps errors to the documented codes.
 func exitCode(err error) int {

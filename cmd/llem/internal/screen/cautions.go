@@ -79,7 +79,7 @@ const (
 	cautionLines  = 2
 )
 
-// cautions writes the heaviest doubts, but for those that were told already, and how many more there are.
+// cautions writes the heaviest doubts, except what was told already, and the number of the rest.
 func (p *page) cautions(all []doubt, told []note.Code) {
 	all = slices.DeleteFunc(all, func(d doubt) bool { return slices.Contains(told, d.Code) })
 	shown := 0
@@ -120,7 +120,7 @@ func (p *page) cautions(all []doubt, told []note.Code) {
 		"one line to paste: --line"})
 }
 
-// ofRuns tells in how many of all runs something is.
+// ofRuns returns "N of ALL runs", or nothing for all of them.
 func ofRuns(n, all int) string {
 	if n >= all {
 		return ""

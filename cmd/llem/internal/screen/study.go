@@ -58,7 +58,7 @@ func (c column) drawn() (unit string, factor float64) {
 	return strings.TrimPrefix(c.unit, "1"), 1
 }
 
-// columns are the usual ones and those by which the table is judged and ordered, or the ones that were asked for. The
+// columns returns the usual metrics and the metrics of --pareto and --sort, or the metrics of --columns. The
 // first has a value.
 func (p *page) columns(s *result.StudyResult) []column {
 	names := slices.Clone(p.Show)
