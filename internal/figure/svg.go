@@ -83,9 +83,8 @@ func (t *Text) svg(b *bufio.Writer, alone bool) {
 	fmt.Fprintf(b, ">%s</text>\n", escape(t.Text))
 }
 
-// colour writes the attribute of a colour and its opacity. In a page, ink and background are
-// those of the page, so that a
-// dark page has light lines.
+// colour writes the attribute of a colour and its opacity. Inside a page, the ink and the background of the page are
+// used, so that lines are light on a dark page.
 func colour(b *bufio.Writer, attribute string, c Colour, alone bool) {
 	if c.A <= 0 {
 		fmt.Fprintf(b, ` %s="none"`, attribute)

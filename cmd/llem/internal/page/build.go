@@ -39,7 +39,7 @@ type builder struct {
 	model  model
 	naming naming.Naming
 	labels []string
-	// metrics are those that any configuration has, shown those of the table.
+	// metrics has every metric with a value, shown the metrics of the table.
 	metrics, shown []result.MetricInfo
 }
 

@@ -115,7 +115,7 @@ func (b *builder) power(d *data) error {
 			continue
 		}
 		name := fmt.Sprintf("%s-c%d", e.ID, b.Rows[at].Cycle)
-		p, err := picture.New("power", b.StudyResult, picture.Options{Run: name})
+		p, err := picture.New(picture.PowerChart, b.StudyResult, picture.Options{Run: name})
 		if _, cannot := err.(*picture.Error); cannot { //nolint:errorlint // as New returns it
 			continue
 		}

@@ -32,7 +32,7 @@ var text string
 
 // Options are what a page states beside the study.
 type Options struct {
-	// Version is that of llem.
+	// Version of llem.
 	Version string
 	// StudyFile is the text of the study file; Facts describe the machine.
 	StudyFile string
@@ -48,7 +48,7 @@ func Write(w io.Writer, s *result.StudyResult, o Options) error {
 	if err != nil {
 		return err
 	}
-	t, err := template.New("page").Parse(text)
+	t, err := template.New("study.html").Parse(text)
 	if err != nil {
 		return fmt.Errorf("read the template of the page: %w", err)
 	}
@@ -66,7 +66,7 @@ type model struct {
 	Style                           template.CSS
 	Script                          template.JS
 	StyleHash, ScriptHash           string
-	// Marks are words that must stand beside every number, such as simulated.
+	// Marks qualify every number of the page, such as simulated.
 	Marks    []string
 	Sections []section
 

@@ -18,7 +18,7 @@ import (
 
 // Options choose what a chart shows.
 type Options struct {
-	// X and Y are metrics; empty takes those of the chart.
+	// X and Y are metrics; empty takes the usual metrics of the chart.
 	X, Y string
 	// Over is the swept key of a chart of scaling; empty takes the first whose values are numbers.
 	Over string
@@ -34,8 +34,11 @@ type Picture struct {
 	Data [][]string
 }
 
+// PowerChart is the kind of the chart of a run's power.
+const PowerChart = "power"
+
 // Kinds are the charts in the order in which help lists them.
-func Kinds() []string { return []string{"pareto", "phases", "power", "latency", "scaling", "cycles"} }
+func Kinds() []string { return []string{"pareto", "phases", PowerChart, "latency", "scaling", "cycles"} }
 
 // Error is a chart that cannot be drawn of a study.
 type Error struct{ What, Next string }
@@ -54,7 +57,7 @@ func New(kind string, s *result.StudyResult, o Options) (*Picture, error) {
 		return p.pareto(o)
 	case "phases":
 		return p.phases()
-	case "power":
+	case PowerChart:
 		return p.power(o)
 	case "latency":
 		return p.latency(o)
