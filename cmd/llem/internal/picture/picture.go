@@ -38,7 +38,9 @@ type Picture struct {
 const PowerChart = "power"
 
 // Kinds are the charts in the order in which help lists them.
-func Kinds() []string { return []string{"pareto", "phases", PowerChart, "latency", "scaling", "cycles"} }
+func Kinds() []string {
+	return []string{"pareto", "phases", PowerChart, "latency", "scaling", "cycles"}
+}
 
 // Error is a chart that cannot be drawn of a study.
 type Error struct{ What, Next string }
