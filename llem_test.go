@@ -33,7 +33,7 @@ func TestOpenWithoutSummary(t *testing.T) {
 	for dir, want := range map[string]string{
 		"missing":                          "there is no folder ",
 		filepath.Join("photos", "cat.jpg"): "",
-		"killed": "still running or was killed; finished runs lie in " +
+		"killed": "still running or was killed; finished runs are in " +
 			filepath.Join(root, "killed", "runs"),
 		"parent": "give one of them, such as " + filepath.Join(root, "parent", "one"),
 		"photos": "not the folder of a study",

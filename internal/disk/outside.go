@@ -100,7 +100,7 @@ func ReadFile(path string, most int64) ([]byte, error) {
 func Check(path string, most int64) error {
 	info, err := os.Stat(path)
 	if err != nil {
-		return nil //nolint:nilerr // whoever opens it will tell
+		return nil //nolint:nilerr // opening it reports the error
 	}
 	return odd(path, info, most)
 }

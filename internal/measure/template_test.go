@@ -67,7 +67,7 @@ func newChat(t *testing.T, records string, inputTokens int) *lab {
 func TestChatTemplate(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := newChat(t, `{"prompt": "one"}
-{"messages": [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "What is it that you do?"}]}
+{"messages": [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "Which work is your job?"}]}
 `, 46)
 		r := l.measure(t, result.OK)
 		const short, around = int64(len("<user>one<assistant>")), int64(2*len("<user><assistant>") + len("<system>"))

@@ -33,7 +33,7 @@ type Standing struct {
 
 // Pareto finds the configurations that no other beats in all metrics at once.
 // Points has one row per configuration with one point per metric; the result is
-// in the same order. Dominance is that of Relate.
+// in the same order. Dominance is defined by Relate.
 //
 // The work on n configurations of k metrics is k sorts and k sweeps, which take
 // O(k·n·(log n + k·s)). Here s is the size of a front in k − 1 metrics: 1 for two

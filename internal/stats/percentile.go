@@ -9,8 +9,8 @@ import (
 // floorLevel is the confidence of the floor of a percentile.
 const floorLevel = 0.99
 
-// PercentileFloor is the fewest values of which the p-th percentile (above 0, below 100) can be
-// told: with fewer, the chance that at most one of them lies beyond it is above 1 %. It is 11
+// PercentileFloor returns the minimum number of values for estimating the p-th percentile (above 0, below
+// 100): with fewer, the probability that at most one of them lies beyond it is above 1 %. It is 11
 // for the median, 64 for p90, 130 for p95 and 662 for p99: the early stopping of MLPerf
 // Inference (Reddi et al. 2020).
 func PercentileFloor(p float64) int {

@@ -111,7 +111,7 @@ func signedSum(values []float64, signs uint64) float64 {
 // (Pitman 1937).
 func shuffleGroups(a, b []float64, o Options) Permutation {
 	if len(b) < len(a) {
-		// The total is fixed, so the sum of either group tells the same; two-sided, the
+		// The total is fixed, so the sum of either group gives the same test; two-sided, the
 		// smaller one will do.
 		a, b = b, a
 	}
