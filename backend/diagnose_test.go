@@ -61,7 +61,7 @@ func TestExits(t *testing.T) {
 		"illegal instruction":   {"exit 132", codes.ClassIllegal, "illegal instruction", ""},
 		"kills itself": {"echo 'RuntimeError: Not enough memory. Please try to increase --mem-fraction-static.'; " +
 			"echo 'Received sigquit from a child process. It usually means the child failed.'; kill -KILL $$",
-			codes.ClassKVTooSmall, "--mem-fraction-static", "memory share"},
+			codes.ClassKVTooSmall, "--mem-fraction-static", "share of memory"},
 		"kills itself, prints nothing": {"echo 'Received sigquit from a child process. It usually means the child " +
 			"failed.'; kill -KILL $$", codes.ClassCrashed, "killed", ""},
 		"prints its reason": {"echo 'CUDA out of memory. Tried'; exit 1", codes.ClassOOMGPU,

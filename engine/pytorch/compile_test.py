@@ -50,7 +50,7 @@ class CompileTest(ModelTest):
         self.assertEqual([entry["output"] for entry in log], reference(engine.model, requests, 12))
 
     def test_choices(self):
-        """Drawn or with a penalty, tokens are those of steps that are not compiled."""
+        """Sampled or with a penalty, tokens equal the tokens of uncompiled steps."""
         requests = prompts(5, 17, 9)
         for decoding in ({"temperature": 0.9, "top_p": 0.9, "min_p": 0.01, "seed": 3, "repetition_penalty": 1.2},
                          {"temperature": 0, "repetition_penalty": 1.4}):

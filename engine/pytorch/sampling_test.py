@@ -80,7 +80,7 @@ class SampledRunTest(ModelTest):
         self.assertNotEqual(output(load(self.folder, batch_size=2, decoding={"temperature": 1.0, "seed": 2})), first)
 
     def test_penalty_of_a_run(self):
-        """Outputs are those of the library, in an uneven batch whose prompts go in chunks."""
+        """Outputs equal the library's, in an uneven batch with chunked prompts."""
         write_model(self.folder, TINY_LLAMA)
         requests = prompts(5, 9, 7)
         for options in ({}, {"prefill_chunk_size": 4}, {"cache_implementation": "static"}):

@@ -20,7 +20,7 @@ func Descriptor() engine.Descriptor {
 		Decoding: map[string]string{"temperature": "", "top_p": "", "top_k": "",
 			"seed": "of each request with `sglang.enable_deterministic_inference`, else of the server: then requests " +
 				"that run together change what is drawn",
-			"min_p": "", "repetition_penalty": "of output tokens alone, not of those of the prompt"},
+			"min_p": "", "repetition_penalty": "of output tokens alone, not of prompt tokens"},
 		Section:  func() engine.Section { return new(settings) },
 		Conflict: conflict,
 		Estimate: estimate,

@@ -60,7 +60,7 @@ func share(a, b, c float64) [3]float64 {
 	return [3]float64{a / (a + b + c), b / (a + b + c), c / (a + b + c)}
 }
 
-// TestRepetitionPenalty: tokens of the prompt and those that were chosen get another logit, others do not; greedy, too.
+// TestRepetitionPenalty: tokens of the prompt and chosen tokens get another logit, others do not; greedy, too.
 func TestRepetitionPenalty(t *testing.T) {
 	spec := backend.Spec{Decoding: backend.Decoding{RepetitionPenalty: 2}}
 	s := NewSampler(spec, backend.Prompt{Tokens: []int32{1, 9}})

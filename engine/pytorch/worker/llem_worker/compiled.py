@@ -84,7 +84,7 @@ class CompiledForward(Forward):
     def compile(self):
         """The compiled step. A graph that breaks is an error: part of it would run as before.
 
-        Tokens are drawn from its logits outside of it: a generator is no part of a graph.
+        Tokens are sampled from its logits outside of it: a graph cannot contain a generator.
         """
         model, fixed, takes_positions = self.model, self.fixed, self.takes_positions
         likeliest = self.choose.decoding.likeliest

@@ -107,5 +107,5 @@ def seen_in(batch, logits: torch.Tensor) -> torch.Tensor:
 
 
 def penalised(logits: torch.Tensor, seen: torch.Tensor, penalty: float) -> torch.Tensor:
-    """Logits with those of tokens that were there before divided by the penalty, negative ones multiplied."""
+    """Logits of earlier tokens are divided by the penalty, or multiplied if negative."""
     return torch.where(seen, torch.where(logits < 0, logits * penalty, logits / penalty), logits)
