@@ -42,6 +42,26 @@ class CudaTest(ModelTest):
                 finally:
                     torch.cuda.set_sync_debug_mode("default")
 
+    def test_choices(self):
+        """Drawn or with a penalty, compiled or not, tokens are the same, and nothing waits for the device."""
+        requests = prompts(5, 17, 9, 9)
+        for decoding in ({"temperature": 0.9, "top_k": 40, "top_p": 0.9, "min_p": 0.01, "repetition_penalty": 1.2},
+                         {"temperature": 0, "repetition_penalty": 1.4}):
+            outputs = []
+            for mode in ("off", "default", "reduce-overhead"):
+                engine = load(self.folder, batch_size=4, decoding=decoding, options={
+                    "device": "cuda", "cache_implementation": "static", "compile": mode})
+                execute(engine, requests, 12)
+                torch.cuda.set_sync_debug_mode("error")
+                try:
+                    work = {"requests": requests, "output_tokens": 12}
+                    results = run.run_workload(engine, work, lambda: False, lambda done: None)[1]
+                finally:
+                    torch.cuda.set_sync_debug_mode("default")
+                outputs.append([entry["output"] for entry in run.request_log(results)])
+            with self.subTest(decoding):
+                self.assertEqual(outputs[1:], [outputs[0]] * 2)
+
     def test_static_compiled_and_graphs(self):
         """The library's outputs, step limits from the device, and nothing that waits for it."""
         requests = prompts(5, 17, 1, 30, 9, 9)

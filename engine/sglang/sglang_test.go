@@ -1,14 +1,17 @@
 package sglang
 
 import (
+	"context"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/llenergymeasure/llem/backend"
+	"github.com/llenergymeasure/llem/internal/adapter"
 	"github.com/llenergymeasure/llem/internal/enginefake"
 	"github.com/llenergymeasure/llem/internal/enginetest"
+	"github.com/llenergymeasure/llem/internal/fault"
 	"github.com/llenergymeasure/llem/internal/servertest"
 )
 
@@ -118,4 +121,36 @@ func TestAdapter(t *testing.T) {
 	s := servertest.Spec(t)
 	s.Path, s.MaxContext = servertest.Shaped(t), 64
 	enginetest.Adapter(t, name, stub, s)
+}
+
+// TestMissingAdapter: a server that lists its adapters without the one it was given fails the run; of a version that
+// does not list any, nothing is known.
+func TestMissingAdapter(t *testing.T) {
+	for paths, want := range map[string]string{
+		`,"lora_paths":null`:                        "missing",
+		`,"lora_paths":[]`:                          "missing",
+		`,"lora_paths":{"other":"/a"}`:              "missing",
+		`,"lora_paths":{"llem-lora":"/a"}`:          "there",
+		`,"lora_paths":[{"lora_name":"llem-lora"}]`: "there",
+		``: "unknown",
+	} {
+		e := &dialect{lora: adapter.Adapter{Asked: "/a", Path: "/a", Rank: 8}, cache: true}
+		var l backend.Loaded
+		err := e.Describe(t.Context(), func(context.Context, string, string, []byte) ([]byte, error) {
+			return []byte(`{"dtype":"bfloat16"` + paths + `}`), nil
+		}, &l)
+		got := "unknown"
+		if l.Settings["lora"] != "" {
+			got = "there"
+		}
+		if err != nil {
+			got = "missing"
+			if f := fault.As(err); f.Next == "" || !strings.Contains(f.Error(), "without the adapter of sglang.lora /a") {
+				t.Errorf("%s: %v", paths, err)
+			}
+		}
+		if got != want {
+			t.Errorf("%s: %s (%v), want %s", paths, got, err, want)
+		}
+	}
 }
