@@ -178,5 +178,14 @@ class TemplateTest(unittest.TestCase):
             worker.engine.template([[]])
 
 
+class ChoiceTest(unittest.TestCase):
+    def test_choice(self):
+        """Every setting of a study is an argument; what it leaves out bounds nothing."""
+        greedy = {"temperature": 0.0, "top_p": 1.0, "top_k": 0, "min_p": 0.0, "repetition_penalty": 1.0, "seed": 5}
+        self.assertEqual(engine.choice({"seed": 5}), greedy)
+        asked = {"temperature": 0.7, "top_p": 0.9, "top_k": 40, "min_p": 0.05, "repetition_penalty": 1.1, "seed": 11}
+        self.assertEqual(engine.choice({"seed": 5, "decoding": asked}), asked)
+
+
 if __name__ == "__main__":
     unittest.main()

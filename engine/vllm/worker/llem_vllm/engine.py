@@ -223,13 +223,8 @@ class Engine:
 
         requests, output = workload["requests"] or [], workload["output_tokens"]
         self.check(requests, output)
-        decoding = self.spec.get("decoding") or {}
-        sampling = SamplingParams(
-            max_tokens=output, ignore_eos=True, detokenize=False, output_kind=RequestOutputKind.DELTA,
-            temperature=decoding.get("temperature") or 0.0, top_p=decoding.get("top_p") or 1.0,
-            top_k=decoding.get("top_k") or 0, min_p=decoding.get("min_p") or 0.0,
-            repetition_penalty=decoding.get("repetition_penalty") or 1.0,
-            seed=int(decoding.get("seed") or self.spec.get("seed") or 0))
+        sampling = SamplingParams(max_tokens=output, ignore_eos=True, detokenize=False,
+                                  output_kind=RequestOutputKind.DELTA, **choice(self.spec))
         log, raw = {}, []
         reset_peak_memory()
         self.scheduled.clear()
@@ -328,3 +323,12 @@ def peak_memory() -> tuple[int, str]:
     if torch.cuda.is_available():
         return torch.cuda.max_memory_allocated(), "torch.cuda.max_memory_allocated, with the pool of the KV cache"
     return process.peak_memory()
+
+
+def choice(spec: dict) -> dict:
+    """How tokens are chosen, as arguments of SamplingParams. vLLM's defaults for what is absent set no bound."""
+    decoding = spec.get("decoding") or {}
+    return {"temperature": decoding.get("temperature") or 0.0, "top_p": decoding.get("top_p") or 1.0,
+            "top_k": decoding.get("top_k") or 0, "min_p": decoding.get("min_p") or 0.0,
+            "repetition_penalty": decoding.get("repetition_penalty") or 1.0,
+            "seed": int(decoding.get("seed") or spec.get("seed") or 0)}
