@@ -145,7 +145,8 @@ func TestMissingAdapter(t *testing.T) {
 		}
 		if err != nil {
 			got = "missing"
-			if f := fault.As(err); f.Next == "" || !strings.Contains(f.Error(), "without the adapter of sglang.lora /a") {
+			const text = "without the adapter of sglang.lora /a"
+			if f := fault.As(err); f.Next == "" || !strings.Contains(f.Error(), text) {
 				t.Errorf("%s: %v", paths, err)
 			}
 		}
