@@ -104,7 +104,7 @@ func newRoot(env *Env) *cobra.Command {
 	root.SuggestionsMinimumDistance = 2
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.AddCommand(newRun(env), newConfig(env), newDoctor(env), newReport(env), newCompare(env), newPlot(env),
-		newSchema(env),
+		newServe(env), newSchema(env),
 		newWorker())
 	return root
 }
@@ -126,7 +126,7 @@ func noCommand(cmd *cobra.Command, args []string) error {
 	if len(args) == 0 {
 		return nil
 	}
-	hint := "commands: run, config, doctor, report, compare, plot, schema"
+	hint := "commands: run, config, doctor, report, compare, plot, serve, schema"
 	if near := cmd.SuggestionsFor(args[0]); len(near) > 0 {
 		hint = fmt.Sprintf("did you mean %q?", near[0])
 	}

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -14,6 +15,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/llenergymeasure/llem"
 	"github.com/llenergymeasure/llem/internal/machine"
@@ -70,7 +72,7 @@ func TestScripts(t *testing.T) {
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){"exits": exits, "head": head, "forget": forget,
-			"folder": folder, "wall": wall},
+			"folder": folder, "wall": wall, "visit": visit},
 	})
 }
 
@@ -115,6 +117,29 @@ func wall(ts *testscript.TestScript, neg bool, args []string) {
 	}))
 	ts.Defer(s.Close)
 	ts.Setenv(args[0], "wall="+s.URL+"#outlet_watts:W")
+}
+
+// visit FILE PATH TEXT fetches a path of the server whose address llem writes to a file, and checks that the answer has
+// a text.
+func visit(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 3 {
+		ts.Fatalf("usage: visit FILE PATH TEXT")
+	}
+	var address string
+	for end := time.Now().Add(20 * time.Second); !strings.HasSuffix(address, "/\n"); time.Sleep(20 * time.Millisecond) {
+		text, _ := os.ReadFile(ts.MkAbs(args[0]))
+		if address = string(text); time.Now().After(end) {
+			ts.Fatalf("no address in %s: %q", args[0], address)
+		}
+	}
+	resp, err := http.Get(strings.TrimSuffix(address, "/\n") + args[1])
+	ts.Check(err)
+	defer resp.Body.Close()
+	text, err := io.ReadAll(resp.Body)
+	ts.Check(err)
+	if resp.StatusCode != http.StatusOK || !strings.Contains(string(text), args[2]) {
+		ts.Fatalf("%s: %s, without %q:\n%s", args[1], resp.Status, args[2], text)
+	}
 }
 
 func engineBuilt() bool {
