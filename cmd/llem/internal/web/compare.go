@@ -47,7 +47,7 @@ func (s *Server) compare(w http.ResponseWriter, r *http.Request) {
 		}
 		for _, c := range configurations(res) {
 			if c.OK > 0 && len(p.Choices) < maxChoices {
-				label := res.Name + ": " + c.Label + " (" + c.ID + ")"
+				label := st.name(res) + ": " + c.Label + " (" + c.ID + ")"
 				p.Choices = append(p.Choices, choice{st.Key + ":" + c.ID, label})
 			}
 		}

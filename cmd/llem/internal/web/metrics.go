@@ -60,7 +60,8 @@ func (s *Server) metrics(w http.ResponseWriter, _ *http.Request) {
 		names := report.Naming(res)
 		for _, e := range res.Experiments {
 			if spread, ok := e.Metrics.Get(energyMetric); ok {
-				energy.add(spread.Mean, "study", st.Folder, "id", e.ID, "configuration", names.Label(e.Config))
+				energy.add(spread.Mean, "study", st.Folder, "id", e.ID, "configuration", names.Label(e.Config),
+					"provenance", string(e.Provenance))
 			}
 		}
 	}

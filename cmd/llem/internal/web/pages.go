@@ -8,6 +8,7 @@ import (
 	"html/template"
 	"net/http"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -17,6 +18,7 @@ import (
 	"github.com/llenergymeasure/llem/cmd/llem/internal/report"
 	"github.com/llenergymeasure/llem/internal/disk"
 	"github.com/llenergymeasure/llem/internal/store"
+	"github.com/llenergymeasure/llem/note"
 	"github.com/llenergymeasure/llem/result"
 )
 
@@ -82,8 +84,8 @@ func (s *Server) line(st *study) line {
 	if err != nil {
 		l.Damage = err.Error()
 	}
-	l.Name, l.OK, l.Planned, l.Complete = res.Name, res.OK, res.Planned, res.Complete
-	var models, engines, devices []string
+	l.Name, l.OK, l.Planned, l.Complete = st.name(res), res.OK, res.Planned, res.Complete
+	var models, engines, devices, sources []string
 	var energies []float64
 	for _, e := range res.Experiments {
 		models, engines = append(models, e.Config.Model), append(engines, e.Config.Backend)
@@ -91,7 +93,7 @@ func (s *Server) line(st *study) line {
 			devices = append(devices, e.Device)
 		}
 		if spread, ok := e.Metrics.Get(energyMetric); ok {
-			energies = append(energies, spread.Mean)
+			energies, sources = append(energies, spread.Mean), append(sources, string(e.Provenance))
 		}
 	}
 	l.Models, l.Engines, l.Devices = some(models), some(engines), some(devices)
@@ -101,8 +103,17 @@ func (s *Server) line(st *study) line {
 		if high > low {
 			l.Energy += " – " + report.Value(high, "J")
 		}
+		l.Energy += ", " + some(sources)
 	}
 	return l
+}
+
+// name returns the name of a study, or that of its folder.
+func (st *study) name(res *result.StudyResult) string {
+	if res.Name == "" {
+		return filepath.Base(st.path)
+	}
+	return res.Name
 }
 
 // empty reports whether no line of the journal was written.
@@ -153,20 +164,22 @@ func (s *Server) index(w http.ResponseWriter, r *http.Request) {
 type configuration struct {
 	ID, Label, Device, Energy string
 	OK, Failed                int
-	// Best reports that no other configuration beats it.
-	Best bool
+	// Flags are the codes of doubts about it.
+	Flags []note.Code
 }
 
 // configurations lists those of a study.
 func configurations(res *result.StudyResult) (out []configuration) {
 	names := report.Naming(res)
 	for _, e := range res.Experiments {
-		c := configuration{ID: e.ID, Label: names.Label(e.Config), Device: e.Device, OK: e.OK, Failed: e.Failed}
+		c := configuration{ID: e.ID, Label: names.Label(e.Config), Device: e.Device, OK: e.OK, Failed: e.Failed,
+			Flags: e.Flags}
 		if spread, ok := e.Metrics.Get(energyMetric); ok {
 			c.Energy = report.Value(spread.Mean, "J")
 			if ci := spread.CI95; ci != nil {
 				c.Energy += " (" + report.Value(ci[0], "J") + " – " + report.Value(ci[1], "J") + ")"
 			}
+			c.Energy += ", " + string(e.Provenance)
 		}
 		out = append(out, c)
 	}

@@ -146,6 +146,36 @@ func TestReportIsCached(t *testing.T) {
 	}
 }
 
+// TestUnnamedStudy shows a study without a name by that of its folder, and where its energy comes from.
+func TestUnnamedStudy(t *testing.T) {
+	t.Parallel()
+	dir := stored(t)
+	path := filepath.Join(dir, "simulated", "summary.json")
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var summary map[string]any
+	if err := json.Unmarshal(text, &summary); err != nil {
+		t.Fatal(err)
+	}
+	summary["name"] = ""
+	if text, err = json.Marshal(summary); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, text, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s, h := serve(t, Options{Dirs: []string{dir}})
+	_, index, _ := get(t, h, "/?q=simulated")
+	if !strings.Contains(index, ">simulated</a>") || !strings.Contains(index, "J, simulated") {
+		t.Errorf("index:\n%s", index)
+	}
+	if _, page, _ := get(t, h, "/study/"+keyOf(t, s, "simulated")+"/"); !strings.Contains(page, ", simulated") {
+		t.Errorf("page:\n%s", page)
+	}
+}
+
 func TestZip(t *testing.T) {
 	t.Parallel()
 	dir := stored(t)
