@@ -321,11 +321,10 @@ type Energy struct {
 
 	// PerOutputTokenJ is joules per generated token.
 	PerOutputTokenJ *Quantity `json:"per_output_token_j"`
-	// NetPerOutputTokenJ is NetJ per generated token; the next two are NetResidentJ per generated token and
-	// NetJ per prompt or generated token.
+	// NetPerOutputTokenJ is NetJ per generated token.
 	NetPerOutputTokenJ         *Quantity `json:"net_per_output_token_j,omitempty"`
-	NetResidentPerOutputTokenJ *Quantity `json:"net_resident_per_output_token_j,omitempty"`
-	NetPerTotalTokenJ          *Quantity `json:"net_per_total_token_j,omitempty"`
+	NetResidentPerOutputTokenJ *Quantity `json:"net_resident_per_output_token_j,omitempty"` // net of resident idle
+	NetPerTotalTokenJ          *Quantity `json:"net_per_total_token_j,omitempty"`           // per prompt or generated token
 	// NetPerRequestJ is NetJ per completed request.
 	NetPerRequestJ *Quantity `json:"net_per_request_j,omitempty"`
 	// PerTotalTokenJ is joules per prompt or generated token.

@@ -72,8 +72,8 @@ type Precision struct {
 
 // Warned is a code of warnings with its number of runs.
 type Warned struct {
-	Code note.Code `json:"code"`
-	Runs int       `json:"runs"`
+	Code note.Code `json:"code"` // of the warnings
+	Runs int       `json:"runs"` // that have it
 }
 
 // Doubt is a warning that runs share, in the words of its first run.

@@ -3,14 +3,12 @@
 // measured without a download.
 //
 // [Open] reads an adapter folder as peft writes it (adapter_config.json and adapter_model.safetensors, which vLLM and
-// SGLang load), or writes one of random weights; [OpenGGUF] does so with a GGUF file, as
-// llama.cpp's convert_lora_to_gguf.py
-// writes it: general.type adapter, adapter.type lora, adapter.lora.alpha, and for each matrix
+// SGLang load), or writes one of random weights; [OpenGGUF] does so with a GGUF file, as llama.cpp's
+// convert_lora_to_gguf.py writes it: general.type adapter, adapter.type lora, adapter.lora.alpha, and for each matrix
 // NAME.lora_a and NAME.lora_b.
 //
-// A random adapter has matrices for the projections of attention (query, key, value, output), and
-// alpha is its rank: the
-// product is added as it is. No weight is zero, and the product is small beside the layer's own.
+// A random adapter has matrices for the projections of attention (query, key, value, output). Alpha is its rank, so
+// that the product is added unscaled. No weight is zero, and the product is small beside the layer's own.
 package adapter
 
 import (
@@ -27,6 +25,7 @@ import (
 	"strings"
 
 	"github.com/llenergymeasure/llem/internal/codes"
+	"github.com/llenergymeasure/llem/internal/disk"
 	"github.com/llenergymeasure/llem/internal/scratch"
 	"github.com/llenergymeasure/llem/note"
 )
@@ -38,8 +37,6 @@ const (
 	random = "random:"
 	// configFile and weightsFile are the files of an adapter folder.
 	configFile, weightsFile = "adapter_config.json", "adapter_model.safetensors"
-	// mostConfig is more bytes than the config of an adapter has.
-	mostConfig = 16 << 20
 )
 
 // Adapter is an adapter that an engine can load. The zero value is none.
@@ -149,7 +146,7 @@ func rankOf(asked string) (int, bool) {
 // readConfig reads the rank of an adapter folder of plain LoRA. What only some engines compute of
 // it, each refuses itself.
 func readConfig(key, dir string) (int, error) {
-	file, err := os.Open(filepath.Join(dir, configFile))
+	file, err := disk.Open(filepath.Join(dir, configFile), disk.MaxSmall)
 	if err != nil {
 		return 0, notFound(key, dir, configFile)
 	}
@@ -158,7 +155,7 @@ func readConfig(key, dir string) (int, error) {
 		Type string `json:"peft_type"`
 		Rank int    `json:"r"`
 	}
-	if err := json.NewDecoder(io.LimitReader(file, mostConfig)).Decode(&config); err != nil {
+	if err := json.NewDecoder(io.LimitReader(file, disk.MaxSmall)).Decode(&config); err != nil {
 		return 0, &note.Failure{Class: codes.ClassCorruptModel, Err: err,
 			Message: key + " " + dir + ": read " + configFile,
 			Next:    "save or download the adapter again"}
@@ -173,7 +170,7 @@ func readConfig(key, dir string) (int, error) {
 
 // digest is the SHA-256 of a file, in hexadecimal digits.
 func digest(path string) (string, error) {
-	file, err := os.Open(path)
+	file, err := disk.Open(path, disk.Unbounded)
 	if err != nil {
 		return "", err
 	}

@@ -69,8 +69,9 @@ func Estimate(s Setup, earlier []Run) (Prediction, error) {
 	prefill, decode := s.once()
 	c := correctionFor(s, earlier)
 	byHost := decode.Bound == BoundLaunches || prefill.Bound == BoundLaunches
-	if byHost && c.runs == 0 {
-		c.seconds.High, c.joules.High = max(c.seconds.High, hostHigh), max(c.joules.High, hostHigh)
+	if byHost && !c.exact { // similar runs do not narrow it: the same host varies from day to day
+		c.seconds.High = max(c.seconds.High, hostHigh/c.time)
+		c.joules.High = max(c.joules.High, hostHigh/c.energy)
 	}
 	prefill, decode = c.apply(prefill), c.apply(decode)
 	once := prefill.plus(decode)
