@@ -324,7 +324,7 @@ type Energy struct {
 	// NetPerOutputTokenJ is NetJ per generated token.
 	NetPerOutputTokenJ         *Quantity `json:"net_per_output_token_j,omitempty"`
 	NetResidentPerOutputTokenJ *Quantity `json:"net_resident_per_output_token_j,omitempty"` // net of resident idle
-	NetPerTotalTokenJ          *Quantity `json:"net_per_total_token_j,omitempty"`           // per prompt or generated token
+	NetPerTotalTokenJ          *Quantity `json:"net_per_total_token_j,omitempty"`           // per token of all
 	// NetPerRequestJ is NetJ per completed request.
 	NetPerRequestJ *Quantity `json:"net_per_request_j,omitempty"`
 	// PerTotalTokenJ is joules per prompt or generated token.
