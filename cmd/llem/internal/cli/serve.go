@@ -66,11 +66,28 @@ func (env *Env) serve(ctx context.Context, dirs []string, listen string) error {
 		return &usageError{fmt.Sprintf("cannot listen on %s: %v", listen, err),
 			"--listen 127.0.0.1:0 takes a free port"}
 	}
-	address := url.URL{Scheme: "http", Host: l.Addr().String(), Path: "/"}
+	address := url.URL{Scheme: "http", Host: reachable(l.Addr().String()), Path: "/"}
 	if o.Token != "" {
 		address.RawQuery = url.Values{"token": {o.Token}}.Encode()
 	}
 	fmt.Fprintln(env.Stdout, address.String())
 	fmt.Fprintln(env.Stderr, "llem: serving; end with Ctrl-C")
 	return server.Serve(ctx, l)
+}
+
+// reachable returns an address that can be opened: that of an interface in place of "all addresses".
+func reachable(address string) string {
+	name, port, err := net.SplitHostPort(address)
+	if ip := net.ParseIP(name); err != nil || ip == nil || !ip.IsUnspecified() {
+		return address
+	}
+	found := "127.0.0.1"
+	all, _ := net.InterfaceAddrs() // without any, this machine still reaches it
+	for _, a := range all {
+		if n, ok := a.(*net.IPNet); ok && n.IP.IsGlobalUnicast() && n.IP.To4() != nil {
+			found = n.IP.String()
+			break
+		}
+	}
+	return net.JoinHostPort(found, port)
 }
