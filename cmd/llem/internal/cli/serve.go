@@ -75,7 +75,7 @@ func (env *Env) serve(ctx context.Context, dirs []string, listen string) error {
 	return server.Serve(ctx, l)
 }
 
-// reachable returns an address that can be opened: that of an interface in place of "all addresses".
+// reachable returns an address that can be opened: the address of an interface in place of "all addresses".
 func reachable(address string) string {
 	name, port, err := net.SplitHostPort(address)
 	if ip := net.ParseIP(name); err != nil || ip == nil || !ip.IsUnspecified() {

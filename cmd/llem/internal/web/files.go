@@ -18,7 +18,7 @@ import (
 	"time"
 )
 
-// errPath: a path is not that of a file of a study.
+// errPath: a path names no file of a study.
 var errPath = errors.New("there is no such file")
 
 // openFile opens a regular file, or a folder, below root by its path in an address, which is slash-separated. A path
@@ -75,7 +75,7 @@ func (s *Server) files(w http.ResponseWriter, r *http.Request, st *study) {
 	}
 }
 
-// contentType is that of a file for download.
+// contentType returns the content type of a file for download.
 func contentType(name string) string {
 	switch path.Ext(name) {
 	case ".json":

@@ -108,7 +108,7 @@ func (s *Server) line(st *study) line {
 	return l
 }
 
-// name returns the name of a study, or that of its folder.
+// name returns the name of a study, or the name of its folder.
 func (st *study) name(res *result.StudyResult) string {
 	if res.Name == "" {
 		return filepath.Base(st.path)
@@ -168,7 +168,7 @@ type configuration struct {
 	Flags []note.Code
 }
 
-// configurations lists those of a study.
+// configurations lists the configurations of a study.
 func configurations(res *result.StudyResult) (out []configuration) {
 	names := report.Naming(res)
 	for _, e := range res.Experiments {

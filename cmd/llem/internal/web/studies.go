@@ -45,7 +45,7 @@ type study struct {
 	path string // absolute
 }
 
-// state tells versions of a study's files apart.
+// state identifies a version of a study's files.
 type state struct {
 	summary, journal fileState
 }

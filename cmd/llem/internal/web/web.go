@@ -32,7 +32,7 @@ const (
 type Options struct {
 	// Dirs are the folders below which studies are found.
 	Dirs []string
-	// Version is that of llem.
+	// Version is the version of llem.
 	Version string
 	// Host is the host of the listen address; it is accepted in the Host header beside the loopback names.
 	Host string

@@ -146,7 +146,7 @@ func TestReportIsCached(t *testing.T) {
 	}
 }
 
-// TestUnnamedStudy shows a study without a name by that of its folder, and where its energy comes from.
+// TestUnnamedStudy shows a study without a name by the name of its folder, and where its energy comes from.
 func TestUnnamedStudy(t *testing.T) {
 	t.Parallel()
 	dir := stored(t)
