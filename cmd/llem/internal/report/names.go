@@ -3,6 +3,7 @@ package report
 import (
 	"cmp"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -66,6 +67,20 @@ func NameRuns(s *result.StudyResult, runs []*result.Record) Names {
 		return newNames(Naming(s), all)
 	}
 	return newNames(naming.Of(configs), all)
+}
+
+// inOrderOf returns the names of named runs in the order in which they are shown.
+func (n Names) inOrderOf(named, shown []*result.Record) Names {
+	subjects := make([]subject, len(shown))
+	for i, r := range shown {
+		if at := slices.Index(named, r); at >= 0 {
+			subjects[i] = n.subjects[at]
+		} else {
+			subjects[i] = subjectOf(r)
+		}
+	}
+	n.subjects = subjects
+	return n
 }
 
 func newNames(n naming.Naming, subjects []subject) Names {

@@ -44,3 +44,20 @@ func TestRowsInOrder(t *testing.T) {
 		}
 	}
 }
+
+// TestRunsHaveTheirOwnNames: a row of a run has the name and the numbers of one run, whatever ran first.
+func TestRunsHaveTheirOwnNames(t *testing.T) {
+	s := swept(t, "model: random:tiny-llama\nbackend: fake\nsweep: {fake.batch_size: [1, 2, 4]}\n")
+	for i, r := range s.Runs {
+		r.Throughput = &result.Throughput{OutputTokensPerS: 100 * float64(r.Config.BatchSize())}
+		s.Rows[i].Values = result.ValuesOf(r)
+	}
+	slices.Reverse(s.Runs)
+	slices.Reverse(s.Rows)
+	text := render(t, Terminal{Columns: 80, Width: 80, Limit: -1}, s)
+	for _, want := range []string{`(?m)^ *1 +100 `, `(?m)^ *2 +200 `, `(?m)^ *4 +400 `} {
+		if !regexp.MustCompile(want).MatchString(text) {
+			t.Errorf("no row %s in\n%s", want, text)
+		}
+	}
+}

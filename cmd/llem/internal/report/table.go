@@ -133,7 +133,7 @@ func (t Terminal) runs(b *strings.Builder, s *result.StudyResult, shown []*resul
 	if s.Runs != nil {
 		about = s.Runs
 	}
-	named := NameRuns(s, about)
+	named := NameRuns(s, about).inOrderOf(about, shown)
 	if common := named.Common(); common != "" {
 		t.wrap(b, "", "", common)
 	}
