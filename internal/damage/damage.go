@@ -23,7 +23,7 @@ import (
 const (
 	// SeedEnv sets the seed of the copies.
 	SeedEnv = "LLEM_TEST_SEED"
-	// AllEnv, set to full, selects all copies instead of a sample.
+	// AllEnv set to full selects all copies instead of a sample.
 	AllEnv = "LLEM_TEST_DAMAGE"
 )
 

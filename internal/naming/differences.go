@@ -30,7 +30,7 @@ func Differences(s, frozen *study.Study, meaning func(study.Experiment) study.Ex
 		out = append(out, fmt.Sprintf("execution.cycles is %d, was %d", a.Cycles, b.Cycles))
 	}
 	// Sequential was the default of earlier versions: the runs are the same ones, in the order of the study's start.
-	if a.Order != b.Order && !(a.Order == terms.Balanced && b.Order == terms.Sequential) {
+	if a.Order != b.Order && (a.Order != terms.Balanced || b.Order != terms.Sequential) {
 		out = append(out, fmt.Sprintf("execution.order is %s, was %s", a.Order, b.Order))
 	}
 	// A seed derived from the experiments changes with them.

@@ -21,7 +21,7 @@ import (
 	"github.com/llenergymeasure/llem/result"
 )
 
-// ManifestFile, in the folder of a run, has the SHA-256 checksums of its other files in the format of
+// ManifestFile in the folder of a run has the SHA-256 checksums of its other files in the format of
 // sha256sum: `sha256sum -c manifest.sha256` verifies them. The manifest in the folder of the study covers its
 // JSON files; study.yaml and the journal contain their own checksums.
 const ManifestFile = "manifest.sha256"

@@ -137,7 +137,7 @@ func (s *scope) dotted() []string {
 
 // lacks fails for a key that an engine does not have and that others do; it reports whether it is one.
 func (b *Source) lacks(at *grammar.Error, key string) bool {
-	l, ok := b.Set.Lacks[key]
+	l, ok := b.Lacks[key]
 	if ok {
 		b.Fail(at, l.Next, "unknown key %q: %s", key, l.Why)
 	}

@@ -288,15 +288,13 @@ func (p *page) latency(r *result.Record) {
 // triple prints p50, p90 and p99 in one unit; what there are too few values for is missing.
 func triple(d *result.Distribution) string {
 	divisor, unit := digits.Prefix(d.P50/1e3, "s")
-	out := digits.Significant(d.P50/1e3/divisor, 3)
-	for _, v := range []*float64{d.P90, d.P99} {
-		if v == nil {
-			out += "/" + table.Missing
-			continue
+	parts := []string{digits.Significant(d.P50/1e3/divisor, 3), table.Missing, table.Missing}
+	for i, v := range []*float64{d.P90, d.P99} {
+		if v != nil {
+			parts[i+1] = digits.Significant(*v/1e3/divisor, 3)
 		}
-		out += "/" + digits.Significant(*v/1e3/divisor, 3)
 	}
-	return out + " " + unit
+	return strings.Join(parts, "/") + " " + unit
 }
 
 // amounts writes the energy of 1,000 requests with its price and its emissions, and the energy net of idle.

@@ -29,7 +29,7 @@ const defaultWidth = 80
 
 // Study prints the run of a study with a single one, and a table with intervals otherwise.
 func (s Screen) Study(w io.Writer, res *result.StudyResult) error {
-	p := &page{Screen: s, width: s.Terminal.Width}
+	p := &page{Screen: s, width: s.Width}
 	if p.width <= 0 {
 		p.width = defaultWidth
 	}

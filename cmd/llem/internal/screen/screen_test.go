@@ -52,7 +52,7 @@ func open(t *testing.T, name string) *result.StudyResult {
 	if found == nil {
 		t.Fatal(err)
 	}
-	found.StudyResult.Dir = stored + name
+	found.Dir = stored + name
 	return found.StudyResult
 }
 

@@ -388,7 +388,7 @@ func (p *page) notes(s *result.StudyResult, named report.Names, columns []column
 		if f == nil {
 			continue
 		}
-		p.painted(red, "  ", "    ", fmt.Sprintf("%s: %s (%s): %s", named.Naming.Label(r.Config), r.Status, f.Class,
+		p.painted(red, "  ", "    ", fmt.Sprintf("%s: %s (%s): %s", named.Label(r.Config), r.Status, f.Class,
 			f.Message), 2)
 		if f.Next != "" {
 			p.painted(plain, "    next: ", "      ", f.Next, 2)
@@ -396,7 +396,7 @@ func (p *page) notes(s *result.StudyResult, named report.Names, columns []column
 	}
 	for _, e := range s.Experiments {
 		for _, x := range e.Excluded {
-			p.painted(yellow, "  ", "    ", fmt.Sprintf("%s: not compared, %s: %s", named.Naming.Label(e.Config),
+			p.painted(yellow, "  ", "    ", fmt.Sprintf("%s: not compared, %s: %s", named.Label(e.Config),
 				digits.Count(x.Runs, "run"), x.Message), 2)
 			p.painted(plain, "    next: ", "      ", x.Next, 2)
 		}

@@ -64,11 +64,11 @@ func (s *Server) compare(w http.ResponseWriter, r *http.Request) {
 func (s *Server) fill(p *compared) error {
 	a, err := s.side(p.A)
 	if err != nil {
-		return fmt.Errorf("A: %w", err)
+		return fmt.Errorf("configuration A: %w", err)
 	}
 	b, err := s.side(p.B)
 	if err != nil {
-		return fmt.Errorf("B: %w", err)
+		return fmt.Errorf("configuration B: %w", err)
 	}
 	if p.Found, err = compare.Sides(a, b, compare.Options{}); err != nil {
 		return err

@@ -150,7 +150,7 @@ func (s *Server) events(w http.ResponseWriter, r *http.Request, st *study) {
 		http.Error(w, errPath.Error(), http.StatusNotFound)
 		return
 	}
-	defer root.Close()
+	defer func() { _ = root.Close() }()
 	h := w.Header()
 	h.Set("Content-Type", "text/event-stream")
 	h.Set("X-Accel-Buffering", "no")

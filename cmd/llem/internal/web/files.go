@@ -50,7 +50,7 @@ func (s *Server) files(w http.ResponseWriter, r *http.Request, st *study) {
 		http.Error(w, errPath.Error(), http.StatusNotFound)
 		return
 	}
-	defer root.Close()
+	defer func() { _ = root.Close() }()
 	name := strings.TrimSuffix(r.PathValue("path"), "/")
 	f, err := openFile(root, name)
 	if err != nil {
@@ -126,7 +126,7 @@ func (s *Server) zip(w http.ResponseWriter, r *http.Request, st *study) {
 		http.Error(w, errPath.Error(), http.StatusNotFound)
 		return
 	}
-	defer root.Close()
+	defer func() { _ = root.Close() }()
 	base := filepath.Base(st.path)
 	w.Header().Set("Content-Type", "application/zip")
 	w.Header().Set("Content-Disposition", mime.FormatMediaType("attachment",

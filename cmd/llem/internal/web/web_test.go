@@ -371,12 +371,12 @@ func FuzzOpenFile(f *testing.F) {
 			return
 		}
 		defer file.Close()
-		real, err := filepath.EvalSymlinks(fmt.Sprintf("/proc/self/fd/%d", file.Fd()))
+		target, err := filepath.EvalSymlinks(fmt.Sprintf("/proc/self/fd/%d", file.Fd()))
 		if err != nil {
 			t.Fatal(err)
 		}
-		if real != in && !strings.HasPrefix(real, in+"/") {
-			t.Errorf("%q opens %s", name, real)
+		if target != in && !strings.HasPrefix(target, in+"/") {
+			t.Errorf("%q opens %s", name, target)
 		}
 	})
 }
