@@ -39,6 +39,21 @@ func (e *ResumeError) NextStep() string { return e.Next }
 // Unfinished returns the folder of the newest study in results with remaining runs. With retryFailed, failed
 // runs also remain.
 func Unfinished(results string, retryFailed bool) (string, error) {
+	newest, err := newestOf(results, func(dir string) bool { return !finished(dir, retryFailed) })
+	if err == nil && newest == "" {
+		err = &ResumeError{Msg: fmt.Sprintf("there is no unfinished study in %s", results),
+			Next: "give the study's folder with --resume=DIR, or the folder of all results with --output"}
+	}
+	return newest, err
+}
+
+// Newest returns the folder of the newest study below a folder of results, or "" if there is none.
+func Newest(results string) (string, error) {
+	return newestOf(results, func(string) bool { return true })
+}
+
+// newestOf returns the folder of the newest study that is wanted, or "".
+func newestOf(results string, wanted func(dir string) bool) (string, error) {
 	found, err := filepath.Glob(filepath.Join(results, "*", store.StudyFile))
 	if err != nil {
 		return "", fmt.Errorf("look for studies: %w", err)
@@ -46,14 +61,10 @@ func Unfinished(results string, retryFailed bool) (string, error) {
 	newest, at := "", int64(0)
 	for _, f := range found {
 		info, err := os.Stat(f)
-		if err != nil || info.ModTime().UnixNano() <= at || finished(filepath.Dir(f), retryFailed) {
+		if err != nil || info.ModTime().UnixNano() <= at || !wanted(filepath.Dir(f)) {
 			continue
 		}
 		newest, at = filepath.Dir(f), info.ModTime().UnixNano()
-	}
-	if newest == "" {
-		return "", &ResumeError{Msg: fmt.Sprintf("there is no unfinished study in %s", results),
-			Next: "give the study's folder with --resume=DIR, or the folder of all results with --output"}
 	}
 	return newest, nil
 }

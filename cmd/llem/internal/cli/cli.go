@@ -49,14 +49,14 @@ func Main(env Env) int {
 	return code
 }
 
-// asksJSON reports whether a command was asked for a document, which flags that it does not know may
-// have kept it from reading.
+// asksJSON reports whether the command line asks for JSON. It searches the arguments too, because an
+// unknown flag stops the parser before it reads --json.
 func asksJSON(cmd *cobra.Command, args []string) bool {
 	flag := cmd.Flags().Lookup("json")
 	return flag != nil && (flag.Value.String() == "true" || slices.Contains(args, "--json"))
 }
 
-// counted is a writer that knows whether anything was written.
+// counted is a writer that counts the bytes written.
 type counted struct {
 	io.Writer
 	n int64
@@ -74,15 +74,13 @@ func newRoot(env *Env) *cobra.Command {
 	root := &cobra.Command{
 		Use:   "llem",
 		Short: "Measure the energy of LLM inference",
-		Long: "llem measures how efficiently a language model runs on an inference engine: joules per\n" +
-			"token and per request, split into prefill and decode, beside latency, throughput, memory\n" +
-			"and FLOPs. It starts the engine itself, gives it a fixed workload and reads the power\n" +
-			"sensors on the engine's clock.",
-		Example:       "  llem run --model random:smollm2-135m\n  llem run study.yaml\n  llem config",
+		Long: "llem measures the energy of a language model on an inference engine: joules per token\n" +
+			"and per request, split into prefill and decode, with latency, throughput and memory.\n" +
+			"It starts the engine, runs a fixed workload and reads the power sensors. Without a\n" +
+			"sensor, `llem run --estimate` estimates the power of the CPU and labels it as modelled.",
 		Version:       versionText(build),
 		SilenceErrors: true,
 		SilenceUsage:  true,
-		Args:          noCommand,
 		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	root.PersistentFlags().StringVar(&env.Color, "color", colorAuto,
@@ -103,10 +101,33 @@ func newRoot(env *Env) *cobra.Command {
 	})
 	root.SuggestionsMinimumDistance = 2
 	root.CompletionOptions.HiddenDefaultCmd = true
-	root.AddCommand(newRun(env), newConfig(env), newDoctor(env), newReport(env), newCompare(env), newPlot(env),
-		newServe(env), newSchema(env),
-		newWorker())
+	commands := []*cobra.Command{newConfig(env), newDoctor(env), newRun(env), newReport(env), newCompare(env),
+		newPlot(env), newServe(env), newSchema(env)}
+	root.Args = noCommand(commands)
+	others := root.HelpFunc()
+	root.SetHelpFunc(func(cmd *cobra.Command, args []string) {
+		if cmd != root {
+			others(cmd, args)
+			return
+		}
+		firstHelp(root, commands)
+	})
+	root.AddCommand(append(commands, newWorker())...)
 	return root
+}
+
+// firstHelp prints the help of the program: its commands in the order of work, each with the first line of its
+// examples.
+func firstHelp(root *cobra.Command, commands []*cobra.Command) {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s\n\nCommands, in the order of work:\n", root.Long)
+	for _, c := range commands {
+		example, _, _ := strings.Cut(strings.TrimSpace(c.Example), "\n")
+		fmt.Fprintf(&b, "  %-8s %s\n             %s\n", c.Name(), c.Short, example)
+	}
+	b.WriteString("\nOptions of a command: llem COMMAND --help. Version: llem --version.\n" +
+		"Colour: --color auto, always or never; --no-color.\n")
+	fmt.Fprint(root.OutOrStdout(), b.String())
 }
 
 func versionText(b host.BuildInfo) string {
@@ -121,16 +142,22 @@ func versionText(b host.BuildInfo) string {
 	return v + " (" + strings.Join(details, ", ") + ")"
 }
 
-// noCommand explains a word that is not a command.
-func noCommand(cmd *cobra.Command, args []string) error {
-	if len(args) == 0 {
-		return nil
+// noCommand returns the check that explains a word that is not a command.
+func noCommand(commands []*cobra.Command) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		if len(args) == 0 {
+			return nil
+		}
+		var names []string
+		for _, c := range commands {
+			names = append(names, c.Name())
+		}
+		hint := "commands: " + strings.Join(names, ", ")
+		if near := cmd.SuggestionsFor(args[0]); len(near) > 0 {
+			hint = fmt.Sprintf("did you mean %q?", near[0])
+		}
+		return &usageError{fmt.Sprintf("unknown command %q", args[0]), hint}
 	}
-	hint := "commands: run, config, doctor, report, compare, plot, serve, schema"
-	if near := cmd.SuggestionsFor(args[0]); len(near) > 0 {
-		hint = fmt.Sprintf("did you mean %q?", near[0])
-	}
-	return &usageError{fmt.Sprintf("unknown command %q", args[0]), hint}
 }
 
 // newWorker names the hidden command under which engines run; the program enters
@@ -149,13 +176,13 @@ type usageError struct{ msg, next string }
 
 func (e *usageError) Error() string { return e.msg }
 
-// NextStep is how to use the command.
+// NextStep returns how to use the command.
 func (e *usageError) NextStep() string { return e.next }
 
-// errRunsFailed: the results say which runs failed and why.
+// errRunsFailed reports that runs failed; the results name them and the reasons.
 var errRunsFailed = errors.New("some runs failed")
 
-// errIncomplete: the results say how many runs are left.
+// errIncomplete reports that runs are left; the results have their number.
 var errIncomplete = errors.New("not all runs were measured: complete the study with --resume")
 
 // exitCode maps errors to the documented codes.
@@ -196,7 +223,7 @@ func (env *Env) explain(err error) {
 	}
 	if es, ok := errors.AsType[study.Errors](err); ok {
 		fmt.Fprintln(env.Stderr, secret.Text(es.Error()))
-		fmt.Fprintf(env.Stderr, "llem: %s; nothing was started\n", digits.Count(len(es), "mistake"))
+		fmt.Fprintf(env.Stderr, "llem: %s; no run was started\n", digits.Count(len(es), "mistake"))
 		return
 	}
 	fmt.Fprintf(env.Stderr, "llem: %s\n", secret.Text(err.Error()))
@@ -205,7 +232,7 @@ func (env *Env) explain(err error) {
 	}
 }
 
-// nextOf finds the next step that an error brings along.
+// nextOf returns the next step that an error carries.
 func nextOf(err error) string {
 	if e, ok := errors.AsType[interface {
 		error

@@ -16,7 +16,7 @@ import (
 	"github.com/llenergymeasure/llem/result"
 )
 
-// newCompare holds two configurations against each other.
+// newCompare compares two configurations.
 func newCompare(env *Env) *cobra.Command {
 	var asJSON bool
 	var o compare.Options
@@ -30,8 +30,9 @@ func newCompare(env *Env) *cobra.Command {
 			"runs can detect; more cycles detect smaller ones. Runs of one study are compared in pairs\n" +
 			"where the runs of a cycle followed each other (any execution.order but sequential), which\n" +
 			"removes drift. Otherwise the interval is widened where successive runs are correlated.",
-		Example: "  llem compare results/bf16-20260101T120000Z results/int8-20260101T130000Z\n" +
-			"  llem compare results/batches:3fa9 results/batches:c01b --metric latency.ttft_ms.p50",
+		Example: "  llem compare results/batches:3fa9 results/batches:c01b\n" +
+			"  llem compare results/batches:3fa9 results/batches:c01b --metric latency.ttft_ms.p50\n" +
+			"  llem compare results/bf16-20260101T120000Z results/int8-20260101T130000Z",
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) != 2 {
 				return &usageError{"compare takes two configurations", "give two folders, or FOLDER:ID twice"}

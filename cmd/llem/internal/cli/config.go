@@ -25,7 +25,7 @@ func newConfig(env *Env) *cobra.Command {
 	var f configFlags
 	cmd := &cobra.Command{
 		Use:   "config [STUDY.yaml]",
-		Short: "Show the engines, sensors and settings of this machine, or each value of a study and its origin",
+		Short: "Show engines, sensors and settings, or each value of a study",
 		Example: "  llem config\n" +
 			"  llem config study.yaml -s workload.prompts=32",
 		Args: atMostOne,
@@ -224,7 +224,7 @@ func (s sensorView) text(b *strings.Builder) {
 	}
 }
 
-// machine prints what the snapshot says of CPU, memory and folders.
+// machine prints CPU, memory and folders of the snapshot.
 func (env *Env) machine(b *strings.Builder, s *host.Snapshot, c study.ContainerSection) {
 	outfit(b, s, runners.Look(images(c)...), c)
 	b.WriteString("\nMachine\n")

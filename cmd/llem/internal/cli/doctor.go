@@ -27,8 +27,9 @@ func newDoctor(env *Env) *cobra.Command {
 	var file string
 	loads := machine.Loads()
 	cmd := &cobra.Command{
-		Use:   "doctor",
-		Short: "Test the power sensors: what they cost, how late they are, whether they agree",
+		Use:     "doctor",
+		Short:   "Test the power sensors: cost, delay, agreement",
+		Example: "  llem doctor\n  llem doctor --quick",
 		Long: `Test the power sensors of this machine and print which windows and which phases a
 measurement here can resolve. Takes about two minutes with a GPU (and PyTorch for the
 load), the same again with a processor sensor, ten seconds with --quick. Needs no
@@ -51,9 +52,10 @@ it beside their results as doctor.json.`,
 		},
 	}
 	f := cmd.Flags()
-	f.BoolVar(&o.Quick, "quick", false, "leave out what needs a load")
-	f.StringVar(&o.Load, "load", machine.LoadAuto, "what keeps the devices busy, one of "+strings.Join(loads, ", ")+
-		" (an engine: the GPUs)")
+	f.BoolVar(&o.Quick, "quick", false, "skip the tests that need a load")
+	f.StringVar(&o.Load, "load", machine.LoadAuto,
+		"the load that keeps the devices busy, one of "+strings.Join(loads, ", ")+
+			" (an engine: the GPUs)")
 	f.StringVar(&o.Python, "python", "", "interpreter that has torch")
 	f.BoolVar(&asJSON, "json", false, "print the outcome as one JSON document")
 	f.StringVarP(&file, "output", "o", "", "also write the JSON document to this file")

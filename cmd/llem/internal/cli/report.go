@@ -15,6 +15,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/llenergymeasure/llem/cmd/llem/internal/report"
+	"github.com/llenergymeasure/llem/internal/campaign"
 	"github.com/llenergymeasure/llem/internal/digits"
 	"github.com/llenergymeasure/llem/internal/join"
 	"github.com/llenergymeasure/llem/internal/store"
@@ -48,15 +49,19 @@ var formats = []string{"text", "md", "csv"}
 func newReport(env *Env) *cobra.Command {
 	var f reportFlags
 	cmd := &cobra.Command{
-		Use:   "report DIR[:ID]",
+		Use:   "report [DIR[:ID]]",
 		Short: "Print the results of a study, or recompute them from the raw files",
-		Long: "Print the results of a study on one screen; -v prints everything. DIR is the folder of a study,\n" +
-			"or of one run: DIR/runs/ID-c1, DIR:ID or DIR:ID-c2 (the first digits of the id are enough).\n\n" +
+		Long: "Print the results of a study on one screen; -v prints everything. DIR is the folder of a study\n" +
+			"(default: the newest study in $LLEM_RESULTS, else ./results), or of one run: DIR/runs/ID-c1, DIR:ID\n" +
+			"or DIR:ID-c2 (the first digits of the id are enough).\n\n" +
 			"With --recompute, compute every number again from the raw files of each run, compare the files\n" +
 			"with their SHA-256 sums, and print what does not match.\n\n" +
 			"Exit codes: 0 done, 1 a number does not match or a file cannot be read, 2 usage.",
+		Example: "  llem report\n" +
+			"  llem report results/batches --sort energy.per_output_token_j --top 5\n" +
+			"  llem report results/batches:3fa9 -v",
 		Args: func(_ *cobra.Command, args []string) error {
-			if len(args) != 1 {
+			if len(args) > 1 {
 				return &usageError{"report takes one folder", "give the folder that `llem run` printed"}
 			}
 			return nil
@@ -70,10 +75,14 @@ func newReport(env *Env) *cobra.Command {
 			case f.top > 0 && cmd.Flags().Changed("limit"):
 				return &usageError{"--top and --limit exclude each other", "leave one of them out"}
 			}
-			if f.recompute {
-				return env.recompute(args[0], f)
+			dir, err := env.reported(args)
+			switch {
+			case err != nil:
+				return err
+			case f.recompute:
+				return env.recompute(dir, f)
 			}
-			return env.report(args[0], f, cmd.Flags().Changed("limit"))
+			return env.report(dir, f, cmd.Flags().Changed("limit"))
 		},
 	}
 	flags := cmd.Flags()
@@ -82,13 +91,13 @@ func newReport(env *Env) *cobra.Command {
 		"compute every number again from the raw files and say whether they match")
 	flags.StringVar(&f.sort, "sort", "", "order by a metric, the best first, such as energy.per_output_token_j")
 	flags.IntVar(&f.limit, "limit", report.DefaultLimit,
-		"how many lines tables have at most; 0 is all (csv has all unless this is given)")
+		"maximum number of table lines; 0 is all (csv: default all)")
 	flags.IntVar(&f.top, "top", 0, "show the N best by --sort, or by energy per output token")
 	flags.StringSliceVar(&f.pareto, "pareto", nil,
-		"judge the configurations by these metrics at once, such as energy.per_output_token_j,latency.ttft_ms.p99; "+
-			"without names by "+strings.Join(result.ParetoMetrics(), ","))
+		"compute the Pareto front of these metrics, such as energy.per_output_token_j,latency.ttft_ms.p99; "+
+			"default: "+strings.Join(result.ParetoMetrics(), ","))
 	flags.StringSliceVar(&f.columns, "columns", nil,
-		"show these metrics instead of the usual columns, such as energy.co2e_g,latency.tpot_ms.p50 "+
+		"show these metrics instead of the default columns, such as energy.co2e_g,latency.tpot_ms.p50 "+
 			"(docs/metric-table.md has all)")
 	flags.StringVar(&f.format, "format", "text", "text, md (Markdown) or csv")
 	flags.StringVar(&f.best, "best", "", "name the configuration with the best value of a metric")
@@ -96,10 +105,28 @@ func newReport(env *Env) *cobra.Command {
 	flags.StringVar(&f.html, "html", "", "write the report as one HTML file that needs no network")
 	flags.BoolVar(&f.json, "json", false, "print the result as one JSON document")
 	flags.BoolVarP(&f.verbose, "verbose", "v", false,
-		"print everything: each number with its interval, how it was found, and all cautions")
-	flags.BoolVar(&f.line, "line", false, "print one line for each run, to paste")
+		"print everything: each number with its interval and method, and all cautions")
+	flags.BoolVar(&f.line, "line", false, "print one line per run, to paste")
 	completeMetrics(cmd, "sort", "best", "pareto", "columns", "where")
 	return cmd
+}
+
+// reported returns the folder to report: the argument, or the newest study, which it names on standard error.
+func (env *Env) reported(args []string) (string, error) {
+	if len(args) == 1 {
+		return args[0], nil
+	}
+	results := firstOf(env.Getenv("LLEM_RESULTS"), "results")
+	dir, err := campaign.Newest(results)
+	if err != nil {
+		return "", err
+	}
+	if dir == "" {
+		return "", &usageError{"no folder given, and there is no study in " + results,
+			"give the folder that `llem run` printed, or run a study first"}
+	}
+	fmt.Fprintf(env.Stderr, "llem: the newest study: %s\n", dir)
+	return dir, nil
 }
 
 // completeMetrics lets the shell complete the names of metrics as values of flags.
@@ -121,7 +148,7 @@ func completeMetrics(cmd *cobra.Command, flags ...string) {
 	}
 }
 
-// withDefaults gives --pareto its metrics where it stands without names: last, before another flag, or before a folder.
+// withDefaults gives --pareto its default metrics where no names follow: at the end, before a flag or a folder.
 func withDefaults(args []string) []string {
 	out := slices.Clone(args)
 	for i, a := range args {
@@ -147,7 +174,7 @@ func (env *Env) report(dir string, f reportFlags, limited bool) error {
 	}
 	if len(f.where) > 0 && f.best == "" {
 		return &usageError{"--where goes with --best",
-			"name what is to be best, such as --best energy.per_output_token_j"}
+			"add the metric to optimize, such as --best energy.per_output_token_j"}
 	}
 	for _, name := range slices.Concat([]string{f.sort, f.best}, f.pareto, f.columns) {
 		if err := checkMetric(name); err != nil {
@@ -216,7 +243,7 @@ func judge(res *result.StudyResult, f reportFlags) error {
 	return res.SortBy(f.sort)
 }
 
-// checkMetric refuses a name that is no metric.
+// checkMetric refuses an unknown metric.
 func checkMetric(name string) error {
 	if _, err := result.Metric(name); name == "" || err == nil {
 		return nil
@@ -243,8 +270,8 @@ func (env *Env) best(res *result.StudyResult, f reportFlags) error {
 	return env.terminal().Best(env.Stdout, report.Best{Study: res, Metric: f.best, Limits: f.where, Choice: c})
 }
 
-// open reads a study's results. Those of a study that was killed are rebuilt from its
-// finished runs, which is told on standard error. Of a folder that is damaged there is a result beside the error.
+// open reads a study's results. It rebuilds the results of a killed study from its finished runs and
+// reports that on standard error. For a damaged folder it returns both a result and an error.
 func (env *Env) open(dir string) (*result.StudyResult, error) {
 	_, missing := os.Stat(filepath.Join(dir, result.SummaryFile))
 	found, err := store.Open(dir)
@@ -263,25 +290,25 @@ func (env *Env) open(dir string) (*result.StudyResult, error) {
 			result.SummaryFile, len(found.Rows), found.Planned, result.RunsDir)
 	}
 	if found.Unchecked > 0 {
-		fmt.Fprintf(env.Stderr, "llem: %s of an earlier version: without %s nothing tells whether the files are what "+
-			"was written\n", digits.Count(found.Unchecked, "run"), store.ManifestFile)
+		fmt.Fprintf(env.Stderr, "llem: %s of an earlier version cannot be checked for changed files: no %s\n",
+			digits.Count(found.Unchecked, "run"), store.ManifestFile)
 	}
 	return found.StudyResult, err
 }
 
-// damagedError says that a summary cannot be read, which can be made again.
+// damagedError reports that a summary cannot be read; it can be rebuilt from the runs.
 type damagedError struct {
 	err  error
 	path string
 }
 
-// Error says what is wrong with it.
+// Error returns the cause.
 func (e *damagedError) Error() string { return e.err.Error() }
 
-// Unwrap gives the cause.
+// Unwrap returns the cause.
 func (e *damagedError) Unwrap() error { return e.err }
 
-// NextStep is how to go on without it.
+// NextStep returns how to continue without the summary.
 func (e *damagedError) NextStep() string {
 	return "delete " + e.path + ": the report is then built from the runs"
 }
@@ -307,8 +334,8 @@ func (env *Env) recompute(dir string, f reportFlags) error {
 		all = append(all, r)
 	}
 	if unchecked > 0 {
-		fmt.Fprintf(env.Stderr, "llem: %s of an earlier version: without %s nothing tells whether the files are what "+
-			"was written\n", digits.Count(unchecked, "run"), store.ManifestFile)
+		fmt.Fprintf(env.Stderr, "llem: %s of an earlier version cannot be checked for changed files: no %s\n",
+			digits.Count(unchecked, "run"), store.ManifestFile)
 	}
 	if runs[0] != dir {
 		all = append(append(all, besideRuns(dir)...), staleSummary(dir)...)
@@ -379,7 +406,7 @@ func checks(all []join.Recomputed) []report.Check {
 	return out
 }
 
-// staleSummary reports a summary that is not that of the runs beside it: the report
+// staleSummary reports a summary that does not match the runs beside it: the report
 // prints the summary.
 func staleSummary(dir string) []join.Recomputed {
 	summary, err := result.ReadStudy(dir)
@@ -393,15 +420,15 @@ func staleSummary(dir string) []join.Recomputed {
 		return []join.Recomputed{stale}
 	}
 	if summary.Stale() {
-		stale.Error = "its means hold runs that did other work than they were asked for, or response times as " +
-			"times to the first token: an earlier llem made it"
+		stale.Error = "an earlier llem wrote it: its means include runs with unequal work, or count " +
+			"response times as times to the first token"
 		return append([]join.Recomputed{stale}, staleJournal(dir)...)
 	}
 	return append(differing(stale, differences(dir, summary)), staleJournal(dir)...)
 }
 
-// staleJournal reports lines of the journal that are not those of the runs: summaries
-// are folded from them.
+// staleJournal reports lines of the journal that do not match the runs: summaries
+// are computed from these lines.
 func staleJournal(dir string) []join.Recomputed {
 	stale := join.Recomputed{Run: store.JournalFile, Differ: []join.Difference{},
 		Next: "move " + filepath.Join(dir, store.JournalFile) + " and " + result.SummaryFile +
@@ -424,8 +451,7 @@ func staleJournal(dir string) []join.Recomputed {
 	return differing(stale, differ)
 }
 
-// sameRow compares a line of the journal with the row of its run. One of an earlier version lacks what that did not
-// know.
+// sameRow compares a line of the journal with the row of its run. A line of an earlier version may lack values.
 func sameRow(line, own result.Row) bool {
 	if line.Values.Within(own.Values) {
 		line.Values = own.Values
@@ -437,16 +463,15 @@ func sameRow(line, own result.Row) bool {
 	return sameJSON(line, own)
 }
 
-// sameMissing reports whether a line names the same metrics as missing. Their reasons are worded
-// by the version that wrote
-// the line, and metrics that this version added are in no line of an earlier one.
+// sameMissing reports whether a line names the same metrics as missing. The wording of the reasons depends
+// on the version that wrote the line, and lines of an earlier version lack metrics that this version added.
 func sameMissing(line, own []result.Missing) bool {
 	return !slices.ContainsFunc(line, func(m result.Missing) bool {
 		return !slices.ContainsFunc(own, func(o result.Missing) bool { return o.Of == m.Of })
 	})
 }
 
-// differing is an outcome that names the runs it is about; none if there are none.
+// differing returns an outcome that names the given runs, or nil if there are none.
 func differing(stale join.Recomputed, runs []string) []join.Recomputed {
 	if len(runs) == 0 {
 		return nil
@@ -456,16 +481,16 @@ func differing(stale join.Recomputed, runs []string) []join.Recomputed {
 		more = fmt.Sprintf(" and %d more", len(runs)-mostNamed)
 		runs = runs[:mostNamed]
 	}
-	stale.Error = "it does not hold what the runs themselves say: " + strings.Join(runs, ", ") + more
+	stale.Error = "it does not match the runs: " + strings.Join(runs, ", ") + more
 	return []join.Recomputed{stale}
 }
 
-// mostNamed is how many runs are named that a file is wrong about.
+// mostNamed is the maximum number of runs that an outcome names.
 const mostNamed = 20
 
 func nameOf(id string, cycle int) string { return fmt.Sprintf("%s-c%d", id, cycle) }
 
-// differences are the runs of which a summary says something else than they do.
+// differences returns the runs whose values differ from the summary.
 func differences(dir string, summary *result.StudyResult) []string {
 	var out []string
 	for i, r := range summary.Rows {
@@ -498,8 +523,8 @@ func sameJSON(a, b any) bool {
 	return err1 == nil && err2 == nil && bytes.Equal(x, y)
 }
 
-// runsIn are the folders of the runs of a study, those that its journal names and
-// those that are there, or the folder itself.
+// runsIn returns the run folders of a study, from its journal and from disk, or the
+// folder itself if it is a run.
 func runsIn(dir string) ([]string, error) {
 	if _, err := os.Stat(filepath.Join(dir, result.RecordFile)); err == nil {
 		return []string{dir}, nil
@@ -527,7 +552,7 @@ func runsIn(dir string) ([]string, error) {
 		add(filepath.Dir(f))
 	}
 	if len(runs) == 0 {
-		return nil, &usageError{dir + " holds no finished run",
+		return nil, &usageError{dir + " contains no finished run",
 			"give the folder that `llem run` printed, or one of the folders in its " + result.RunsDir}
 	}
 	return runs, nil
