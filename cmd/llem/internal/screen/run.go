@@ -11,6 +11,7 @@ import (
 	"github.com/llenergymeasure/llem/internal/codes"
 	"github.com/llenergymeasure/llem/internal/digits"
 	"github.com/llenergymeasure/llem/internal/table"
+	"github.com/llenergymeasure/llem/note"
 	"github.com/llenergymeasure/llem/result"
 )
 
@@ -327,16 +328,25 @@ func (p *page) amounts(r *result.Record) {
 // logLines is how many lines of an engine's log are shown.
 const logLines = 8
 
+// outcome returns the status and the failure of a run in words. An interrupted run repeats neither its class nor a
+// message that equals the status.
+func outcome(status result.Status, f *note.Failure) string {
+	switch {
+	case status != result.Interrupted:
+		return fmt.Sprintf("%s (%s): %s", status, f.Class, f.Message)
+	case f.Message == string(status):
+		return string(status)
+	}
+	return string(status) + ": " + f.Message
+}
+
 // failed writes why a run has no result and what to do, and then which run it was.
 func (p *page) failed(r *result.Record) {
 	f := r.Failure
-	switch {
-	case f == nil:
+	if f == nil {
 		p.painted(red, "", "  ", string(r.Status), 0)
-	case r.Status == result.Interrupted:
-		p.painted(red, "", "  ", strings.TrimSuffix(string(r.Status)+": "+f.Message, ": "+string(r.Status)), 4)
-	default:
-		p.painted(red, "", "  ", fmt.Sprintf("%s (%s): %s", r.Status, f.Class, f.Message), 4)
+	} else {
+		p.painted(red, "", "  ", outcome(r.Status, f), 4)
 	}
 	if f != nil && f.Next != "" {
 		p.painted(plain, "  next: ", "        ", f.Next, 4)

@@ -204,3 +204,21 @@ func golden(t *testing.T, name, got string) {
 		t.Errorf("%s (-want +got):\n%s", name, diff)
 	}
 }
+
+// TestOutcome checks that an interrupted run is called so once.
+func TestOutcome(t *testing.T) {
+	t.Parallel()
+	for _, q := range []struct {
+		status        result.Status
+		message, want string
+	}{
+		{result.Interrupted, "interrupted", "interrupted"},
+		{result.Interrupted, "the engine stopped", "interrupted: the engine stopped"},
+		{result.Failed, "no memory", "failed (interrupted): no memory"},
+	} {
+		f := &note.Failure{Class: codes.ClassInterrupted, Message: q.message}
+		if got := outcome(q.status, f); got != q.want {
+			t.Errorf("%s, %q: %q, want %q", q.status, q.message, got, q.want)
+		}
+	}
+}

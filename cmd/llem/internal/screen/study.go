@@ -388,8 +388,7 @@ func (p *page) notes(s *result.StudyResult, named report.Names, columns []column
 		if f == nil {
 			continue
 		}
-		p.painted(red, "  ", "    ", fmt.Sprintf("%s: %s (%s): %s", named.Label(r.Config), r.Status, f.Class,
-			f.Message), 2)
+		p.painted(red, "  ", "    ", named.Label(r.Config)+": "+outcome(r.Status, f), 2)
 		if f.Next != "" {
 			p.painted(plain, "    next: ", "      ", f.Next, 2)
 		}
