@@ -69,7 +69,7 @@ func (a Adapter) Remove() {
 	}
 }
 
-// Describe adds the adapter to the settings that an engine uses, once the engine has said that it has it.
+// Describe adds the adapter to the settings that an engine uses, once the engine reports it.
 func (a Adapter) Describe(settings map[string]string) {
 	settings["lora"] = a.Asked
 	if a.Rank > 0 {

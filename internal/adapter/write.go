@@ -51,7 +51,7 @@ func (m matrix) weights(rank int, draw *rand.Rand,
 	return nil
 }
 
-// fits refuses a rank that is higher than that of the matrix.
+// fits refuses a rank higher than the rank of the matrix.
 func (m matrix) fits(key string, rank int) error {
 	if rank > min(m.in, m.out) {
 		return refused(key, random+strconv.Itoa(rank), "use a lower rank", "%s has %d inputs and %d outputs", m.name,

@@ -71,7 +71,7 @@ func TestPlan(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, want := range []string{"8 experiments, 3 cycles, 24 runs", "H200 SXM", "order (reverse",
-		"nothing was started"} {
+		"no run was started"} {
 		if !strings.Contains(b.String(), want) {
 			t.Errorf("no %q in\n%s", want, b.String())
 		}

@@ -29,7 +29,7 @@ func (p *Plan) Text(w io.Writer, width int) error {
 			fmt.Fprintf(&b, "  next: %s\n", f.Next)
 		}
 	}
-	b.WriteString("nothing was started (--dry-run)\n")
+	b.WriteString("dry run: no run was started\n")
 	_, err := io.WriteString(w, b.String())
 	return err
 }
@@ -151,7 +151,7 @@ func (p *Plan) left(b *strings.Builder) {
 		fmt.Fprintf(b, "  %s: %s\n", q.Point, q.Message)
 	}
 	if len(p.Unused) > 0 {
-		fmt.Fprintf(b, "not used, because no backend of the study has them: %s\n", strings.Join(p.Unused, ", "))
+		fmt.Fprintf(b, "ignored, because no backend of the study has these keys: %s\n", strings.Join(p.Unused, ", "))
 	}
 	if n := p.Points - p.Runnable; n > 0 {
 		about := ""

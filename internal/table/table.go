@@ -27,7 +27,7 @@ type Table struct {
 // Missing stands for a value that is not there.
 const Missing = "–"
 
-// gap is the number of blanks between columns, and narrow that of a table which does not fit otherwise.
+// gap is the number of blanks between columns; narrow is the number if the table would not fit.
 const gap, narrow = 2, 1
 
 // floor is the width to which names and their heads may be cut.
@@ -220,7 +220,7 @@ func (t Table) figures() Table {
 	return out
 }
 
-// below prints figures, those of each row below its lines.
+// below prints the figures of each row below its lines.
 func (t Table) below(lines [][]string, width int) (head string, rows []string) {
 	widths, between := t.widths(), gap
 	if t.total(widths, gap) > width {

@@ -34,7 +34,7 @@ type style struct {
 	bold, faint bool
 }
 
-// attributes are those of a text element.
+// attributes returns the attributes of a text element.
 func (s style) attributes() string {
 	var b strings.Builder
 	if s.color != "" {

@@ -15,9 +15,8 @@ import (
 	"github.com/llenergymeasure/llem/study"
 )
 
-// chooseBackend asks which backend to use when none was named, several that compute can run
-// here, and a person is there to answer. It returns "" to keep what the study
-// has.
+// chooseBackend asks which backend to use if the study names none, several can run here and
+// the terminal is interactive. It returns "" to keep the backend of the study.
 func (env *Env) chooseBackend(ctx context.Context, s *study.Study, python string) (string, error) {
 	if s.BackendNamed || !env.StdinTTY || !env.StderrTTY {
 		return "", nil
@@ -52,8 +51,8 @@ func (env *Env) chooseBackend(ctx context.Context, s *study.Study, python string
 	}
 }
 
-// offered are the engines to choose from, the default first: a simulation is run only by a study
-// that names it.
+// offered returns the engines to choose from, the default first. A simulation runs only if a study
+// names it.
 func offered(list engine.Descriptors, runs func(name string) bool) []string {
 	var names []string
 	for _, d := range list {
@@ -64,8 +63,8 @@ func offered(list engine.Descriptors, runs func(name string) bool) []string {
 	return names
 }
 
-// ask lets a person choose one of names; an empty answer takes the first. Another answer is told
-// what is wrong with it, and asked for again as long as there is input.
+// ask lets the user choose one of names; an empty answer takes the first. It explains an invalid
+// answer and repeats the question until the input ends.
 func ask(in io.Reader, out io.Writer, names []string, list engine.Descriptors) (string, error) {
 	fmt.Fprintln(out, "Several backends can run here (name one with --backend to skip this question):")
 	for i, name := range names {
@@ -96,14 +95,14 @@ func ask(in io.Reader, out io.Writer, names []string, list engine.Descriptors) (
 	}
 }
 
-// notOffered is why an answer is none of the choices.
+// notOffered returns why an answer is not accepted.
 func notOffered(answer string, list engine.Descriptors) string {
 	d, known := list.Find(strings.ToLower(answer))
 	switch {
 	case known && d.Simulated:
-		return fmt.Sprintf("%s computes nothing and is run with --backend %s only", d.Name, d.Name)
+		return fmt.Sprintf("%s is a simulation and runs with --backend %s only", d.Name, d.Name)
 	case known:
 		return d.Name + " cannot run here (`llem config` has the reason)"
 	}
-	return fmt.Sprintf("%q is not one of them", answer)
+	return fmt.Sprintf("%q is not a backend in this list", answer)
 }

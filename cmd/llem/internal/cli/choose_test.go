@@ -26,7 +26,7 @@ func TestAsk(t *testing.T) {
 		{"", "embedded", ""},
 		{"7\n1\n", "embedded", `"7" is not one of them: ` + again},
 		{"x\n2\n", "pytorch", `"x" is not one of them: ` + again},
-		{"fake\n1\n", "embedded", "fake computes nothing and is run with --backend fake only: " + again},
+		{"fake\n1\n", "embedded", "fake is a simulation and runs with --backend fake only: " + again},
 		{"vllm\n1\n", "embedded", "vllm cannot run here (`llem config` has the reason): " + again},
 		{"x", "", ""},
 		{"x\ny", "", `"x" is not one of them: ` + again},
@@ -113,7 +113,7 @@ func TestNoQuestionOfASimulation(t *testing.T) {
 	}()
 	select {
 	case said := <-text:
-		if strings.Contains(said, "Which one?") || !strings.Contains(said, "nothing was started") {
+		if strings.Contains(said, "Which one?") || !strings.Contains(said, "no run was started") {
 			t.Errorf("it says\n%s", said)
 		}
 	case <-time.After(time.Minute):

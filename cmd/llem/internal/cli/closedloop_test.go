@@ -93,8 +93,8 @@ func (s *simulation) llem(path, library, cache string, extra ...string) *exec.Cm
 // serials count simulations of this process.
 var serials atomic.Int64
 
-// serial tells simulations apart, also those of other test programs: GPUs are locked
-// by their UUIDs.
+// serial returns a number that no other simulation has, in this test program or another one: GPUs are locked
+// by UUID.
 func serial() int64 { return int64(os.Getpid())<<16 | serials.Add(1) }
 
 // outcome is what these tests look at in result.json.
@@ -160,7 +160,7 @@ const (
 	outputJ = 2 * 8.03e9 / 200e12 * (210 + 430)
 )
 
-// doubts are all words with which a result says that something is off.
+// doubts returns the messages of a result that report a problem.
 func (o outcome) doubts() string {
 	words := []string{o.Energy.Reason}
 	if o.Failure != nil {
@@ -221,7 +221,7 @@ func TestClosedLoop(t *testing.T) {
 		"static": {"-n", "64", "--batch-size", "8"},
 		// Prompts of very different lengths and short outputs: chunks of prompts and
 		// decoding sequences come in many mixtures, so that the steps can be told apart.
-		// They are long, so that those of a busy test machine do not overrun by much.
+		// The steps are long, so that they overrun little on a busy test machine.
 		"continuous": {"-s", "fake.batching=continuous", "-n", "64", "--batch-size", "16", "--input-tokens", "2048",
 			"--output-tokens", "24", "-s", "fake.speed=0.5"},
 	} {
@@ -407,8 +407,8 @@ type mishap struct {
 	simulation *simulation
 }
 
-// checkRefused wants the energy of a GPU on which others worked to be that of the board alone, in the
-// result, in the line to paste and by the exit code; and of others to be all that there is.
+// checkRefused checks that a GPU on which others worked has the energy of the board only: in the
+// result, in the line to paste and by the exit code. Other runs must have their own energy.
 func (c *mishap) checkRefused(t *testing.T, o outcome) {
 	t.Helper()
 	e, out, code := o.Energy, c.simulation.out.String(), c.simulation.cmd.ProcessState.ExitCode()
@@ -420,7 +420,7 @@ func (c *mishap) checkRefused(t *testing.T, o outcome) {
 	}
 	if e.Total == nil || e.Scope != "board" || e.Token != nil || e.Net != nil || e.Phases != nil ||
 		e.PhasesReason == "" {
-		t.Errorf("energy %+v, want that of the board alone", e)
+		t.Errorf("energy %+v, want the energy of the board alone", e)
 	}
 	for _, want := range []string{"energy not attributable [not compared: gpu_foreign_work] [",
 		"llem: the energy of 1 of 1 run cannot be attributed", "--allow-shared"} {

@@ -38,7 +38,7 @@ func outfit(b *strings.Builder, s *host.Snapshot, found []runners.Runner, c stud
 	containers(b, found, c)
 }
 
-// inContainers are the engines that run in containers too.
+// inContainers returns the engines that can run in containers.
 func inContainers() engine.Descriptors {
 	return slices.DeleteFunc(engines.All(), func(d engine.Descriptor) bool { return d.Simulated })
 }
@@ -57,7 +57,7 @@ func engineNames() string {
 	return strings.Join(words[:last], ", ") + " or " + words[last]
 }
 
-// containerSettings are those of this machine.
+// containerSettings returns the container settings of this machine.
 func containerSettings(all []study.Origin) (c study.ContainerSection) {
 	at := map[string]*string{"container.image": &c.Image, "container.program": &c.Program,
 		"container.client": &c.Client}
@@ -69,7 +69,7 @@ func containerSettings(all []study.Origin) (c study.ContainerSection) {
 	return c
 }
 
-// images are those that backends use where the study names none.
+// images returns the default image of each backend.
 func images(c study.ContainerSection) []string {
 	var out []string
 	for _, d := range inContainers() {
@@ -78,8 +78,8 @@ func images(c study.ContainerSection) []string {
 	return out
 }
 
-// containers prints what a container of each engine is made of, and how to get what is not
-// there; llem fetches nothing.
+// containers prints the image and the program of each engine, and how to get a missing image; llem
+// downloads none.
 func containers(b *strings.Builder, found []runners.Runner, c study.ContainerSection) {
 	client := c.Client
 	if client == "" || client == terms.ClientAuto {

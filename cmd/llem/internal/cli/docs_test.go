@@ -240,7 +240,7 @@ func (d *document) unpack(arguments string) {
 	d.code = exitOK
 }
 
-// compare compares the output of a command with that of the document, and returns what stands there.
+// compare compares the output of a command with the document, and returns the text that the document keeps.
 func (d *document) compare(command, want, got string) string {
 	if *updateDocs && (want == "" || d.here) {
 		return got

@@ -65,7 +65,7 @@ func TestHubModel(t *testing.T) {
 	}
 }
 
-// hubOf serves one repository with one GGUF file, to those with the token.
+// hubOf serves one repository with one GGUF file to clients with the token.
 func hubOf(t *testing.T, file string) http.Handler {
 	content, err := os.ReadFile(file)
 	if err != nil {

@@ -29,7 +29,7 @@ type Env struct {
 	Getenv func(string) string
 	// Environ lists the environment as NAME=VALUE; nil is none.
 	Environ func() []string
-	// StdinTTY, StdoutTTY and StderrTTY say which streams are terminals.
+	// StdinTTY, StdoutTTY and StderrTTY report which streams are terminals.
 	StdinTTY, StdoutTTY, StderrTTY bool
 	// Columns, if set, is the width of the terminal on standard output, 0 if it is
 	// not known.
@@ -60,7 +60,7 @@ const (
 	colorNever  = "never"
 )
 
-// unknownVariables says which variables look like settings and are none.
+// unknownVariables returns warnings about variables that look like settings but are not.
 func (env *Env) unknownVariables() []string {
 	if env.Environ == nil {
 		return nil

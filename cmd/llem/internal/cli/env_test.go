@@ -11,14 +11,14 @@ func TestWidth(t *testing.T) {
 		window  func() int
 		want    int
 	}{
-		"no terminal":            {false, "70", func() int { return 80 }, 0},
-		"window":                 {true, "", func() int { return 80 }, 80},
-		"COLUMNS wins":           {true, "70", func() int { return 80 }, 70},
-		"COLUMNS is no number":   {true, "wide", func() int { return 80 }, 80},
-		"very wide":              {true, "", func() int { return 300 }, 100},
-		"very narrow":            {true, "12", nil, 40},
-		"unknown":                {true, "", func() int { return 0 }, 0},
-		"unknown, nobody to ask": {true, "", nil, 0},
+		"no terminal":             {false, "70", func() int { return 80 }, 0},
+		"window":                  {true, "", func() int { return 80 }, 80},
+		"COLUMNS wins":            {true, "70", func() int { return 80 }, 70},
+		"COLUMNS is not a number": {true, "wide", func() int { return 80 }, 80},
+		"very wide":               {true, "", func() int { return 300 }, 100},
+		"very narrow":             {true, "12", nil, 40},
+		"unknown":                 {true, "", func() int { return 0 }, 0},
+		"unknown, nobody to ask":  {true, "", nil, 0},
 	} {
 		env := Env{StdoutTTY: q.tty, Columns: q.window, Getenv: func(k string) string {
 			if k == "COLUMNS" {

@@ -16,7 +16,7 @@ import (
 // errorDocument is what a command with --json prints when it fails before it has a result.
 type errorDocument struct {
 	SchemaVersion int `json:"schema_version"`
-	// ExitCode is that of the program.
+	// ExitCode is the program's exit code.
 	ExitCode int `json:"exit_code"`
 	// Error is the failure as a whole.
 	Error struct {
@@ -24,7 +24,7 @@ type errorDocument struct {
 		Message string     `json:"message"`
 		Next    string     `json:"next,omitempty"`
 	} `json:"error"`
-	// Mistakes are those of the study, the settings, the models and the data sets.
+	// Mistakes lists the mistakes in the study, the settings, the models and the data sets.
 	Mistakes []mistakeView `json:"mistakes,omitempty"`
 }
 

@@ -80,7 +80,7 @@ func waitFor(t *testing.T, what string, done func() bool) {
 		}
 		time.Sleep(50 * time.Millisecond)
 	}
-	t.Fatalf("waited in vain for %s", what)
+	t.Fatalf("timed out waiting for %s", what)
 }
 
 // childOf finds the first child of a process.
@@ -230,7 +230,7 @@ func TestEngineKilled(t *testing.T) {
 	}
 	rec := p.wantRow(t, result.Failed, "oom_host")
 	if !strings.Contains(rec.Failure.Message, "killed") {
-		t.Errorf("message %q does not say that the engine was killed", rec.Failure.Message)
+		t.Errorf("message %q does not report that the engine was killed", rec.Failure.Message)
 	}
 	if !strings.Contains(p.out.String(), "next:") {
 		t.Errorf("output gives no next step:\n%s", p.out.String())

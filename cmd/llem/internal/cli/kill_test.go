@@ -35,9 +35,9 @@ execution: {cycles: 3, order: shuffle}
 `
 
 // TestKilledProgram kills the program, engine and sensors included, at random moments
-// of a study on the simulated GPU, until it has been killed often enough, and lets it
-// finish then. Nothing is lost, no finished run is made again, no worker survives, and
-// the summary is that of a study that nobody disturbed.
+// of a study on the simulated GPU, until it has been killed often enough, and then lets it
+// finish. Nothing is lost, no finished run is repeated, no worker survives, and
+// the summary equals the summary of an undisturbed study.
 func TestKilledProgram(t *testing.T) {
 	t.Parallel()
 	if testing.Short() {
@@ -96,7 +96,7 @@ func newKilled(t *testing.T) *killed {
 	return k
 }
 
-// run starts the study, or goes on with it, and kills it after a time; 0 lets it finish.
+// run starts or resumes the study and kills it after a time; 0 lets it finish.
 func (k *killed) run(after time.Duration) error {
 	k.t.Helper()
 	args := []string{"run", "study.yaml", "-q", "-o", "results"}
@@ -173,7 +173,7 @@ func (k *killed) killUntil(n int, rng *rand.Rand) {
 	}
 }
 
-// folder is that of the study; empty if there is none yet.
+// folder returns the folder of the study; empty if there is none yet.
 func (k *killed) folder() string {
 	dirs, err := filepath.Glob(filepath.Join(k.root, "results", "*", store.StudyFile))
 	if err != nil || len(dirs) > 1 {
@@ -203,13 +203,13 @@ func (k *killed) journal() []string {
 	return out
 }
 
-// finished checks that every run stands in the journal once and was made once: an
+// finished checks that the journal lists every run once and that every run ran once: an
 // earlier try of a run would have been set aside.
 func (k *killed) finished() {
 	k.t.Helper()
 	lines := k.journal()
 	if once := slices.Compact(slices.Sorted(slices.Values(lines))); len(once) != len(lines) {
-		k.t.Errorf("runs were made again: %v", lines)
+		k.t.Errorf("runs were repeated: %v", lines)
 	}
 	for _, pattern := range []string{"*.try*", "*" + store.Partial} {
 		if left, _ := filepath.Glob(filepath.Join(k.folder(), result.RunsDir, pattern)); len(left) > 0 {

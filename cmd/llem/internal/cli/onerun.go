@@ -16,14 +16,14 @@ import (
 	"github.com/llenergymeasure/llem/result"
 )
 
-// oneRun is a run that is named by its folder or as DIR:ID; dir is its folder, and others tells of
+// oneRun is a run that is named by its folder or as DIR:ID; dir is its folder, and others mentions
 // the other runs of the configuration.
 type oneRun struct {
 	dir, others string
 	rec         *result.Record
 }
 
-// findRun finds the run that an argument names. There is none, and no error, where it names a study.
+// findRun finds the run that an argument names. It returns nil without an error if the argument names a study.
 func (env *Env) findRun(arg string) (*oneRun, error) {
 	if _, err := os.Stat(arg); err != nil {
 		i := strings.LastIndexByte(arg, ':')
@@ -46,8 +46,8 @@ func (env *Env) findRun(arg string) (*oneRun, error) {
 // runName is an id, or its first digits, and the cycle.
 var runName = regexp.MustCompile(`^([0-9a-f]+)(?:-c([0-9]+))?$`)
 
-// runOf finds a run of a study: the first one of the configuration that was ok where no cycle is
-// named.
+// runOf finds a run of a study. Without a cycle it is the first successful run of the
+// configuration.
 func (env *Env) runOf(dir, name string) (*oneRun, error) {
 	s, err := env.open(dir)
 	if s == nil {
@@ -88,7 +88,7 @@ func (env *Env) runOf(dir, name string) (*oneRun, error) {
 // nearRuns is how many configurations are suggested.
 const nearRuns = 5
 
-// unknownRun says that a name is not that of one run, and which names are like it.
+// unknownRun returns the error for a name that does not name exactly one run, with similar names.
 func unknownRun(dir, name string, s *result.StudyResult) error {
 	id, _, _ := strings.Cut(name, "-c")
 	naming := report.Naming(s)
@@ -105,7 +105,7 @@ func unknownRun(dir, name string, s *result.StudyResult) error {
 		}
 		names = append(names, text)
 	}
-	return &usageError{fmt.Sprintf("%s has not one run that %q names", dir, name),
+	return &usageError{fmt.Sprintf("%s: %q does not name exactly one run", dir, name),
 		"name one as " + dir + ":ID or " + dir + ":ID-c2, of " + strings.Join(names, ", ")}
 }
 

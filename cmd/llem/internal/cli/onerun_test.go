@@ -5,8 +5,8 @@ import (
 	"testing"
 )
 
-// TestReportOfOneRun: a run is printed in full by its folder and by its id, from disk; a name that is not one run's is
-// answered with those that are like it.
+// TestReportOfOneRun checks that a run is printed in full by its folder and by its id, from disk, and that a name
+// of no run is answered with similar names.
 func TestReportOfOneRun(t *testing.T) {
 	dir := copyStored(t, "simulated")
 	for _, q := range []struct {
@@ -19,9 +19,9 @@ func TestReportOfOneRun(t *testing.T) {
 		{[]string{dir + ":a0ad14b62020-c2"}, exitOK, []string{"\nSpeed", "/runs/a0ad14b62020-c2\n"}},
 		{[]string{dir + ":a0"}, exitOK, []string{"\nSpeed", "/runs/a0ad14b62020-c1\n"}},
 		{[]string{dir + ":c3-c1", "--json"}, exitOK, []string{`"id": "c35190396122"`, `"cycle": 1`}},
-		{[]string{dir + ":a0ad14b62021"}, exitUsage, []string{"has not one run", "of a0ad14b62020 ("}},
-		{[]string{dir + ":a0ad14b62020-c9"}, exitUsage, []string{"has not one run", "of a0ad14b62020 ("}},
-		{[]string{dir + ":"}, exitUsage, []string{"has not one run"}},
+		{[]string{dir + ":a0ad14b62021"}, exitUsage, []string{"does not name exactly one run", "of a0ad14b62020 ("}},
+		{[]string{dir + ":a0ad14b62020-c9"}, exitUsage, []string{"does not name exactly one run", "of a0ad14b62020 ("}},
+		{[]string{dir + ":"}, exitUsage, []string{"does not name exactly one run"}},
 		{[]string{dir + ":a0", "--format", "csv"}, exitUsage, []string{"about a study"}},
 	} {
 		code, out, errs := llemMain(t, append([]string{"report"}, q.args...)...)

@@ -26,7 +26,7 @@ import (
 	"github.com/llenergymeasure/llem/study"
 )
 
-// runFlags are the flags of llem run that are no study keys.
+// runFlags holds the flags of llem run that do not set study keys.
 type runFlags struct {
 	set      []string
 	output   string
@@ -48,7 +48,7 @@ type runFlags struct {
 	gpu      string
 }
 
-// newest is what --resume without a value stands for.
+// newest is the value of --resume without a folder.
 const newest = "the newest unfinished study"
 
 // keyFlags are flags that set study keys.
@@ -62,7 +62,7 @@ var keyFlags = []struct {
 		engineNames()},
 	{"dtype", "", []string{"dtype"}, "auto, float32, float16, bfloat16, q8_0 or q4_0"},
 	{"prompts", "n", []string{"workload.prompts"}, "number of prompts"},
-	{"input-tokens", "", []string{"workload.input_tokens"}, "longest prompt, in tokens"},
+	{"input-tokens", "", []string{"workload.input_tokens"}, "length of the longest prompt, in tokens"},
 	{"output-tokens", "", []string{"workload.output_tokens"}, "forced output length, in tokens"},
 	{"batch-size", "", study.BatchKeys(engines.All()), "sequences per batch (servers: the maximum)"},
 	{"cycles", "", []string{"execution.cycles"}, "number of runs of each configuration"},
@@ -75,11 +75,11 @@ func newRun(env *Env) *cobra.Command {
 	var f runFlags
 	cmd := &cobra.Command{
 		Use:   "run [STUDY.yaml]",
-		Short: "Measure one experiment or a study",
-		Long: "Measure one experiment or a study. Flags override the file. A value with commas or a\n" +
+		Short: "Measure one configuration or a study",
+		Long: "Measure one configuration or a study. Flags override the file. A value with commas or a\n" +
 			"range (1,8,32 or 1..64*2) makes its key an axis of a sweep.\n\n" +
 			"Results go to standard output, progress to standard error. Exit codes: 0 all runs ok,\n" +
-			"1 a run failed or is still to do, or its energy was refused, 2 usage or configuration,\n" +
+			"1 a run failed or is unfinished, or its energy was refused, 2 usage or configuration,\n" +
 			"130 interrupted.",
 		Example: "  llem run --model random:smollm2-135m\n" +
 			"  llem run --model ./model.gguf --batch-size 1,4 --cycles 3\n" +
@@ -94,9 +94,9 @@ func newRun(env *Env) *cobra.Command {
 	flags.StringVar(&f.python, "python", "",
 		"interpreter for Python backends (default: $LLEM_PYTHON_VLLM and so on, $VIRTUAL_ENV, PATH)")
 	flags.DurationVar(&f.timeout, "timeout", 0, "time limit of one run, such as 30m")
-	flags.BoolVar(&f.estimate, "estimate", false, "model CPU power where no sensor can be read; labelled as modelled")
+	flags.BoolVar(&f.estimate, "estimate", false, "estimate CPU power if no sensor can be read; labelled as modelled")
 	flags.BoolVar(&f.shared, "allow-shared", false,
-		"print the energy of a GPU that others used, too, flagged, instead of refusing it (energy.allow_shared)")
+		"report the energy of a GPU that others used too, flagged, instead of refusing it (energy.allow_shared)")
 	flags.BoolVar(&f.failFast, "fail-fast", false, "stop at the first failed run")
 	flags.StringVar(&f.resume, "resume", "",
 		"continue a study: its folder (default: the newest unfinished one)")
@@ -116,7 +116,7 @@ func newRun(env *Env) *cobra.Command {
 	return cmd
 }
 
-// studyFlags are those that set keys of a study.
+// studyFlags adds the flags that set keys of a study.
 func studyFlags(cmd *cobra.Command, set *[]string) {
 	flags := cmd.Flags()
 	for _, k := range keyFlags {
@@ -127,7 +127,7 @@ func studyFlags(cmd *cobra.Command, set *[]string) {
 
 func atMostOne(cmd *cobra.Command, args []string) error {
 	if len(args) > 1 {
-		return &usageError{fmt.Sprintf("%d study files given, at most one is possible", len(args)),
+		return &usageError{fmt.Sprintf("%d study files given, want at most one", len(args)),
 			"see `" + cmd.CommandPath() + " --help`"}
 	}
 	return nil
@@ -191,17 +191,17 @@ func (f runFlags) check(given func(flag string) bool) error {
 	}
 	for _, name := range []string{"limit", "only", "gpu"} {
 		if given(name) && !f.dryRun {
-			return &usageError{fmt.Sprintf("--%s goes with --dry-run, and without it the study would run", name),
+			return &usageError{fmt.Sprintf("--%s needs --dry-run", name),
 				"add --dry-run, or leave it out"}
 		}
 	}
 	return nil
 }
 
-// leftOut says what of a study will not run.
+// leftOut prints which parts of a study will not run.
 func (env *Env) leftOut(s *study.Study) {
 	if s.Refused > 0 {
-		fmt.Fprintf(env.Stderr, "llem: points that cannot be run, left out: %d\n", s.Refused)
+		fmt.Fprintf(env.Stderr, "llem: points left out because they cannot run: %d\n", s.Refused)
 		for i, p := range s.Invalid {
 			if i == 3 {
 				fmt.Fprintln(env.Stderr, "  … (--dry-run lists more)")
@@ -211,12 +211,12 @@ func (env *Env) leftOut(s *study.Study) {
 		}
 	}
 	if len(s.Unused) > 0 {
-		fmt.Fprintf(env.Stderr, "llem: not used, because no backend of the study has them: %s\n",
+		fmt.Fprintf(env.Stderr, "llem: ignored, because no backend of the study has these keys: %s\n",
 			strings.Join(s.Unused, ", "))
 	}
 }
 
-// dryRun prints what would be done.
+// dryRun prints the plan.
 func (env *Env) dryRun(ctx context.Context, s *study.Study, results string, f runFlags) error {
 	p, err := llem.DryRun(ctx, s,
 		llem.DryRunOptions{Results: results, Python: f.python, Limit: f.limit, Only: f.only, GPU: f.gpu})
@@ -251,8 +251,8 @@ func (env *Env) study(ctx context.Context, o study.Options, f runFlags) (*study.
 	return study.Load(o)
 }
 
-// resumed finds the study to go on with. `--resume DIR` looks like a study file to the
-// parser of flags: a folder is taken for what it is.
+// resumed finds the study to resume. The flag parser takes DIR of `--resume DIR` for a
+// study file; a folder is recognised here.
 func (env *Env) resumed(o *study.Options, f runFlags, options *llem.Options) (*study.Study, error) {
 	dir := f.resume
 	if info, err := os.Stat(o.Path); dir == newest && o.Path != "" && err == nil && info.IsDir() {
@@ -281,7 +281,7 @@ func (env *Env) resumed(o *study.Options, f runFlags, options *llem.Options) (*s
 	return campaign.Frozen(dir, given)
 }
 
-// finish prints what there is, also after an error.
+// finish prints the results, including partial results after an error.
 func (env *Env) finish(res *result.StudyResult, err error, f runFlags) error {
 	if res != nil {
 		if printErr := env.print(res, f.json, f.verbose); err == nil {
@@ -318,10 +318,10 @@ func (e *withheldError) Error() string {
 		digits.Count(e.of, "run"))
 }
 
-// NextStep is what to do about it.
+// NextStep returns how to get energy that can be attributed.
 func (e *withheldError) NextStep() string {
-	return "run again on GPUs that nobody else uses (nvidia-smi lists processes; CUDA_VISIBLE_DEVICES chooses), or " +
-		"with --allow-shared to have the numbers, marked"
+	return "run again on idle GPUs (nvidia-smi lists processes; CUDA_VISIBLE_DEVICES selects GPUs), or " +
+		"with --allow-shared to get the numbers, flagged"
 }
 
 func (env *Env) print(res *result.StudyResult, asJSON, verbose bool) error {
@@ -388,8 +388,7 @@ func (env *Env) style() chart.Style {
 	return chart.ASCII
 }
 
-// canDraw says whether standard error is a terminal that can be drawn on, with a person
-// before it.
+// canDraw reports whether standard error is an interactive terminal that can be redrawn.
 func (env *Env) canDraw() bool {
 	return env.StderrTTY && env.Getenv("TERM") != "dumb" && env.Getenv("CI") == ""
 }
@@ -440,7 +439,7 @@ func studyOptions(cmd *cobra.Command, args, set []string, getenv func(string) st
 	return o, nil
 }
 
-// settingOf is what a flag says of a key. A comma separates values, except in the path of a file or
+// settingOf returns the setting of a key by a flag. A comma separates values, except in the path of a file or
 // folder that exists.
 func settingOf(flag, key, value string) study.Setting {
 	if strings.Contains(value, ",") && slices.Contains([]string{modelKey, "workload.dataset"}, key) {

@@ -50,7 +50,7 @@ func TestScripts(t *testing.T) {
 	t.Parallel()
 	cache := t.TempDir() // models are generated once for all scripts
 	dir, files := "testdata/script", []string(nil)
-	if testing.Short() { // those that measure: runs, containers, studies that are resumed
+	if testing.Short() { // scripts that measure: runs, containers, resumed studies
 		for _, name := range []string{"container", "fake", "resume"} {
 			files = append(files, filepath.Join(dir, name+".txtar"))
 		}
@@ -147,8 +147,8 @@ func engineBuilt() bool {
 	return err == nil
 }
 
-// forget DIR makes the studies below a folder look like those of a process that was
-// killed before its last run: no summary, and no last line in the journal.
+// forget DIR makes the studies below a folder look as if their process was killed
+// before its last run: no summary, and no last line in the journal.
 func forget(ts *testscript.TestScript, _ bool, args []string) {
 	journals, err := filepath.Glob(filepath.Join(ts.MkAbs(args[0]), "*", "journal.jsonl"))
 	ts.Check(err)

@@ -92,8 +92,8 @@ func (v *view) status(now time.Time) string {
 	return strings.TrimRight(strings.Join(append(parts, v.detail()), "  "), " ")
 }
 
-// head says how far the study is. What does not fit is left out: the time that has
-// passed, the end of the name, and so on.
+// head returns the progress of the study. It drops parts that do not fit: the elapsed time,
+// the end of the name, and so on.
 func (v *view) head(width int, now time.Time) string {
 	runs := []string{fmt.Sprintf("%d/%d runs", v.grid.finished(), v.total)}
 	if n := v.grid.count[failed]; n > 0 {
@@ -125,11 +125,11 @@ func (v *view) head(width int, now time.Time) string {
 	return line
 }
 
-// between stands between facts.
+// between separates facts.
 const between = " · "
 
-// titled is the first of several versions of a line that fits behind the study's name, or
-// else alone. False if none does.
+// titled returns the first version of a line that fits after the study's name, or
+// else alone, and false if none fits.
 func (v *view) titled(versions [][]string, width int) (string, bool) {
 	const gap, leastName = "  ", 8
 	name := table.Clean(v.study.Name)
@@ -254,7 +254,7 @@ func (v *view) cells(r *row, width int) string {
 	return b.String()
 }
 
-// legend says what is not shown and what the numbers are.
+// legend explains the numbers and what is not shown.
 func (v *view) legend(first, n int) string {
 	var parts, names []string
 	if more := len(v.grid.experiments) - n; more > 0 {
@@ -279,7 +279,7 @@ func (v *view) legend(first, n int) string {
 	return strings.Join(parts, between)
 }
 
-// current is the run that is made now, in three lines.
+// current returns the current run in three lines.
 func (v *view) current(width int, now time.Time) []string {
 	what := "between two runs"
 	if v.run.Label != "" {
@@ -326,7 +326,7 @@ func (v *view) bar(width int) string {
 	return v.theme.bar.Render(strings.Repeat("█", filled)) + v.theme.dim.Render(strings.Repeat("░", width-filled))
 }
 
-// powerText is the power of all devices that are read, and which these are.
+// powerText returns the total power of the devices that are read, and their names.
 func (v *view) powerText() string {
 	if len(v.watts) == 0 {
 		return ""
@@ -343,8 +343,8 @@ func (v *view) powerText() string {
 	return fmt.Sprintf("%s (%s)", digits.SI(v.power(), "W"), who)
 }
 
-// sparkline draws the newest values on a scale from 0 to the most; a blank where there is
-// none.
+// sparkline draws the newest values on a scale from 0 to most; a missing value is a
+// blank.
 func sparkline(values []float64, most float64, width int) string {
 	values = values[max(0, len(values)-width):]
 	levels := []rune("▁▂▃▄▅▆▇█")

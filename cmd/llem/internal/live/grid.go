@@ -47,7 +47,7 @@ type grid struct {
 type row struct {
 	cells []cell // by cycle
 	took  mean
-	// metric is that of the first run; runs with another one are not comparable.
+	// metric is the metric of the first run; runs with another metric are not comparable.
 	metric event.Metric
 	values []float64
 	mean   float64
@@ -81,7 +81,7 @@ func newGrid(s event.StudyStarted) *grid {
 	return g
 }
 
-// row is that of an experiment; nil if the study does not have it.
+// row returns the row of an experiment, or nil if the study does not have it.
 func (g *grid) row(id string) *row {
 	i, known := g.index[id]
 	if !known {

@@ -77,7 +77,7 @@ func TestCountsStayTrue(t *testing.T) {
 		{ID: "id1", Cycle: 1, Status: "failed", Metric: event.Metric{Value: math.NaN()}},
 	}})
 	if g.finished() != 2 || g.count[failed] != 1 || g.rows[0].mean != 2 {
-		t.Errorf("made before: %d finished, %d failed, %+v", g.finished(), g.count[failed], g.rows[0])
+		t.Errorf("finished earlier: %d finished, %d failed, %+v", g.finished(), g.count[failed], g.rows[0])
 	}
 	g.finish(event.RunFinished{ID: "id0", Cycle: 2, Status: "failed"}, time.Second)
 	g.finish(event.RunFinished{ID: "id0", Cycle: 2, Status: "ok"}, time.Second)

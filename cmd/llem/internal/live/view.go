@@ -13,11 +13,11 @@ import (
 // sparks is how many values of power are kept, one per tick: 15 s.
 const sparks = 60
 
-// view is the state of a study as events tell it. What it shows is a function of the
-// events and the time alone.
+// view is the state of a study, computed from events. Its output depends on the
+// events and the time only.
 type view struct {
 	theme theme
-	// lines are those that last and have not been printed.
+	// lines are permanent lines that have not been printed.
 	lines []string
 	told  map[string]bool // notes that have been printed
 
@@ -75,7 +75,7 @@ func (v *view) observe(e event.Event, now time.Time) {
 	}
 }
 
-// print adds a line that lasts.
+// print adds a permanent line.
 func (v *view) print(format string, args ...any) {
 	v.lines = append(v.lines, strings.TrimRight(fmt.Sprintf(format, args...), " "))
 }
@@ -88,7 +88,7 @@ func (v *view) open(e event.StudyStarted, now time.Time) {
 	v.grid = newGrid(e)
 	made := ""
 	if n := len(e.Made); n > 0 {
-		made = fmt.Sprintf(", %d of them made before", n)
+		made = fmt.Sprintf(", %d of them finished earlier", n)
 	}
 	v.print("%s%s, results in %s", digits.Count(e.Runs, "run"), made, table.Clean(e.Dir))
 }

@@ -9,21 +9,21 @@ import (
 	"github.com/llenergymeasure/llem/internal/digits"
 )
 
-// Check is what came of computing the numbers of one run again from its raw files.
+// Check is the outcome of recomputing the numbers of one run from its raw files.
 type Check struct {
 	Run     string
 	Numbers int
 	Differ  []Difference
-	// Skipped says why there was nothing to compare.
+	// Skipped is the reason why nothing was compared.
 	Skipped string
-	// Files tells which files are not what was written.
+	// Files names the files that changed since they were written.
 	Files []string
-	// Error says why the run could not be read, Next what to do about it or about
+	// Error is the reason why the run could not be read; Next is the next step, also for
 	// numbers that differ.
 	Error, Next string
 }
 
-// Difference is a number of a record that does not come out of the raw files.
+// Difference is a number of a record that does not follow from the raw files.
 type Difference struct {
 	Key                string
 	Recorded, Computed any
@@ -32,8 +32,8 @@ type Difference struct {
 // maxShown is the number of differences that are printed for one run.
 const maxShown = 12
 
-// Checks prints one line for every run whose numbers match, and what does not for
-// the others.
+// Checks prints one line for every run whose numbers match, and the differences of
+// the other runs.
 func (t Terminal) Checks(w io.Writer, all []Check) error {
 	var b strings.Builder
 	for _, c := range all {

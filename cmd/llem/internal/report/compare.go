@@ -16,7 +16,7 @@ import (
 	"github.com/llenergymeasure/llem/study"
 )
 
-// Comparison holds configuration B against A.
+// Comparison compares configuration B with A.
 type Comparison struct {
 	*compare.Comparison
 	A string `json:"a"`
@@ -64,7 +64,7 @@ func (t Terminal) Comparison(w io.Writer, c *Comparison) error {
 	b.WriteString("\n")
 	t.print(&b, comparedRows(c.Metrics))
 	for _, g := range c.Missing {
-		t.wrap(&b, "  "+t.warn(g.Head())+": ", "    ", cmp.Or(g.Reason, "the results hold no reason"))
+		t.wrap(&b, "  "+t.warn(g.Head())+": ", "    ", cmp.Or(g.Reason, "the results contain no reason"))
 	}
 	for _, text := range comparedNotes(c) {
 		t.wrap(&b, "  ", "  ", text)
@@ -108,25 +108,24 @@ func verdictWord(v compare.Verdict) string {
 func comparedNotes(c *Comparison) []string {
 	how := "in pairs by cycle: " + c.PairedWhy
 	if !c.Paired {
-		how = "not in pairs: " + c.PairedWhy + ", so what else changed between them (temperature, other work) counts " +
-			"as a difference, too; execution.order: balanced in one study takes that out"
+		how = "not in pairs: " + c.PairedWhy + ", so other changes between them (temperature, other work) count as " +
+			"a difference too; execution.order: balanced in one study removes them"
 	}
 	first := c.Metrics[0]
 	if first.Test == nil {
 		return []string{how}
 	}
-	out := []string{how, fmt.Sprintf("lower, higher: beyond chance (p < 0.05 by Student's t of logarithms), %s on its "+
-		"own%s; not told: chance explains it, and visible is what so many runs show four times in five",
+	out := []string{how, fmt.Sprintf("lower, higher: beyond chance (p < 0.05, Student's t of logarithms), %s tested "+
+		"alone%s; not told: chance explains it; visible: the change that so many runs detect four times in five",
 		first.Label, together(len(c.Metrics)-1))}
 	if n := first.Test.CountAs; n != nil {
-		out = append(out, fmt.Sprintf("%s: successive runs of a side are alike (correlation %s), as where "+
-			"something drifts, so "+
-			"that the %d and %d runs count as %s and %s", first.Label, digits.Significant(first.Test.Correlation,
+		out = append(out, fmt.Sprintf("%s: successive runs of a side are correlated (%s), as with drift, so "+
+			"the %d and %d runs count as %s and %s", first.Label, digits.Significant(first.Test.Correlation,
 			2), first.NA,
 			first.NB, digits.Significant(n[0], 2), digits.Significant(n[1], 2)))
 	}
 	p := first.Permutation
-	text := fmt.Sprintf("%s: p %s; by permutation, which assumes nothing of the shape of the values, %s",
+	text := fmt.Sprintf("%s: p %s; by permutation, which assumes no distribution, %s",
 		first.Label, chance(first.Test.P), digits.Significant(p.P, 2))
 	if p.LeastP >= 0.05 {
 		text += fmt.Sprintf(": with so few runs it cannot be below %s, with %d it can be below 0.05",
@@ -143,15 +142,15 @@ func chance(p float64) string {
 	return "= " + digits.Significant(p, 2)
 }
 
-// together says how the other metrics are tested.
+// together returns how the other metrics are tested.
 func together(others int) string {
 	if others < 2 {
 		return ""
 	}
-	return fmt.Sprintf(", the other %d together (Holm), where ? marks what may be chance among so many", others)
+	return fmt.Sprintf(", the other %d together (Holm; ? marks what may be chance among so many)", others)
 }
 
-// left says which runs of a side are not compared.
+// left returns which runs of a side are not compared.
 func left(side string, all []result.Exclusion) []string {
 	var out []string
 	for _, x := range all {
@@ -214,7 +213,7 @@ func (t Terminal) Best(w io.Writer, q Best) error {
 	if c.Best != nil {
 		add("best", *c.Best)
 	}
-	add("not to be told from it", c.NotSeparable...)
+	add("not separable", c.NotSeparable...)
 	add("may or may not meet the limits", c.Possible...)
 	if len(rows.Rows) > 0 {
 		t.print(&b, rows)
@@ -224,15 +223,15 @@ func (t Terminal) Best(w io.Writer, q Best) error {
 	}
 	if c.Best != nil {
 		if m, ok := c.Best.Metrics.Get(q.Metric); ok && m.N == 1 {
-			t.wrap(&b, "  ", "  ", "one run: nothing is known of its spread")
+			t.wrap(&b, "  ", "  ", "one run: its spread is unknown")
 		}
 	}
 	_, err := io.WriteString(w, t.Style.Text(b.String()))
 	return err
 }
 
-// unjudged says which configurations cannot be chosen, since a number that is asked for is not
-// known of them: no other one takes its place.
+// unjudged returns notes on the configurations that cannot be chosen because a metric of the question
+// is unknown for them.
 func (q Best) unjudged() []string {
 	asked := []string{q.Metric}
 	for _, limit := range q.Limits {
@@ -254,7 +253,7 @@ func (q Best) unjudged() []string {
 			without = append(without[:mostUnjudged], fmt.Sprintf("%d more", n-mostUnjudged))
 		}
 		if len(without) > 0 {
-			out = append(out, fmt.Sprintf("not judged, since %s is not known: %s", metric, strings.Join(without, "; ")))
+			out = append(out, fmt.Sprintf("not judged, because %s is unknown: %s", metric, strings.Join(without, "; ")))
 		}
 	}
 	return out

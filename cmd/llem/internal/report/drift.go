@@ -9,8 +9,8 @@ import (
 	"github.com/llenergymeasure/llem/result"
 )
 
-// drifting tells which configurations drift beyond chance in which of the table's columns, with regard to the number of
-// configurations. The summary holds the p-value of each on its own.
+// drifting holds which configurations drift beyond chance in which of the table's columns, corrected for the number
+// of configurations. The summary has the uncorrected p-value of each.
 type drifting struct {
 	beyond map[string][]bool // by metric, in the order of the configurations
 	chance int
@@ -68,11 +68,11 @@ func valuesOf(s *result.StudyResult, metric string) [][]float64 {
 	return out
 }
 
-// note tells how many marks of the summary are left out; empty for none.
+// note returns how many marks of the summary are left out; empty for none.
 func (d drifting) note(s *result.StudyResult) string {
 	if d.chance == 0 {
 		return ""
 	}
-	return fmt.Sprintf("%s of drift (p < 0.05) not shown: among %s chance explains them (Holm); --json has them",
+	return fmt.Sprintf("%s of drift (p < 0.05) not shown: chance explains them among %s (Holm); --json has them",
 		digits.Count(d.chance, "caution"), digits.Count(len(s.Experiments), "configuration"))
 }

@@ -29,8 +29,9 @@ func TestDrifting(t *testing.T) {
 		}
 		return s
 	}
-	for n, want := range map[int]string{1: "it moved by +1.3 %", 3: "1 caution of drift (p < 0.05) not shown: among " +
-		"3 configurations chance explains them (Holm); --json has them"} {
+	for n, want := range map[int]string{1: "it moved by +1.3 %",
+		3: "1 caution of drift (p < 0.05) not shown: chance explains " +
+			"them among 3 configurations (Holm); --json has them"} {
 		var b strings.Builder
 		s := studyOf(n)
 		Terminal{}.caveats(&b, s, NameConfigurations(s))

@@ -37,7 +37,7 @@ func energy(r *result.Record) Section {
 			Row{"  bounds", []string{missing, bounds(e.Phases.Prefill), bounds(e.Phases.Decode), missing}})
 	}
 	row("per output token", valueOr(e.PerOutputTokenJ, "J"), perOutputToken(r))
-	row("per own token", valueOr(e.PerTotalTokenJ, "J"), perToken)
+	row("per token of the phase", valueOr(e.PerTotalTokenJ, "J"), perToken)
 	if q := e.PerTotalTokenJ; q != nil {
 		row("  ± stat, 95 %", "±"+digits.SI(half(q.CI95), "J"),
 			func(p *result.Phase) string { return interval(p.JPerToken, p.JPerTokenCI95) })
@@ -51,7 +51,7 @@ func energy(r *result.Record) Section {
 	return s
 }
 
-// board shows the energy of GPUs on which other work ran, too: a total, and nothing per token.
+// board shows the energy of GPUs on which other work ran too: a total, and nothing per token.
 func board(r *result.Record) Section {
 	e := r.Energy
 	return Section{Name: "Energy (NOT ATTRIBUTABLE to the run: a total of the board)",
@@ -74,7 +74,7 @@ func node(r *result.Record) Section {
 			{"  ± gain, 95 %", []string{"±" + digits.SI(e.NodeJ.Gain95, "J")}},
 			{"per output token", []string{valueOr(e.NodePerOutputTokenJ, "J")}},
 			{"mean power", []string{valueOr(e.NodeW, "W")}}}}
-	s.Note = "it contains the devices above and is never added to them"
+	s.Note = "it includes the devices above and is never added to them"
 	if q := e.NodeOverheadJ; q != nil {
 		s.Rows = append(s.Rows, Row{"beside the devices", []string{digits.SI(q.Value, "J")}})
 		s.Note += "; beside the devices: " + Stated(q, "J") + ", losses of the power supply included"
@@ -94,9 +94,9 @@ func provenance(r *result.Record) string {
 	}
 }
 
-// perOutputToken is a phase's part of the energy of an output token: the phases
-// beside each other add up to the total. Per own token, prefill is divided by
-// prompt tokens and decode by the tokens it generated.
+// perOutputToken returns a phase's share of the energy of an output token: the shares
+// add up to the total. Per token of the phase, prefill is divided by prompt tokens and
+// decode by the tokens it generated.
 func perOutputToken(r *result.Record) func(*result.Phase) string {
 	return func(p *result.Phase) string {
 		if r.Tokens == nil || r.Tokens.Output == 0 || p.EnergyJ == nil {
@@ -146,7 +146,7 @@ func interval(v *float64, ci *[2]float64) string {
 	return "±" + digits.SI(half(*ci), "J")
 }
 
-// bounds of a phase over all ways of sharing out what mixed steps cost.
+// bounds returns the limits of a phase over all ways to divide the energy of mixed steps.
 func bounds(p *result.Phase) string {
 	if p.LowJ == nil || p.HighJ == nil {
 		return missing
@@ -193,9 +193,8 @@ func energyNotes(r *result.Record) []string {
 		notes = append(notes, "cost "+digits.Significant(q.Value, 3)+" "+currencyOf(r.Config.Energy))
 	}
 	if w := e.MinWindow; w != nil && w.For1PctS > r.Window.DurationS {
-		notes = append(notes, fmt.Sprintf("±1 %% would take a window of %s, this one has %s: "+
-			"-s energy.min_window=%.0f",
-			digits.SI(w.For1PctS, "s"), digits.SI(r.Window.DurationS, "s"), math.Ceil(w.For1PctS)))
+		notes = append(notes, fmt.Sprintf("window %s; for ±1 %% use %s: -s energy.min_window=%.0f",
+			digits.SI(r.Window.DurationS, "s"), digits.SI(w.For1PctS, "s"), math.Ceil(w.For1PctS)))
 	}
 	if h := r.Harness; h != nil && h.CPUS > 0 {
 		note := fmt.Sprintf("measuring took %s %% of a core", digits.Significant(100*h.CPUS/r.Window.DurationS, 2))
@@ -206,10 +205,9 @@ func energyNotes(r *result.Record) []string {
 	}
 	switch e.Provenance {
 	case result.Simulated:
-		notes = append(notes, "a simulated GPU: these joules exist nowhere")
+		notes = append(notes, "simulated: no hardware used this energy")
 	case result.Modelled:
-		notes = append(notes, "a model of the CPU stands behind these joules, not a sensor; `llem config` says "+
-			"why no sensor is read")
+		notes = append(notes, "estimated from CPU utilisation; no power sensor was read (`llem config` has the reason)")
 	}
 	return notes
 }
@@ -235,8 +233,8 @@ func nets(r *result.Record) []string {
 	return notes
 }
 
-// ageOf is how long before this run a bare idle power was measured, 0 for one of its
-// own.
+// ageOf returns how long before this run the bare idle power was measured; 0 if the run
+// measured it itself.
 func ageOf(e result.Energy, bare bool) float64 {
 	var age float64
 	for _, d := range e.Devices {
@@ -247,7 +245,7 @@ func ageOf(e result.Energy, bare bool) float64 {
 	return age
 }
 
-// phaseNotes say how the split was found, or why there is none.
+// phaseNotes returns how the phases were separated, or why they were not.
 func phaseNotes(e result.Energy) []string {
 	if e.Phases == nil {
 		if e.PhasesReason == "" {
@@ -273,12 +271,12 @@ func phaseNotes(e result.Energy) []string {
 	}
 	if e.Phases.SharedJ > 0 {
 		notes = append(notes, "mixed steps spend "+digits.SI(e.Phases.SharedJ, "J")+
-			" on both phases together: each has half of it, the bounds give it all to one")
+			" on both phases: each gets half; the bounds give all of it to one phase")
 	}
 	return notes
 }
 
-// unattributed is the part of the total that the phases leave.
+// unattributed prints the part of the total that belongs to no phase.
 func unattributed(joules, total float64) string {
 	share := 100 * joules / total
 	if math.Abs(share) < 0.005 {
@@ -287,7 +285,7 @@ func unattributed(joules, total float64) string {
 	return fmt.Sprintf("unattributed: %s (%s %% of the total)", digits.SI(joules, "J"), digits.Significant(share, 2))
 }
 
-// energyDetails say what stands behind the numbers: the fits, the parts of the
+// energyDetails returns how the numbers were computed: the fits, the parts of the
 // intervals, the window that a precision needs and the cost of measuring.
 func energyDetails(r *result.Record) []string {
 	e := r.Energy
@@ -301,7 +299,7 @@ func energyDetails(r *result.Record) []string {
 	notes = append(notes, budget("net of bare idle", e.NetJ)...)
 	notes = append(notes, budget("net of idle with the model loaded", e.NetResidentJ)...)
 	if w := e.MinWindow; w != nil {
-		notes = append(notes, fmt.Sprintf("the sensor's timing allows ±1 %% from a window of %s on, ±5 %% from %s",
+		notes = append(notes, fmt.Sprintf("with this sensor's timing, ±1 %% needs a window of %s, ±5 %% needs %s",
 			digits.SI(w.For1PctS, "s"), digits.SI(w.For5PctS, "s")))
 	}
 	if h := r.Harness; h != nil {
@@ -346,7 +344,7 @@ func budget(name string, q *result.Quantity) []string {
 	return []string{"± of " + name + ": " + strings.Join(terms, ", ")}
 }
 
-// currencyOf is what a cost is in.
+// currencyOf returns the currency of a cost.
 func currencyOf(e study.Energy) string {
-	return cmp.Or(e.Currency, "(energy.currency is not stated)")
+	return cmp.Or(e.Currency, "(energy.currency is not set)")
 }

@@ -12,10 +12,10 @@ import (
 	"github.com/llenergymeasure/llem/result"
 )
 
-// notCompared marks what is part of no mean, front or comparison.
+// notCompared marks runs that are left out of means, the front and comparisons.
 const notCompared = "not compared"
 
-// mark says beside a run's figures that they stand alone.
+// mark returns the mark of a run that is not compared.
 func mark(r *result.Record) string {
 	if r.Unequal() == "" {
 		return ""
@@ -32,18 +32,18 @@ func flagWords(flags []note.Code) string {
 	return strings.Join(out, " ")
 }
 
-// rowFlags are the flags in a row of a table. Two are told by other words of the row: the provenance
+// rowFlags returns the flags in a row of a table, without two that other cells show: the provenance
 // of a simulated energy, and the name of a model with random weights.
 func rowFlags(flags []note.Code) string {
 	return cmp.Or(flagWords(slices.DeleteFunc(slices.Clone(flags),
 		func(c note.Code) bool { return c == codes.Simulated || c == codes.Synthetic })), missing)
 }
 
-// lineFlags are the flags of a run for the line to paste, but for the one that excludes it and the
-// one that its provenance repeats.
+// lineFlags returns the flags of a run for the line to paste, except the flag that excludes the run and
+// the flag that repeats the provenance.
 func lineFlags(r *result.Record) string {
 	all := r.Marks()
-	if r.Synthetic && !slices.Contains(all, codes.Synthetic) { // of a run whose doubts say nothing of it
+	if r.Synthetic && !slices.Contains(all, codes.Synthetic) { // of a run without this doubt
 		all = append(all, codes.Synthetic)
 	}
 	out := slices.DeleteFunc(all, func(c note.Code) bool {
@@ -64,8 +64,8 @@ func excludedWhy(e result.ExperimentSummary) string {
 // exclusion is why runs are not compared, as it is printed.
 type exclusion struct{ head, text, next string }
 
-// exclusions say of each reason which configurations lack how many runs for it, and what
-// to do.
+// exclusions returns for each reason the number of excluded runs by configuration, and the next
+// step.
 func exclusions(s *result.StudyResult) []exclusion {
 	named := NameConfigurations(s)
 	type reason struct {
@@ -91,11 +91,12 @@ func exclusions(s *result.StudyResult) []exclusion {
 		of := r.of
 		more := ""
 		if len(of) > exclusionsShown {
-			more = fmt.Sprintf("; %d more in the excluded of --json", len(of)-exclusionsShown)
+			more = fmt.Sprintf("; %d more: see excluded in --json", len(of)-exclusionsShown)
 			of = of[:exclusionsShown]
 		}
 		out = append(out, exclusion{fmt.Sprintf("%s (%s), %s", notCompared, r.Code, digits.Count(r.Runs, "run")),
-			fmt.Sprintf("%s; in no mean, front or comparison: %s%s", r.Message, strings.Join(of, "; "), more), r.Next})
+			fmt.Sprintf("%s; left out of means, front and comparisons: %s%s", r.Message, strings.Join(of, "; "),
+				more), r.Next})
 	}
 	return out
 }

@@ -19,7 +19,7 @@ import (
 	"github.com/llenergymeasure/llem/study"
 )
 
-// repeated says whether any configuration has run more than once.
+// repeated reports whether any configuration has run more than once.
 func repeated(s *result.StudyResult) bool {
 	for _, e := range s.Experiments {
 		if e.OK+e.Failed > 1 {
@@ -33,7 +33,7 @@ func repeated(s *result.StudyResult) bool {
 type column struct {
 	metric, head string
 	print        func(float64) string
-	// spread is beside the metric; asked columns are shown whatever they hold.
+	// spread adds the interval; asked columns are shown even when empty.
 	spread, asked bool
 }
 
@@ -84,8 +84,8 @@ func (t Terminal) columnsOf(s *result.StudyResult, n int) []column {
 	return queuesIn(s.Experiments[:n]).columns(t.shown(s))
 }
 
-// experimentTable is the table of the first n configurations over their cycles. Columns of metrics that were asked for
-// by name are there without a value, too.
+// experimentTable returns the table of the first n configurations over their cycles. It keeps the columns of asked
+// metrics even when empty.
 func experimentTable(s *result.StudyResult, named Names, columns []column, n int, asked ...string) table.Table {
 	heads, kept := []string{"runs"}, []string(nil)
 	for _, c := range columns {
@@ -119,7 +119,7 @@ func experimentTable(s *result.StudyResult, named Names, columns []column, n int
 	return rows.DropEmpty(kept...)
 }
 
-// methodMark says what a peak of memory is where not all of the study are the same.
+// methodMark returns how a peak of memory was measured, if the methods of a study differ.
 func methodMark(metric string, e result.ExperimentSummary, s *result.StudyResult) string {
 	m := e.Method(metric)
 	if m == "" || len(s.Methods(metric)) < 2 && m != result.MemoryMixed {
@@ -152,7 +152,7 @@ func energyWord(e result.ExperimentSummary) string {
 	return string(e.Provenance)
 }
 
-// standingWord is the Pareto standing in a word.
+// standingWord returns the Pareto standing in a word.
 func standingWord(s *result.Standing) string {
 	if s == nil {
 		return missing
@@ -170,11 +170,11 @@ func standingWord(s *result.Standing) string {
 
 // frontNote explains the standings.
 func frontNote(metrics []string) string {
-	what := "energy per output token and in tokens/s"
+	what := "energy per output token and tokens/s"
 	if len(metrics) > 0 {
 		what = strings.Join(metrics, " and ")
 	}
-	return "front: nothing beats it in " + what + " at once; no: something does, beyond the intervals; ?: by value only"
+	return "front: Pareto front of " + what + "; yes: on it; no: dominated; ?: dominated, but within the intervals"
 }
 
 // experiments prints the table of configurations.
@@ -191,9 +191,9 @@ func (t Terminal) experiments(b *strings.Builder, s *result.StudyResult) {
 	t.cut(b, shown, len(s.Experiments), "configuration")
 	note := cmp.Or(t.shownNote(), tableNote(rows.Head))
 	if slices.Contains(rows.Head, "±95 %") {
-		note += " · ±95 %: of the mean over the runs"
+		note += " · ±95 %: 95 % interval of the mean over the runs"
 		if driftUnseen(s) {
-			note += fmt.Sprintf(", in which no drift can be seen: that takes %d", stats.DriftNeeds(len(s.Experiments)))
+			note += fmt.Sprintf("; too few runs to detect drift: that takes %d", stats.DriftNeeds(len(s.Experiments)))
 		}
 	}
 	t.wrap(b, "  ", "  ", note)
@@ -210,14 +210,14 @@ func (t Terminal) experiments(b *strings.Builder, s *result.StudyResult) {
 	t.caveats(b, s, named)
 }
 
-// driftUnseen tells whether a configuration has too few repeats for the test of drift.
+// driftUnseen reports whether a configuration has too few repeats for the test of drift.
 func driftUnseen(s *result.StudyResult) bool {
 	return slices.ContainsFunc(s.Experiments, func(e result.ExperimentSummary) bool {
 		return e.Compared() > 1 && e.Compared() < stats.DriftNeeds(len(s.Experiments))
 	})
 }
 
-// shownNote says what the columns are that were asked for.
+// shownNote explains the columns of --columns.
 func (t Terminal) shownNote() string {
 	var notes []string
 	for _, name := range t.Show {
@@ -231,8 +231,8 @@ func (t Terminal) shownNote() string {
 // caveatsShown is how many cautions are printed.
 const caveatsShown = 20
 
-// caveats prints what there is to doubt about the study, its configurations and what
-// their repeats show.
+// caveats prints the cautions about the study, its configurations and their
+// repeats.
 func (t Terminal) caveats(b *strings.Builder, s *result.StudyResult, named Names) {
 	var all []string
 	for _, w := range s.Caveats {
@@ -259,7 +259,7 @@ func (t Terminal) caveats(b *strings.Builder, s *result.StudyResult, named Names
 // labelsShown is how many configurations are named that share a caution.
 const labelsShown = 3
 
-// shared are the cautions of configurations; those in equal words are one, with the names of the configurations.
+// shared returns the cautions of configurations; equal cautions are merged, with the names of the configurations.
 func shared(all []result.ExperimentSummary, named Names) (out []string) {
 	var order []string
 	of := map[string][]int{}
@@ -290,7 +290,7 @@ func (n Names) some(of []int) string {
 	return head
 }
 
-// ofStudy prints what there is to doubt about the study alone.
+// ofStudy prints the cautions about the study itself.
 func (t Terminal) ofStudy(b *strings.Builder, s *result.StudyResult) {
 	var all []string
 	for _, w := range s.Caveats {
@@ -305,7 +305,7 @@ func (t Terminal) cautions(b *strings.Builder, all []string) {
 			b.WriteString("\n")
 		}
 		if i == caveatsShown {
-			fmt.Fprintf(b, "%s: in the caveats of --json\n", digits.Count(len(all)-i, "more caution"))
+			fmt.Fprintf(b, "%s: see caveats in --json\n", digits.Count(len(all)-i, "more caution"))
 			break
 		}
 		t.wrap(b, t.warn("caution")+": ", "         ", text)

@@ -9,13 +9,13 @@ import (
 	"github.com/llenergymeasure/llem/result"
 )
 
-// lacking is a row of a table, with what its figures are made of.
+// lacking is a row of a table, with the runs behind its figures.
 type lacking struct {
 	name string
 	// runs is how many the row stands for, and has how many of them have a metric.
 	runs int
 	has  func(metric string) int
-	// missing is why others have none.
+	// missing holds why other runs have no value.
 	missing []result.Missing
 }
 
@@ -38,8 +38,8 @@ func lackingRuns(named Names, runs []*result.Record) []lacking {
 	return out
 }
 
-// lackingConfigurations are the rows of the first n configurations. A summary of an earlier
-// version has no reasons: the records beside it have.
+// lackingConfigurations returns the rows of the first n configurations. A summary of an earlier
+// version has no reasons; they are taken from its records.
 func lackingConfigurations(s *result.StudyResult, named Names, n int) []lacking {
 	of := map[string][][]result.Missing{}
 	for _, r := range s.Runs {
@@ -88,8 +88,8 @@ type gap struct {
 	runs  int
 }
 
-// gapsOf are the reasons of a table's empty cells, each once. The columns are those that it could
-// have had.
+// gapsOf returns the reasons for a table's empty cells, each once. columns includes the columns that
+// the table dropped.
 func gapsOf(columns []column, rows []lacking) []gap {
 	var all [][]result.Missing
 	for _, row := range rows {
@@ -154,8 +154,8 @@ func (g gap) text(rows []lacking) (head, reason string) {
 	return head, g.reason.Reason + " (" + strings.Join(where, "; ") + more + ")"
 }
 
-// gaps prints beneath a table why cells of it are empty. Energy that was not measured at all is
-// told with the doubts.
+// gaps prints below a table why cells are empty. Energy that was not measured at all is
+// reported with the doubts.
 func (t Terminal) gaps(b *strings.Builder, columns []column, rows []lacking) {
 	first := true
 	for _, g := range gapsOf(columns, rows) {
@@ -171,7 +171,7 @@ func (t Terminal) gaps(b *strings.Builder, columns []column, rows []lacking) {
 	}
 }
 
-// nowhere names the metrics that were asked for and that no run has, where no reason is known; empty if there is none.
+// nowhere names the requested metrics that no run has for an unknown reason; empty if there are none.
 func (t Terminal) nowhere(columns []column, rows []lacking) string {
 	var heads []string
 	for _, c := range columns {

@@ -169,8 +169,8 @@ func TestBest(t *testing.T) {
 	want := "best energy.per_output_token_j\n" +
 		"  concurrency            id  energy.per_output_token_j  95 %  runs\n" +
 		"  4            " + s.Experiments[0].ID + "                     1.30 J     –     1  best\n" +
-		"  32           " + s.Experiments[1].ID + "                     1.30 J     –     1  not to be told from it\n" +
-		"  one run: nothing is known of its spread\n"
+		"  32           " + s.Experiments[1].ID + "                     1.30 J     –     1  not separable\n" +
+		"  one run: its spread is unknown\n"
 	if b.String() != want {
 		t.Errorf("\n%s\nwant\n%s", b.String(), want)
 	}

@@ -10,7 +10,7 @@ import (
 	"github.com/llenergymeasure/llem/result"
 )
 
-// TestRunsInOrder: runs are shown in the order of the configurations, which is that of the study.
+// TestRunsInOrder checks that runs are shown in the order of the configurations of the study.
 func TestRunsInOrder(t *testing.T) {
 	s := &result.StudyResult{Experiments: []result.ExperimentSummary{{ID: "a"}, {ID: "b"}, {ID: "c"}},
 		Runs: []*result.Record{{ID: "c"}, {ID: "a"}, {ID: "b"}}}

@@ -7,15 +7,15 @@ import (
 	"github.com/llenergymeasure/llem/result"
 )
 
-// repeats counts the runs of one configuration whose tokens are known, and among them those that
-// generated the same as the first.
+// repeats counts the runs of one configuration whose tokens are known, and the runs among them whose
+// tokens equal the first run's.
 type repeats struct {
 	first       string
 	same, known int
 }
 
-// outputs says of the configurations in how many of their runs the tokens were the same, also where all
-// are. Configurations with the same counts share a line; one with fewer than two such runs has none.
+// outputs prints in how many runs of a configuration the tokens were equal, even if in all of
+// them. Configurations with the same counts share a line; one with fewer than two such runs has none.
 func (t Terminal) outputs(b *strings.Builder, s *result.StudyResult) {
 	of := map[string]*repeats{}
 	count := func(id, hash string) {

@@ -8,21 +8,21 @@ import (
 	"github.com/llenergymeasure/llem/result"
 )
 
-// TTFT is a service time: what a request waited before the engine began with it stands in a
-// column of its own, where there is something to tell; and where that is not known, the response
-// time, which has both.
+// TTFT is a service time. The time that a request waited before the engine began is a separate
+// column, if it is noticeable; if it is unknown, the column is the response time, which includes
+// both.
 const (
 	queueHead    = "queue"
 	responseHead = "response"
 )
 
-// queues says which of the two columns there is need of.
+// queues records which of the two columns are needed.
 type queues struct{ waited, unknown bool }
 
-// noticeable is the part of the service time that a queue must be to be shown.
+// noticeable is the least queue that is shown, as a fraction of the service time.
 const noticeable = 0.01
 
-// add takes in mean times; absent ones are not known.
+// add adds mean times; absent times are unknown.
 func (q *queues) add(queue, service, response float64, isQueue, isService, isResponse bool) {
 	q.waited = q.waited || isQueue && isService && queue > noticeable*service
 	q.unknown = q.unknown || isResponse && !isService && response > 0
@@ -63,17 +63,17 @@ func queuesIn(experiments []result.ExperimentSummary) (q queues) {
 	return q
 }
 
-// hides reports whether there is no need of a column.
+// hides reports whether a column is not needed.
 func (q queues) hides(head string) bool {
 	return head == queueHead && !q.waited || head == responseHead && !q.unknown
 }
 
-// columns leaves out those that there is no need of, and that nobody has asked for.
+// columns drops columns that are neither needed nor requested.
 func (q queues) columns(all []column) []column {
 	return slices.DeleteFunc(slices.Clone(all), func(c column) bool { return !c.asked && q.hides(c.head) })
 }
 
-// blank empties the columns of a table that there is no need of.
+// blank empties the columns of a table that are not needed.
 func (q queues) blank(t table.Table) table.Table {
 	for at, head := range t.Head {
 		if at < t.Names || !q.hides(head) {
@@ -86,8 +86,8 @@ func (q queues) blank(t table.Table) table.Table {
 	return t
 }
 
-// firstToken is the time to the first token in words: of service, and what was waited before; the
-// response time where the two are not known.
+// firstToken returns the time to the first token in words: the service time and the queue, or the
+// response time if the two are unknown.
 func firstToken(l *result.Latency) string {
 	switch {
 	case l == nil:

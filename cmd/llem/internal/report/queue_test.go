@@ -15,8 +15,8 @@ func queued(latency *result.Latency) *result.Record {
 	return r
 }
 
-// TestQueues: TTFT is a service time everywhere. The queue stands beside it where there was one,
-// and the response time where the two are not known, with the reason.
+// TestQueues checks that TTFT is a service time everywhere, that a queue is shown in its own column,
+// and that the response time is shown, with the reason, if the two are unknown.
 func TestQueues(t *testing.T) {
 	const why = "the engine does not tell when it began 64 of 64 requests"
 	short := queued(&result.Latency{TTFT: distribution(212), Queue: distribution(1), ResponseTTFT: distribution(213)})
@@ -84,7 +84,7 @@ func TestUnjudged(t *testing.T) {
 		t.Fatal(err)
 	}
 	if c.Best != nil || len(c.Possible) != 1 || c.Possible[0].ID != known.ID || // of one run each
-		!strings.Contains(b.String(), "not judged, since latency.ttft_ms.p50 is not known: batch_size=4\n") {
+		!strings.Contains(b.String(), "not judged, because latency.ttft_ms.p50 is unknown: batch_size=4\n") {
 		t.Errorf("best %+v:\n%s", c.Best, b.String())
 	}
 }

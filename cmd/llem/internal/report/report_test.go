@@ -23,7 +23,7 @@ import (
 	"github.com/llenergymeasure/llem/study"
 )
 
-var update = flag.Bool("update", false, "write the golden files anew")
+var update = flag.Bool("update", false, "update the golden files")
 
 func quantity(v, half, gain float64, source string) *result.Quantity {
 	return &result.Quantity{Value: v, CI95: [2]float64{v - half, v + half}, Gain95: gain * v,
@@ -86,7 +86,7 @@ func measuredGPU() *result.Record {
 		result.BudgetTerm{Term: "scatter of the idle power", Half95: 9})
 	r.Harness = &result.Harness{CPUS: 0.0992, SamplerCPUPct: 0.086, SamplerPolls: 27, PeakBytes: 48 << 20,
 		ClockSlackNS: 210}
-	r.Warn("synthetic", "random weights: the arithmetic and its energy are those of the shape, not of a trained model")
+	r.Warn("synthetic", "random weights: the energy belongs to the shape, not to a trained model")
 	return r
 }
 
@@ -369,7 +369,7 @@ func golden(t *testing.T, name, got string) {
 		t.Fatal(err)
 	}
 	if diff := gocmp.Diff(string(want), got); diff != "" {
-		t.Errorf("%s (-want +got; -update writes it anew):\n%s", name, diff)
+		t.Errorf("%s (-want +got; -update rewrites it):\n%s", name, diff)
 	}
 }
 
@@ -427,7 +427,7 @@ func TestWrap(t *testing.T) {
 	}
 }
 
-// isLine says that text is the one-line form of a run.
+// isLine reports whether text is the one-line form of a run.
 func isLine(text string, s *result.StudyResult) bool {
 	return slices.ContainsFunc(s.Runs, func(r *result.Record) bool { return r.Status == result.OK && Line(r) == text })
 }

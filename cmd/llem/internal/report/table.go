@@ -14,7 +14,7 @@ import (
 )
 
 // table prints a line for each configuration if any has run more than once or there are many, and a
-// line for each run: what all have in common first, then what differs beside the figures.
+// line for each run. Settings that all share come first; settings that differ are columns.
 func (t Terminal) table(b *strings.Builder, s *result.StudyResult) error {
 	fmt.Fprintln(b, t.bold(Tally(s)))
 	if len(s.Runs)+len(s.Rows) == 0 {
@@ -97,7 +97,7 @@ func Failures(s *result.StudyResult, n int) ([]*result.Record, error) {
 	return out, nil
 }
 
-// failures says of the runs without a result why.
+// failures prints why runs have no result.
 func (t Terminal) failures(b *strings.Builder, s *result.StudyResult) error {
 	most, more := -1, 0
 	if s.Runs == nil {
@@ -121,8 +121,8 @@ func (t Terminal) failures(b *strings.Builder, s *result.StudyResult) error {
 		}
 	}
 	if more > 0 {
-		fmt.Fprintf(b, "\n%s without a result are not described here: their class and message are in the rows "+
-			"of --json\n", digits.Count(more, "more run"))
+		fmt.Fprintf(b, "\n%s without a result: see rows in --json for class and message\n",
+			digits.Count(more, "more run"))
 	}
 	return nil
 }
@@ -165,7 +165,7 @@ func (t Terminal) print(b *strings.Builder, rows table.Table) {
 	}
 }
 
-// cut says that a table does not show everything, and how to see more.
+// cut prints how many lines a table omits, and how to see them.
 func (t Terminal) cut(b *strings.Builder, shown, all int, what string) {
 	if shown < all {
 		t.wrap(b, "  ", "  ", fmt.Sprintf("the first %d of %s; `llem report DIR` with --limit N (0: all), --sort "+
@@ -173,7 +173,7 @@ func (t Terminal) cut(b *strings.Builder, shown, all int, what string) {
 	}
 }
 
-// Doubts returns why energy is missing and the warnings of all runs, each kind once, in the words
+// Doubts returns why energy is missing and the warnings of all runs, each kind once, with the message
 // of the first run that has it.
 func Doubts(s *result.StudyResult) []result.Doubt {
 	if s.Runs == nil {
@@ -246,7 +246,7 @@ func orName(s string) string {
 	return s
 }
 
-// Tally names a study and counts its runs by what became of them.
+// Tally names a study and counts its runs by status.
 func Tally(s *result.StudyResult) string {
 	parts := []string{fmt.Sprintf("%d of %s ok", s.OK, digits.Count(s.Planned, "run"))}
 	excluded := 0
@@ -257,7 +257,7 @@ func Tally(s *result.StudyResult) string {
 		n    int
 		what string
 	}{{excluded, notCompared}, {s.Failed, "failed"}, {s.LeftOut, "left out"}, {s.Interrupted, "interrupted"},
-		{s.Planned - max(len(s.Runs), len(s.Rows)), "not made"}} {
+		{s.Planned - max(len(s.Runs), len(s.Rows)), "not run"}} {
 		if q.n > 0 {
 			parts = append(parts, fmt.Sprintf("%d %s", q.n, q.what))
 		}
@@ -269,7 +269,7 @@ func Tally(s *result.StudyResult) string {
 var figureHeads = []string{"tok/s", queueHead, "TTFT", responseHead, "ITL", "J/out", "J/prefill", "J/decode", "power",
 	"node J/out", "energy", "flags"}
 
-// tableNote explains the columns that are there.
+// tableNote explains the columns of a table.
 func tableNote(heads []string) string {
 	var notes []string
 	for _, h := range heads {
@@ -279,13 +279,13 @@ func tableNote(heads []string) string {
 		case "TTFT":
 			notes = append(notes, "TTFT, ITL: medians")
 		case queueHead:
-			notes = append(notes, "queue: median time before the engine began, not in TTFT")
+			notes = append(notes, "queue: median wait before the engine began, not in TTFT")
 		case responseHead:
-			notes = append(notes, "response: median time to the first token with the queue")
+			notes = append(notes, "response: median time to the first token, including the queue")
 		case "J/out":
-			notes = append(notes, "J/out: whole energy per output token")
+			notes = append(notes, "J/out: total energy per output token")
 		case "node J/out":
-			notes = append(notes, "node J/out: that of the whole machine by its own meter")
+			notes = append(notes, "node J/out: the whole machine, by its own meter")
 		case "J/prefill":
 			notes = append(notes, "J/prefill, J/decode: energy of the phase per token of the phase")
 		case "flags":

@@ -22,7 +22,7 @@ type Terminal struct {
 	Columns int
 	// Limit is how many lines a table has at most; 0 means DefaultLimit, less than 0 all.
 	Limit int
-	// Front names the metrics of the standings; empty: those of a summary.
+	// Front names the metrics of the Pareto front; empty: the metrics of the summary.
 	Front []string
 	// Show names the metrics of the columns; empty: the usual ones.
 	Show []string
@@ -44,7 +44,7 @@ func (t Terminal) Limited(n int) int {
 	return min(n, t.Limit)
 }
 
-// Study prints the run of a study with a single one in full, and a table otherwise, or where columns are asked for.
+// Study prints a study with a single run in full, and a table of any other study or of requested columns.
 func (t Terminal) Study(w io.Writer, s *result.StudyResult) error {
 	var b strings.Builder
 	if r := s.Experiment(); r != nil && s.Planned <= 1 && len(t.Show) == 0 {
@@ -62,7 +62,7 @@ func (t Terminal) Study(w io.Writer, s *result.StudyResult) error {
 	return err
 }
 
-// Paint gives a text a colour or a weight by its code, if the terminal has any.
+// Paint adds a colour or a weight to a text by its code, if the terminal has colours.
 func (t Terminal) Paint(code, s string) string {
 	if !t.Color || s == "" {
 		return s
@@ -99,7 +99,7 @@ func (t Terminal) run(b *strings.Builder, v View) {
 	}
 }
 
-// failure says what happened and what to do next.
+// failure prints what happened and the next step.
 func (t Terminal) failure(b *strings.Builder, status result.Status, f *note.Failure) {
 	switch {
 	case status != result.Interrupted:

@@ -1,6 +1,6 @@
-// Package report turns results into something a person reads. It reads records
-// only: nothing that it shows comes from memory of the run. One view model per
-// run feeds every printer, so that a number looks and reads the same everywhere.
+// Package report prints results for people. It reads records only: nothing that it
+// shows comes from the memory of the run. One view model per run feeds every printer,
+// so that a number looks the same everywhere.
 package report
 
 import (
@@ -34,7 +34,7 @@ type Section struct {
 	Name    string
 	Columns []string
 	Rows    []Row
-	// Note stands below the table, and Detail below the note: how the numbers were found.
+	// Note is printed below the table, and Detail below the note: how the numbers were computed.
 	Note, Detail string
 }
 
@@ -132,8 +132,8 @@ func speed(r *result.Record) Section {
 	return s
 }
 
-// latencies are the rows of latency: queue and response where there was a queue, or where service
-// times are not known.
+// latencies returns the rows of latency, with queue and response if there was a queue or if service
+// times are unknown.
 func latencies(r *result.Record) []labelled {
 	l := r.Latency
 	rows := []labelled{{"TTFT", l.TTFT}, {"ITL", l.ITL}, {"TPOT", l.TPOT}, {"end to end", l.E2E}}
@@ -153,7 +153,7 @@ type labelled struct {
 	d     *result.Distribution
 }
 
-// whyWithout are lines on why numbers of a part of the record are missing, but for what has been told.
+// whyWithout returns lines on why numbers of a part of the record are missing, without the reasons in told.
 func whyWithout(r *result.Record, part string, told ...string) string {
 	var reasons []string
 	labels := map[string][]string{}

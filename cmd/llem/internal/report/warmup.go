@@ -8,7 +8,7 @@ import (
 	"github.com/llenergymeasure/llem/result"
 )
 
-// warmup tells in a line what ran before the window; empty for runs that do not say it.
+// warmup returns a line on what ran before the window; empty if the record does not have it.
 func warmup(r *result.Record) string {
 	w := r.Warmup
 	if w == nil {
@@ -26,9 +26,9 @@ func warmup(r *result.Record) string {
 	s += " in " + digits.Count(w.Rounds, "round") + ", "
 	switch w.Outcome {
 	case "steady":
-		s += "the last as long as the one before"
+		s += "the last as long as the previous one"
 	case "limit":
-		s += "until the time for it was over"
+		s += "until its time limit"
 	default:
 		s += "whose times did not settle"
 	}
@@ -42,10 +42,10 @@ func times(n int) string {
 	return fmt.Sprintf("%d times", n)
 }
 
-// leftOut tells of the requests that are in no latency; empty without any.
+// leftOut returns a line on requests that are left out of the latencies; empty if there are none.
 func leftOut(l *result.Latency) string {
 	if l.Excluded == 0 {
 		return ""
 	}
-	return fmt.Sprintf("\nwithout %s that paid for the first use of a shape", digits.Count(l.Excluded, "request"))
+	return fmt.Sprintf("\nwithout %s slowed by the first use of a shape", digits.Count(l.Excluded, "request"))
 }

@@ -15,11 +15,11 @@ func TestWarmup(t *testing.T) {
 		{"", nil, 3},
 		{"warm-up: a full batch and the last one 2 times · 3.50 s",
 			&result.Warmup{Cover: "sizes", Runs: 2, Shapes: 9, Warmed: 2}, 3.5},
-		{"warm-up: 16 of 16 shapes in 3 rounds, the last as long as the one before; then a full batch and the last " +
+		{"warm-up: 16 of 16 shapes in 3 rounds, the last as long as the previous one; then a full batch and the last " +
 			"one once · 4.20 s", &result.Warmup{Cover: "all", Runs: 1, Shapes: 16, Warmed: 16, Buckets: "exact",
 			Rounds: 3, Outcome: "steady"}, 4.2},
-		{"warm-up: 9 of 400 shapes (the longest of each bucket: 64 tokens) in 1 round, until the time for it was " +
-			"over; then a full batch and the last one once · 62.0 s", &result.Warmup{Cover: "all", Runs: 1,
+		{"warm-up: 9 of 400 shapes (the longest of each bucket: 64 tokens) in 1 round, until its time " +
+			"limit; then a full batch and the last one once · 62.0 s", &result.Warmup{Cover: "all", Runs: 1,
 			Shapes: 400, Warmed: 9, Buckets: "64 tokens", Rounds: 1, Outcome: "limit"}, 62},
 		{"warm-up: 1 of 1 shape in 5 rounds, whose times did not settle; then a full batch and the last one once · " +
 			"1.00 s", &result.Warmup{Cover: "all", Runs: 1, Shapes: 1, Warmed: 1, Buckets: "exact", Rounds: 5,
@@ -31,8 +31,7 @@ func TestWarmup(t *testing.T) {
 			t.Errorf("got  %q\nwant %q", got, c.want)
 		}
 	}
-	if got := leftOut(&result.Latency{Excluded: 2}); got != "\nwithout 2 requests that paid for the first use of a "+
-		"shape" {
+	if got := leftOut(&result.Latency{Excluded: 2}); got != "\nwithout 2 requests slowed by the first use of a shape" {
 		t.Errorf("left out: %q", got)
 	}
 	if got := leftOut(&result.Latency{}); got != "" {
