@@ -45,7 +45,7 @@ type configFlags struct {
 	json   bool
 }
 
-// configView is what llem config shows.
+// configView is the output of llem config.
 type configView struct {
 	Version  string         `json:"version"`
 	Engines  []engineView   `json:"engines,omitempty"`

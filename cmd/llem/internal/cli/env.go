@@ -36,8 +36,8 @@ type Env struct {
 	Columns func() int
 	// Color is when colour is printed: auto, or "" (on a terminal), always or never.
 	Color string
-	// Signals, if set, ends the returned context at the first interrupt, or when nobody reads what is
-	// printed, and the process at the second interrupt.
+	// Signals, if set, ends the returned context at the first interrupt, or when the reader of the
+	// output is gone, and the process at the second interrupt.
 	Signals func(context.Context) (context.Context, context.CancelFunc)
 }
 

@@ -13,7 +13,7 @@ import (
 	"github.com/llenergymeasure/llem/study"
 )
 
-// errorDocument is what a command with --json prints when it fails before it has a result.
+// errorDocument is the JSON document of a command with --json that fails before it has a result.
 type errorDocument struct {
 	SchemaVersion int `json:"schema_version"`
 	// ExitCode is the program's exit code.

@@ -45,7 +45,7 @@ type stream struct {
 	pipes *pipes
 }
 
-// Write writes, and tells when nobody reads.
+// Write writes, and reports when the reader is gone.
 func (s stream) Write(b []byte) (int, error) {
 	n, err := s.file.Write(b)
 	if errors.Is(err, syscall.EPIPE) {

@@ -181,7 +181,7 @@ func (env *Env) run(cmd *cobra.Command, args []string, f runFlags) error {
 }
 
 // check refuses flags that make no sense, alone or without others: a flag that is ignored
-// would start what nobody asked for.
+// would start an unwanted run.
 func (f runFlags) check(given func(flag string) bool) error {
 	switch {
 	case f.timeout < 0:

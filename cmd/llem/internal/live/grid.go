@@ -125,8 +125,8 @@ func (g *grid) start(e event.RunStarted) {
 	}
 }
 
-// finish takes a run that was made or left out. A run that took no time tells nothing
-// of how long others will take.
+// finish records a run that finished or was left out. The time of a run that took none is not used
+// to predict the time of others.
 func (g *grid) finish(e event.RunFinished, took time.Duration) {
 	r := g.row(e.ID)
 	if r == nil {

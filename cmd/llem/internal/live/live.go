@@ -68,7 +68,7 @@ func (d *Display) Close() {
 	}
 }
 
-// frame is what stands on the screen now.
+// frame is the current content of the screen.
 func (d *Display) frame(width, height int) string {
 	d.mu.Lock()
 	defer d.mu.Unlock()

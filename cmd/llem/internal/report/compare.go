@@ -182,7 +182,7 @@ const valueWidth = 16
 // Best is a question for the best configuration of a study, and its answer.
 type Best struct {
 	Study *result.StudyResult
-	// Metric is what is to be best, and Limits what is to be met.
+	// Metric is the metric to optimize; Limits are the limits to meet.
 	Metric string
 	Limits []string
 	Choice *result.Choice

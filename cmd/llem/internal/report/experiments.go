@@ -356,7 +356,7 @@ type csvColumn struct {
 	text func(result.ExperimentSummary) string
 }
 
-// csvColumns are what every CSV has of a configuration.
+// csvColumns lists the columns of a configuration in every CSV.
 var csvColumns = []csvColumn{
 	{"id", "", func(e result.ExperimentSummary) string { return e.ID }},
 	{"model", "model", func(e result.ExperimentSummary) string { return e.Config.Model }},

@@ -14,17 +14,17 @@ import (
 	"github.com/llenergymeasure/llem/study"
 )
 
-// subject is what is to be named: a run, or a configuration.
+// subject is a run or a configuration to be named.
 type subject struct {
 	config *study.Experiment
-	// dtype is what the engine used, as far as that is known.
+	// dtype is the type that the engine used, if known.
 	dtype string
 	cycle int
 }
 
 func subjectOf(r *result.Record) subject { return subject{&r.Config, r.Backend.DType, r.Cycle} }
 
-// dtype is what the engine used, or what was asked for where that is not known.
+// dtype returns the type that the engine used, or the requested type if that is unknown.
 func dtype(r *result.Record) string { return cmp.Or(r.Backend.DType, r.Config.DType) }
 
 // configurations are the subjects of a study's experiments.
@@ -106,7 +106,7 @@ func otherBatches(subjects []subject) bool {
 	return len(all) > 1
 }
 
-// heads are the columns that tell the subjects apart.
+// heads returns the columns that distinguish the subjects.
 func (n Names) heads() []string {
 	out := n.Heads()
 	if n.types {
@@ -121,7 +121,7 @@ func (n Names) heads() []string {
 	return out
 }
 
-// Cells are what a subject has in these columns.
+// Cells returns the values of a subject in these columns.
 func (n Names) Cells(i int) []string {
 	s := n.subjects[i]
 	out := n.Values(*s.config)
@@ -152,7 +152,7 @@ func (n Names) Called(i int) string {
 	return text
 }
 
-// facts say in which work all subjects are the same.
+// facts returns the work that all subjects share.
 var facts = []func(subject) string{
 	func(s subject) string { return s.config.Model },
 	func(s subject) string { return s.config.Backend },

@@ -165,7 +165,7 @@ func (t Terminal) styled(b *strings.Builder, style func(string) string, text str
 }
 
 // columns prints rows with the label left and the cells right, the first row as
-// the head. The head is indented as told, the others by two.
+// the head. indent applies to the head; other rows are indented by two.
 func (t Terminal) columns(b *strings.Builder, indent int, rows []Row) {
 	all := table.Table{Names: 1, Indent: 2, Outdent: 2 - indent}
 	for i, r := range rows {

@@ -61,7 +61,7 @@ func doubtsOf(r *result.Record, s *result.StudyResult) []doubt {
 	return ranked(all)
 }
 
-// told are the codes that the headline of a run repeats.
+// told returns the codes that the headline of a run already shows.
 func told(r *result.Record) []note.Code {
 	out := []note.Code{codes.Synthetic}
 	if r.Energy.Provenance == result.Simulated {
@@ -79,7 +79,7 @@ const (
 	cautionLines  = 2
 )
 
-// cautions writes the heaviest doubts, except what was told already, and the number of the rest.
+// cautions writes the heaviest doubts, except the codes in told, and the number of the rest.
 func (p *page) cautions(all []doubt, told []note.Code) {
 	all = slices.DeleteFunc(all, func(d doubt) bool { return slices.Contains(told, d.Code) })
 	shown := 0

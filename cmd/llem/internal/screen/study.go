@@ -374,7 +374,7 @@ func repeated(s *result.StudyResult) bool {
 	return slices.ContainsFunc(s.Experiments, func(e result.ExperimentSummary) bool { return e.OK+e.Failed > 1 })
 }
 
-// notes writes what came of the repeats, what is missing, and the heaviest cautions.
+// notes writes the outcome of the repeats, failures, exclusions, and the heaviest cautions.
 func (p *page) notes(s *result.StudyResult, named report.Names, columns []column) error {
 	if repeated(s) {
 		p.repeats(s, named, columns)
