@@ -119,7 +119,7 @@ func TestDoctorWithABadGPU(t *testing.T) {
 		"not found": {[]func(*sim.Sensors){func(s *sim.Sensors) { s.Faults.FailedAfter, s.Faults.FailedCode = now, 28 },
 			healthy}, "unset", []string{"gpu1"}, []string{"nvml gpu0: the driver lists this GPU", "lspci"}},
 		"unknown": {[]func(*sim.Sensors){func(s *sim.Sensors) { s.Faults.FailedAfter, s.Faults.FailedCode = now, 999 },
-			healthy}, "unset", []string{"gpu1"}, []string{"nvml gpu0: the driver does not hand", "dmesg"}},
+			healthy}, "unset", []string{"gpu1"}, []string{"nvml gpu0: the driver gives no access", "dmesg"}},
 		"another is named":   {[]func(*sim.Sensors){healthy, lost}, "0", []string{"gpu0"}, nil},
 		"counted as by CUDA": {[]func(*sim.Sensors){lost, healthy, healthy}, "1", []string{"gpu2"}, nil},
 		"named by its index": {[]func(*sim.Sensors){healthy, lost}, "0,1", []string{"gpu0"},

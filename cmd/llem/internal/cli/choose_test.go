@@ -24,18 +24,18 @@ func TestAsk(t *testing.T) {
 		{"pytorch\n", "pytorch", ""},
 		{" PyTorch \n", "pytorch", ""},
 		{"", "embedded", ""},
-		{"7\n1\n", "embedded", `"7" is not one of them: ` + again},
-		{"x\n2\n", "pytorch", `"x" is not one of them: ` + again},
+		{"7\n1\n", "embedded", `"7" is not a backend in this list: ` + again},
+		{"x\n2\n", "pytorch", `"x" is not a backend in this list: ` + again},
 		{"fake\n1\n", "embedded", "fake is a simulation and runs with --backend fake only: " + again},
 		{"vllm\n1\n", "embedded", "vllm cannot run here (`llem config` has the reason): " + again},
 		{"x", "", ""},
-		{"x\ny", "", `"x" is not one of them: ` + again},
+		{"x\ny", "", `"x" is not a backend in this list: ` + again},
 	} {
 		var out strings.Builder
 		got, err := ask(strings.NewReader(q.in), &out, names, engines.All())
 		if usage, wrong := errors.AsType[*usageError](err); got != q.want || wrong != (q.want == "") {
 			t.Errorf("ask(%q) = %q, %v, want %q", q.in, got, err, q.want)
-		} else if wrong && (!strings.Contains(usage.Error(), "is not one of them") || usage.next != again) {
+		} else if wrong && (!strings.Contains(usage.Error(), "is not a backend in this list") || usage.next != again) {
 			t.Errorf("ask(%q): %v, %s", q.in, err, usage.next)
 		}
 		if !strings.Contains(out.String(), "--backend") || !strings.Contains(out.String(), q.says) {

@@ -14,10 +14,10 @@ func TestReportOfOneRun(t *testing.T) {
 		code int
 		want []string // on standard output or, of mistakes, on standard error
 	}{
-		{[]string{dir + "/runs/a0ad14b62020-c2"}, exitOK,
+		{[]string{dir + "/runs/a0ad14b62020-c2", "-v"}, exitOK,
 			[]string{"\nSpeed", "\nEnergy", "\nWork", "no phase split: gpu0"}},
-		{[]string{dir + ":a0ad14b62020-c2"}, exitOK, []string{"\nSpeed", "/runs/a0ad14b62020-c2\n"}},
-		{[]string{dir + ":a0"}, exitOK, []string{"\nSpeed", "/runs/a0ad14b62020-c1\n"}},
+		{[]string{dir + ":a0ad14b62020-c2", "-v"}, exitOK, []string{"\nSpeed", "/runs/a0ad14b62020-c2\n"}},
+		{[]string{dir + ":a0", "-v"}, exitOK, []string{"\nSpeed", "/runs/a0ad14b62020-c1\n"}},
 		{[]string{dir + ":c3-c1", "--json"}, exitOK, []string{`"id": "c35190396122"`, `"cycle": 1`}},
 		{[]string{dir + ":a0ad14b62021"}, exitUsage, []string{"does not name exactly one run", "of a0ad14b62020 ("}},
 		{[]string{dir + ":a0ad14b62020-c9"}, exitUsage, []string{"does not name exactly one run", "of a0ad14b62020 ("}},
@@ -41,7 +41,7 @@ func TestReportOfOneRun(t *testing.T) {
 func TestReasonsOfStoredRuns(t *testing.T) {
 	dir := copyStored(t, "simulated")
 	for _, format := range []string{"text", "md"} {
-		_, out, _ := llemMain(t, "report", dir, "--format", format)
+		_, out, _ := llemMain(t, "report", dir, "-v", "--format", format)
 		if !strings.Contains(out, "no J/prefill, J/decode (4 of 4 runs): gpu0: the window holds 6 power samples") {
 			t.Errorf("%s: no reason for the phases in\n%s", format, out)
 		}
