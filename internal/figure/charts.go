@@ -163,6 +163,9 @@ type Bar struct {
 	Total Value
 }
 
+// widerFont is room for names at an edge: the font of a browser can be wider than the one measured here.
+const widerFont = 1.15
+
 // Phases is a chart of where the energy goes: a bar of parts for each configuration.
 type Phases struct {
 	Title string
@@ -186,7 +189,7 @@ func (p Phases) Draw(style Style) *Drawing {
 	widest := 0.0
 	values := []float64{0}
 	for _, b := range bars {
-		widest = max(widest, textWidth(b.Label, size))
+		widest = max(widest, widerFont*textWidth(b.Label, size))
 		values = append(values, b.Total.ends()...)
 	}
 	f := frame{d: d, style: style, left: min(widest, d.Width*0.45) + 1.2*size, right: d.Width - size, top: top,
@@ -217,7 +220,8 @@ func (p Phases) Draw(style Style) *Drawing {
 // bar draws the parts of a configuration, one after the other, and the interval of their sum.
 func (p Phases) bar(f *frame, b Bar, y, height float64) {
 	size, from := f.style.font(), 0.0
-	f.d.text(Text{At: Point{f.left - 0.5*size, y + 0.35*size}, Text: fit(b.Label, size, f.left-1.2*size), Size: size,
+	f.d.text(Text{At: Point{f.left - 0.5*size, y + 0.35*size}, Text: fit(b.Label, widerFont*size, f.left-1.2*size),
+		Size:   size,
 		Colour: f.style.ink(), Anchor: End})
 	known := false
 	for i, v := range b.Parts {

@@ -21,6 +21,7 @@ import (
 // Limits keep the page of a large study small.
 const (
 	maxRows     = 2000  // configurations in the table
+	maxMarks    = 2000  // configurations in the drawing of two metrics that needs no script, beside the front
 	maxPoints   = 20000 // configurations in the chart of two metrics
 	allMetrics  = 1000  // configurations up to which every metric can be chosen
 	maxCompared = 8     // configurations up to which every pair is compared
@@ -237,6 +238,11 @@ func (b *builder) figures(d *data) error {
 		b.model.ParetoCaption = "Each mark is a configuration with its 95 % intervals. A full mark is on the " +
 			"Pareto front, " +
 			"an open one is dominated by value but not beyond the intervals, a faint one is dominated."
+		if n := len(b.Experiments); n > maxMarks {
+			b.model.ParetoCaption += fmt.Sprintf(
+				" Without JavaScript, about %d of %d configurations are drawn, and all "+
+					"that are on the front.", maxMarks, n)
+		}
 	}
 	bars := max(40, min(160, 9*float64(len(b.Experiments))+25))
 	for _, f := range []struct {
@@ -249,7 +255,8 @@ func (b *builder) figures(d *data) error {
 		{"latency", "Distribution of the time to first token over all requests (service time).", 65, picture.Options{}},
 		{"latency", "Distribution of the time between tokens.", 65, picture.Options{X: "itl"}},
 		{"scaling", "Energy per output token over the first swept number.", 65, picture.Options{}},
-		{"cycles", "Every run in the order in which it ran; a line is the mean of a configuration.", 65,
+		{"cycles", "Every run in the order in which it ran; a line is the mean of a configuration.",
+			55 + 4*float64(len(b.Experiments)),
 			picture.Options{}},
 	} {
 		if len(b.Experiments) > 6 && f.kind == "latency" {
@@ -278,8 +285,24 @@ func (b *builder) draw(kind string, o picture.Options, width, height float64, in
 	if err != nil {
 		return err
 	}
+	if chart, ok := p.Chart.(figure.Pareto); ok {
+		p.Chart = thinned(chart)
+	}
 	*into, err = inline(p, width, height)
 	return err
+}
+
+// thinned keeps the front of many configurations, and equal steps of the others.
+func thinned(chart figure.Pareto) figure.Pareto {
+	step := (len(chart.Marks) + maxMarks - 1) / maxMarks
+	var kept []figure.Mark
+	for i, m := range chart.Marks {
+		if i%max(1, step) == 0 || m.Front == figure.OnFront {
+			kept = append(kept, m)
+		}
+	}
+	chart.Marks = kept
+	return chart
 }
 
 // compare compares pairs: all of a few configurations, else each with the one of the least energy.

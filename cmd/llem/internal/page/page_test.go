@@ -25,11 +25,7 @@ func TestHostileNames(t *testing.T) {
 		{ID: "2", Config: study.Experiment{Model: "m", Backend: evil, DType: "b"}},
 	}}
 	s.Caveats.Warn("x", evil)
-	var b bytes.Buffer
-	if err := Write(&b, s, Options{Version: evil, StudyFile: evil, Facts: []Fact{{evil, evil}}}); err != nil {
-		t.Fatal(err)
-	}
-	page := b.String()
+	page := write(t, "hostile.html", s, Options{Version: evil, StudyFile: evil, Facts: []Fact{{evil, evil}}})
 	if n := strings.Count(page, "<script"); n != 2 { // the data and the program
 		t.Errorf("%d script elements", n)
 	}

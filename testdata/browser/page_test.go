@@ -1,0 +1,320 @@
+// Package browser opens reports in Chromium, as a reader would. It is a module of its own, so that the program does not
+// depend on a driver of browsers. testdata/browser/check.sh makes the pages and runs the tests.
+package browser
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/url"
+	"os"
+	"path/filepath"
+	"sort"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/chromedp/cdproto/emulation"
+	"github.com/chromedp/cdproto/input"
+	"github.com/chromedp/cdproto/log"
+	"github.com/chromedp/cdproto/network"
+	"github.com/chromedp/cdproto/runtime"
+	"github.com/chromedp/chromedp"
+)
+
+// pages is the folder with the reports: simulated.html, gallery.html, hostile.html, large.html.
+func pages(t testing.TB) string {
+	t.Helper()
+	dir := os.Getenv("LLEM_TEST_PAGES")
+	if dir == "" {
+		t.Skip("LLEM_TEST_PAGES is not set: NO PAGE IS OPENED IN A BROWSER; run testdata/browser/check.sh")
+	}
+	return dir
+}
+
+// tab is a page in the browser, with everything that must not happen in it.
+type tab struct {
+	*testing.T
+	ctx  context.Context
+	mu   sync.Mutex
+	bad  []string
+	file string
+}
+
+// open opens a page from disk. Its requests, errors and violations of the policy fail the test at its end.
+func open(t *testing.T, name string, before ...chromedp.Action[chromedp.Void]) *tab {
+	t.Helper()
+	p := &tab{T: t, file: "file://" + (&url.URL{Path: filepath.Join(pages(t), name)}).EscapedPath()}
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	t.Cleanup(cancel)
+	ctx, cancel = chromedp.NewExecAllocator(ctx, chromedp.Headless, chromedp.NoSandbox, chromedp.NoFirstRun,
+		chromedp.Flag("disable-background-networking", true))
+	t.Cleanup(cancel)
+	p.ctx, cancel = chromedp.NewContext(ctx)
+	t.Cleanup(cancel)
+	err := chromedp.Listen(p.ctx, func(event any) {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		switch e := event.(type) {
+		case *network.EventRequestWillBeSent:
+			if e.Request.URL != p.file {
+				p.bad = append(p.bad, "request: "+e.Request.URL)
+			}
+		case *log.EventEntryAdded:
+			p.bad = append(p.bad, "log: "+e.Entry.Text)
+		case *runtime.EventExceptionThrown:
+			p.bad = append(p.bad, "exception: "+e.ExceptionDetails.Text)
+		case *runtime.EventConsoleAPICalled:
+			p.bad = append(p.bad, fmt.Sprint("console: ", e.Type))
+		}
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		for _, b := range p.bad {
+			t.Error(b)
+		}
+	})
+	if _, err := chromedp.Call(p.ctx, network.Enable, network.EnableParams{}); err != nil {
+		t.Fatal(err)
+	}
+	p.do(append(append([]chromedp.Action[chromedp.Void]{chromedp.EmulateViewport(1100, 900)}, before...),
+		chromedp.Navigate(p.file))...)
+	return p
+}
+
+func (p *tab) do(steps ...chromedp.Action[chromedp.Void]) {
+	p.Helper()
+	if err := chromedp.Do(p.ctx, steps...); err != nil {
+		p.Fatal(err)
+	}
+}
+
+// read evaluates an expression, waiting for a promise.
+func read[T any](p *tab, expression string) T {
+	p.Helper()
+	v, err := chromedp.Run(p.ctx, chromedp.Evaluate[T](expression, chromedp.EvalAwaitPromise))
+	if err != nil {
+		p.Fatalf("%.200s: %v", expression, err)
+	}
+	return v
+}
+
+// frames waits until what was asked for is drawn.
+func (p *tab) frames() {
+	p.Helper()
+	read[bool](p, `new Promise((ok) => requestAnimationFrame(() => requestAnimationFrame(() => ok(true))))`)
+}
+
+// loaded waits until the power of the first run is unpacked.
+func (p *tab) loaded() {
+	p.Helper()
+	if _, err := chromedp.Run(p.ctx, chromedp.Poll[bool](
+		`document.getElementById("canvas").width !== 300 && document.getElementById("run").length > 0`)); err != nil {
+		p.Fatal(err)
+	}
+	p.frames()
+}
+
+func TestTable(t *testing.T) {
+	for name, word := range map[string]string{"simulated.html": "64", "gallery.html": "float32"} {
+		t.Run(name, func(t *testing.T) {
+			p := open(t, name)
+			const column = `[...document.querySelectorAll("#table thead th")].findIndex((h) => ` +
+				`h.textContent.includes("J/out"))`
+			order := func() []float64 {
+				return read[[]float64](p,
+					`[...document.querySelectorAll("#table tbody tr")].map((r) => Number(r.cells[`+
+						column+`].dataset.v))`)
+			}
+			read[bool](p, `(document.querySelectorAll("#table thead button")[`+column+`].click(), true)`)
+			if got := order(); len(got) < 2 || !sort.Float64sAreSorted(got) {
+				t.Errorf("after one click: %v", got)
+			}
+			read[bool](p, `(document.querySelectorAll("#table thead button")[`+column+`].click(), true)`)
+			if got := order(); len(got) < 2 || !sort.IsSorted(sort.Reverse(sort.Float64Slice(got))) {
+				t.Errorf("after two clicks: %v", got)
+			}
+			all := len(order())
+			p.do(chromedp.SendKeys(chromedp.ID("filter"), word))
+			shown := read[int](p, `document.querySelectorAll("#table tbody tr:not([hidden])").length`)
+			if text := read[string](p, `document.getElementById("shown").textContent`); shown >= all ||
+				!strings.HasPrefix(text, fmt.Sprintf("%d of %d ", shown, all)) {
+				t.Errorf("%d of %d rows after the filter; the page says %q", shown, all, text)
+			}
+		})
+	}
+}
+
+// choose sets a control as a reader would.
+func (p *tab) choose(id, value string) {
+	p.Helper()
+	if !read[bool](p, fmt.Sprintf(`(() => { const e = document.getElementById(%q); e.value = %q;
+		e.dispatchEvent(new Event("input", {bubbles: true})); return e.value === %[2]q; })()`, id, value)) {
+		p.Fatalf("%s cannot be set to %s", id, value)
+	}
+}
+
+func TestTwoMetrics(t *testing.T) {
+	p := open(t, "gallery.html")
+	p.choose("px", "latency.ttft_ms.p50")
+	p.choose("py", "throughput.output_tokens_per_s")
+	title := read[string](p, `document.querySelector("#pareto-figure svg title").textContent`)
+	if !strings.Contains(title, "output tokens per second over TTFT, median") {
+		t.Errorf("the chart is %q", title)
+	}
+	free := read[string](p, `document.getElementById("best").textContent`)
+	p.choose("limit-metric", "latency.ttft_ms.p50")
+	p.choose("limit", "300")
+	bound := read[string](p, `document.getElementById("best").textContent`)
+	if free == bound || !strings.Contains(bound, "configurations meet the limit. Best") ||
+		!strings.Contains(read[string](p, `document.getElementById("limit-text").textContent`), "at most") {
+		t.Errorf("without a limit %q, with one %q", free, bound)
+	}
+}
+
+func TestZoom(t *testing.T) {
+	p := open(t, "gallery.html")
+	p.loaded()
+	last := ""
+	changed := func(by string) {
+		t.Helper()
+		p.frames()
+		now := read[string](p, `document.getElementById("canvas").toDataURL()`)
+		if now == last {
+			t.Errorf("%s: the picture is the same", by)
+		}
+		last = now
+	}
+	changed("open")
+	p.do(chromedp.Click(chromedp.ID("in")))
+	changed("button")
+	read[bool](p, `(document.getElementById("canvas").focus(), true)`)
+	p.do(chromedp.KeyEvent("+"))
+	changed("key +")
+	p.do(chromedp.KeyEvent("-"))
+	changed("key -")
+	read[bool](p, `(document.getElementById("canvas").scrollIntoView({block: "center"}), true)`)
+	at := read[[]float64](p, `(() => { const r = document.getElementById("canvas").getBoundingClientRect();
+		return [r.x + r.width / 3, r.y + r.height / 2]; })()`)
+	p.do(chromedp.MouseEvent(input.DispatchMouseEventTypeMouseMoved, at[0], at[1]))
+	if text := read[string](p, `document.getElementById("readout").textContent`); !strings.Contains(text, "W") {
+		t.Errorf("under the pointer: %q", text)
+	}
+	if _, err := chromedp.Call(p.ctx, input.DispatchMouseEvent, input.DispatchMouseEventParams{
+		Type: input.DispatchMouseEventTypeMouseWheel, X: at[0], Y: at[1], DeltaX: 1, DeltaY: -100}); err != nil {
+		t.Fatal(err)
+	}
+	changed("wheel")
+	p.do(chromedp.Click(chromedp.ID("all")))
+	changed("whole window")
+}
+
+func media(features ...*emulation.MediaFeature) chromedp.Action[chromedp.Void] {
+	return func(ctx context.Context, _ *chromedp.Target) (chromedp.Void, error) {
+		_, err := chromedp.Call(ctx, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{Features: features})
+		return chromedp.Void{}, err
+	}
+}
+
+func TestDark(t *testing.T) {
+	p := open(t, "gallery.html", media(&emulation.MediaFeature{Name: "prefers-color-scheme", Value: "dark"}))
+	if c := read[string](p, `getComputedStyle(document.body).backgroundColor`); c != "rgb(18, 18, 18)" {
+		t.Errorf("the background is %s", c)
+	}
+}
+
+func TestPrint(t *testing.T) {
+	p := open(t, "gallery.html")
+	pdf, err := chromedp.Run(p.ctx, chromedp.PrintToPDF())
+	if err != nil || !strings.HasPrefix(string(pdf), "%PDF-") || len(pdf) < 20_000 {
+		t.Errorf("%d bytes, %v", len(pdf), err)
+	}
+}
+
+// fits checks that nothing makes the page wider than the window.
+func (p *tab) fits(width int64) {
+	p.Helper()
+	p.do(chromedp.EmulateViewport(width, 800))
+	p.frames()
+	if got := read[int64](p, `document.documentElement.scrollWidth`); got > width {
+		p.Errorf("%d px wide in a window of %d: %s", got, width, read[string](p,
+			`[...document.querySelectorAll("body *")]
+			.filter((e) => e.getBoundingClientRect().right > innerWidth && !e.closest(".scroll,pre,svg")).slice(0, 5)
+			.map((e) => e.tagName + "." + e.className + "#" + e.id).join(" ")`))
+	}
+}
+
+func TestNarrow(t *testing.T) {
+	for _, name := range []string{"simulated.html", "gallery.html", "hostile.html"} {
+		t.Run(name, func(t *testing.T) { open(t, name).fits(320) })
+	}
+}
+
+func TestWithoutScript(t *testing.T) {
+	off := func(ctx context.Context, _ *chromedp.Target) (chromedp.Void, error) {
+		_, err := chromedp.Call(ctx, emulation.SetScriptExecutionDisabled,
+			emulation.SetScriptExecutionDisabledParams{Value: true})
+		return chromedp.Void{}, err
+	}
+	p := open(t, "gallery.html", off)
+	for what, selector := range map[string]string{"table": "#table td", "chart of two metrics": "#pareto svg",
+		"figures": "#figures svg", "power": "#power svg", "method": "#how dl"} {
+		if high := read[float64](p,
+			fmt.Sprintf(`document.querySelector(%q).getBoundingClientRect().height`, selector)); high < 10 {
+			t.Errorf("the %s is not shown", what)
+		}
+	}
+	if read[int](p, `[...document.querySelectorAll(".js")].filter((e) => e.getClientRects().length).length`) != 0 {
+		t.Error("controls that do nothing without the script are shown")
+	}
+}
+
+func TestHostile(t *testing.T) {
+	p := open(t, "hostile.html")
+	if read[int](p, `document.scripts.length`) != 2 || read[bool](p, `"hacked" in window`) ||
+		read[int](p, `document.querySelectorAll("[onload],[onerror],img,iframe").length`) != 0 {
+		t.Error("a name became markup")
+	}
+	p.fits(1100)
+	p.fits(320)
+}
+
+// TestAccessible runs axe-core, whose path LLEM_TEST_AXE names.
+func TestAccessible(t *testing.T) {
+	axe := os.Getenv("LLEM_TEST_AXE")
+	if axe == "" {
+		t.Skip("LLEM_TEST_AXE is not set: ACCESSIBILITY IS NOT CHECKED; run testdata/browser/check.sh")
+	}
+	source, err := os.ReadFile(axe)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, scheme := range []string{"light", "dark"} {
+		for _, name := range []string{"simulated.html", "gallery.html"} {
+			t.Run(name+" "+scheme, func(t *testing.T) {
+				p := open(t, name, media(&emulation.MediaFeature{Name: "prefers-color-scheme", Value: scheme}))
+				read[bool](p, string(source)+";true")
+				found := read[string](p, `axe.run()
+					.then((r) => JSON.stringify(r.violations
+					.filter((v) => v.impact === "serious" || v.impact === "critical")
+					.map((v) => ({id: v.id, help: v.help,
+						nodes: v.nodes.slice(0, 4).map((n) => n.html.slice(0, 200))}))))`)
+				var list []struct {
+					ID, Help string
+					Nodes    []string
+				}
+				if err := json.Unmarshal([]byte(found), &list); err != nil {
+					t.Fatal(err)
+				}
+				for _, v := range list {
+					t.Errorf("%s: %s\n%s", v.ID, v.Help, strings.Join(v.Nodes, "\n"))
+				}
+			})
+		}
+	}
+}
