@@ -359,7 +359,7 @@ func (b *builder) doubts() {
 	for _, n := range b.Caveats {
 		b.model.Doubts = append(b.model.Doubts, doubt{string(n.Code), n.Message, "", meaning(string(n.Code))})
 	}
-	for _, d := range b.StudyResult.Doubts {
+	for _, d := range b.Doubts {
 		b.model.Doubts = append(b.model.Doubts,
 			doubt{string(d.Code), d.Message, fmt.Sprintf("%d of %d runs", d.Runs, b.OK),
 				meaning(string(d.Code))})

@@ -267,7 +267,7 @@ func (st *study) file() (string, error) {
 	if err != nil {
 		return "", err
 	}
-	defer root.Close()
+	defer func() { _ = root.Close() }()
 	text, err := root.ReadFile(store.StudyFile)
 	switch {
 	case errors.Is(err, os.ErrNotExist):
