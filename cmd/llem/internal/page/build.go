@@ -188,7 +188,7 @@ func (b *builder) row(i int) row {
 			out.Cells = append(out.Cells, cell{Value: "–"})
 			continue
 		}
-		c := cell{Value: report.Value(v, m.Unit), Sort: strconv.FormatFloat(v, 'g', -1, 64)}
+		c := cell{Value: strings.TrimSuffix(report.Value(v, m.Unit), " 1/s"), Sort: strconv.FormatFloat(v, 'g', -1, 64)}
 		if ci != nil && v != 0 && m.Name == energyMetric {
 			c.Interval = fmt.Sprintf("±%.2g %%", 100*max(ci[1]-v, v-ci[0])/math.Abs(v))
 		}

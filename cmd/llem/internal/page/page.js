@@ -139,7 +139,7 @@ function pareto() {
     let best = inside[0];
     for (const c of inside) if (better(number(c, my.name), number(best, my.name))) best = c;
     byId("best").textContent = best
-      ? `${inside.length} of ${data.configs.length} configurations meet the limit. Best ${my.label}: ${best.label} with ${si(number(best, my.name), my.unit)}, ${mx.label} ${si(number(best, mx.name), mx.unit)}.`
+      ? `${ml ? `${inside.length} of ${data.configs.length} configurations meet the limit` : `${data.configs.length} configurations, no limit`}. Best ${my.label}: ${best.label} with ${si(number(best, my.name), my.unit)}, ${mx.label} ${si(number(best, mx.name), mx.unit)}.`
       : "No configuration meets the limit.";
     byId("pareto-figure").replaceChildren(chart(all, new Set(inside), mx, my));
   };

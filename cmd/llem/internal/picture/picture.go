@@ -77,11 +77,17 @@ type study struct {
 	labels []string // by experiment
 }
 
+// maxLabel is the length up to which a label names its keys; longer labels are the values in the order of the keys.
+const maxLabel = 26
+
 // labels are the names of the configurations, with the flags that not all of them have.
 func labels(s *result.StudyResult) []string {
 	names, out := report.Naming(s), make([]string, len(s.Experiments))
 	for i, e := range s.Experiments {
 		out[i] = names.Label(e.Config)
+		if values := strings.Join(names.Values(e.Config), " · "); len(out[i]) > maxLabel && values != "" {
+			out[i] = values
+		}
 		for _, flag := range Flags(s, i) {
 			out[i] += " [" + flag + "]"
 		}
