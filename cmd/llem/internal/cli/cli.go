@@ -112,8 +112,28 @@ func newRoot(env *Env) *cobra.Command {
 		}
 		firstHelp(root, commands)
 	})
+	root.SetUsageFunc(func(cmd *cobra.Command) error {
+		_, err := fmt.Fprint(cmd.OutOrStdout(), usage(cmd))
+		return err
+	})
 	root.AddCommand(append(commands, newWorker())...)
 	return root
+}
+
+// helpWidth is the width of help texts in columns.
+const helpWidth = 80
+
+// usage returns how a command is used, with its flags within the width of a terminal.
+func usage(cmd *cobra.Command) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "Usage:\n  %s\n", cmd.UseLine())
+	if cmd.HasExample() {
+		fmt.Fprintf(&b, "\nExamples:\n%s\n", cmd.Example)
+	}
+	if cmd.HasAvailableLocalFlags() {
+		fmt.Fprintf(&b, "\nFlags:\n%s", cmd.LocalFlags().FlagUsagesWrapped(helpWidth))
+	}
+	return b.String()
 }
 
 // firstHelp prints the help of the program: its commands in the order of work, each with the first line of its

@@ -49,7 +49,7 @@ type runFlags struct {
 }
 
 // newest is the value of --resume without a folder.
-const newest = "the newest unfinished study"
+const newest = "newest"
 
 // keyFlags are flags that set study keys.
 var keyFlags = []struct {
@@ -78,10 +78,16 @@ func newRun(env *Env) *cobra.Command {
 		Short: "Measure one configuration or a study",
 		Long: "Measure one configuration or a study. Flags override the file. A value with commas or a\n" +
 			"range (1,8,32 or 1..64*2) makes its key an axis of a sweep.\n\n" +
-			"Results go to standard output, progress to standard error. Exit codes: 0 all runs ok,\n" +
-			"1 a run failed or is unfinished, or its energy was refused, 2 usage or configuration,\n" +
-			"130 interrupted.",
-		Example: "  llem run --model random:smollm2-135m\n" +
+			"A study file, STUDY.yaml (llem schema has every key):\n\n" +
+			"  model: random:smollm2-135m\n" +
+			"  backend: embedded\n" +
+			"  workload: {prompts: 16, input_tokens: 128, output_tokens: 64}\n" +
+			"  sweep: {embedded.batch_size: [1, 4]}\n" +
+			"  execution: {cycles: 3}\n\n" +
+			"Results go to a folder; llem report and llem plot read it. The first screen goes to\n" +
+			"standard output, progress to standard error. Exit codes: 0 all runs ok, 1 a run failed or\n" +
+			"is unfinished, or its energy was refused, 2 usage or configuration, 130 interrupted.",
+		Example: "  llem run --model random:smollm2-135m --estimate\n" +
 			"  llem run --model ./model.gguf --batch-size 1,4 --cycles 3\n" +
 			"  llem run study.yaml -s workload.prompts=32",
 		Args: atMostOne,
@@ -99,7 +105,7 @@ func newRun(env *Env) *cobra.Command {
 		"report the energy of a GPU that others used too, flagged, instead of refusing it (energy.allow_shared)")
 	flags.BoolVar(&f.failFast, "fail-fast", false, "stop at the first failed run")
 	flags.StringVar(&f.resume, "resume", "",
-		"continue a study: its folder (default: the newest unfinished one)")
+		"continue a study: its folder `DIR`, or the newest unfinished one")
 	flags.Lookup("resume").NoOptDefVal = newest
 	flags.BoolVar(&f.retry, "retry-failed", false, "with --resume: rerun failed runs")
 	flags.BoolVar(&f.noGaps, "no-gaps", false, "no pauses between runs")
@@ -112,7 +118,7 @@ func newRun(env *Env) *cobra.Command {
 	flags.BoolVarP(&f.quiet, "quiet", "q", false, "no progress")
 	flags.BoolVar(&f.plain, "plain", false, "progress as plain lines, also on a terminal")
 	flags.BoolVarP(&f.verbose, "verbose", "v", false,
-		"print everything about the result, as `llem report -v` does")
+		"print everything about the result, as llem report -v does")
 	return cmd
 }
 
