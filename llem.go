@@ -12,6 +12,7 @@ import (
 	"github.com/llenergymeasure/llem/engine/workers"
 	"github.com/llenergymeasure/llem/event"
 	"github.com/llenergymeasure/llem/internal/campaign"
+	"github.com/llenergymeasure/llem/internal/codes"
 	"github.com/llenergymeasure/llem/internal/guardian"
 	"github.com/llenergymeasure/llem/internal/host"
 	"github.com/llenergymeasure/llem/internal/machine"
@@ -89,6 +90,15 @@ func Run(ctx context.Context, s *study.Study, o Options) (*result.StudyResult, e
 		if s, err = campaign.Frozen(o.Resume, s); err != nil {
 			return nil, err
 		}
+		estimated, err := campaign.Estimated(o.Resume)
+		if err != nil {
+			return nil, err
+		}
+		if estimated && !o.Estimate {
+			o.Estimate = true
+			o.observe(event.Note{Code: codes.NoSensor,
+				Message: "the study was started with --estimate: without a sensor, the CPU's power is modelled again"})
+		}
 	}
 	needs := machine.NeedsOf(s)
 	if err := errors.Join(needs.Available(machine.Backends(needs.Known, o.Python), o.Backends...),
@@ -105,6 +115,7 @@ func Run(ctx context.Context, s *study.Study, o Options) (*result.StudyResult, e
 		return nil, err
 	}
 	defer m.Close()
+	o.unmetered(needs, m.Meters)
 	// A simulated GPU uses the real sensor code, so it is locked like a real GPU.
 	if needs.GPU || needs.Simulated {
 		release, err := campaign.LockGPUs(campaign.LockDir(), m.Meters)
@@ -136,9 +147,18 @@ func Run(ctx context.Context, s *study.Study, o Options) (*result.StudyResult, e
 		Store: model.Store{Dir: cache}, Results: o.Results, Snapshot: snapshot,
 		Baselines: &measure.Baselines{Path: filepath.Join(cache, "baselines.json")},
 		Profiles:  known, SelfTest: selfTest,
-		Timeout: o.Timeout, Expected: expected.Longest, FailFast: o.FailFast, Emit: o.observe,
+		Estimate: o.Estimate, Timeout: o.Timeout, Expected: expected.Longest, FailFast: o.FailFast, Emit: o.observe,
 		Resume: o.Resume, RetryFailed: o.RetryFailed, NoGaps: o.NoGaps,
 	})
+}
+
+// unmetered warns before the first run if no run will have energy.
+func (o Options) unmetered(needs machine.Needs, meters []power.Meter) {
+	if needs.Simulated || !needs.Power || machine.Metered(meters, func(power.Meter, power.Device) bool { return true }) {
+		return
+	}
+	o.observe(event.Note{Code: codes.NoSensor,
+		Message: "no power sensor can be read: energy will be null; --estimate models the CPU's power"})
 }
 
 func (o Options) observe(e event.Event) {

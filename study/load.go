@@ -43,9 +43,19 @@ func (es Errors) Error() string {
 
 // mistakes converts the mistakes of a study's sources for the caller of this package.
 func mistakes(found grammar.Errors) Errors {
-	out := make(Errors, len(found))
-	for i, e := range found {
-		out[i] = (*Error)(e)
+	out := make(Errors, 0, len(found))
+	shared := map[[2]string]*grammar.Error{}
+	for _, e := range found {
+		_, text, ok := strings.Cut(e.Message, ": ")
+		if ok && e.Line == 0 && strings.HasPrefix(e.Source, "--") {
+			key := [2]string{e.Source, text}
+			if first := shared[key]; first != nil { // a flag that sets a key of each engine
+				first.Message = text
+				continue
+			}
+			shared[key] = e
+		}
+		out = append(out, (*Error)(e))
 	}
 	return out
 }

@@ -39,14 +39,14 @@ func openFolder(o *Options) (*folder, error) {
 	if o.Resume != "" {
 		err = f.reopen(o.Resume)
 	} else {
-		err = f.create(o.Results, o.SelfTest)
+		err = f.create(o.Results, o.SelfTest, o.Estimate)
 	}
 	f.counted = f.clock.Time()
 	return f, err
 }
 
 // create creates a new folder.
-func (f *folder) create(results string, selfTest any) error {
+func (f *folder) create(results string, selfTest any, estimate bool) error {
 	in, err := inputsOf(f.study)
 	if err != nil {
 		return err
@@ -56,6 +56,9 @@ func (f *folder) create(results string, selfTest any) error {
 	}
 	// The study is written last: a folder without it cannot be resumed.
 	err = errors.Join(f.dir.WriteJSON(store.EnvFile, f.snapshot), f.dir.WriteJSON(inputsFile, in))
+	if err == nil && estimate {
+		err = f.dir.WriteJSON(optionsFile, startOptions{Estimate: true})
+	}
 	if err == nil && selfTest != nil {
 		err = f.dir.WriteJSON(store.DoctorFile, selfTest)
 	}
@@ -162,6 +165,9 @@ func (f *folder) add(p Planned, measure func(log string) (*result.Record, series
 		return nil, err
 	}
 	rec, series, runErr := measure(run.LogPath())
+	if _, limit := errors.AsType[*TimeoutError](runErr); rec.Status == result.Interrupted && rec.Failure != nil && !limit {
+		rec.Failure.Next = "continue with llem run --resume=" + f.path()
+	}
 	if err := run.Commit(rec, series); err != nil {
 		return nil, errors.Join(err, run.Abort(), runErr)
 	}

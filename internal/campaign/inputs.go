@@ -209,3 +209,31 @@ func gpus(s *host.Snapshot) string {
 	}
 	return strings.Join(names, ", ")
 }
+
+// optionsFile records the options of a study's start that change its results and are not keys of the study. A
+// study without such options, or of an earlier version, has no such file.
+const optionsFile = "options.json"
+
+// startOptions is the content of optionsFile.
+type startOptions struct {
+	// Estimate reports that the power of the CPU may be modelled.
+	Estimate bool `json:"estimate"`
+}
+
+// Estimated reports whether the study in a folder was started with modelled power of the CPU.
+func Estimated(dir string) (bool, error) {
+	path := filepath.Join(dir, optionsFile)
+	text, err := disk.ReadFile(path, disk.MaxDocument)
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	var o startOptions
+	if err == nil {
+		err = json.Unmarshal(text, &o)
+	}
+	if err != nil {
+		return false, &ChangedError{fmt.Sprintf("cannot read the options of the study, %s: %v", path, err),
+			"restore it from a copy: it tells whether the energy of the study is modelled"}
+	}
+	return o.Estimate, nil
+}

@@ -37,6 +37,8 @@ type Options struct {
 	Expected func(study.Experiment) time.Duration
 	// FailFast ends the study at the first run that fails.
 	FailFast bool
+	// Estimate is recorded in a new folder: a resumed study models the power of the CPU again.
+	Estimate bool
 	// Resume is the folder of an earlier study to continue; finished runs are skipped. RetryFailed repeats
 	// failed runs.
 	Resume      string

@@ -228,10 +228,12 @@ func locate(model string) (place, error) {
 	if near := shape.Nearest(strings.ToLower(name)); len(near) > 0 {
 		hint = "did you mean random:" + strings.Join(near, " or random:") + "? " + hint
 	}
-	return place{}, fault.New(codes.ClassModelNotFound, nil, hint, "%q is not a model", name)
+	return place{}, fault.New(codes.ClassModelNotFound, nil, hint,
+		"%q is not random:SHAPE, a file or a folder, and a Hugging Face id has an owner", name)
 }
 
-const modelForms = "a model is random:<shape>, a .gguf file, a Hugging Face folder, or a Hugging Face id like org/name"
+const modelForms = "a model is random:<shape>, a .gguf file, a Hugging Face folder, or a Hugging Face id " +
+	"with its owner, like openai-community/gpt2"
 
 // looksLikePath reports whether s can only be a path.
 func looksLikePath(s string) bool {

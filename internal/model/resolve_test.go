@@ -194,7 +194,7 @@ func TestResolveMistakes(t *testing.T) {
 		text          string
 	}{
 		"nothing":            {"", "", codes.ClassModelNotFound, "no model"},
-		"bare word":          {"llama3", "", codes.ClassModelNotFound, "org/name"},
+		"bare word":          {"llama3", "", codes.ClassModelNotFound, "has an owner"},
 		"shape, no prefix":   {"smollm2-135m", "", codes.ClassModelNotFound, "random:smollm2-135m"},
 		"misspelt shape":     {"random:smolm2-135m", "", codes.ClassModelNotFound, "smollm2-135m"},
 		"missing path":       {"./no/such", "", codes.ClassModelNotFound, "no file or folder"},

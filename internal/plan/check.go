@@ -63,7 +63,22 @@ func Check(ctx context.Context, s *study.Study, o CheckOptions) (*Plan, error) {
 	if len(s.Experiments) > 0 {
 		po.Price, po.Currency = s.Experiments[0].Energy.PricePerKWh, s.Experiments[0].Energy.Currency
 	}
-	return New(po), nil
+	p := New(po)
+	if o.Only != "" && p.Points > 0 && len(p.Shown) == 0 {
+		return nil, &OnlyError{o.Only}
+	}
+	return p, nil
+}
+
+// OnlyError is the error if no experiment matches the text of [CheckOptions].Only.
+type OnlyError struct{ Text string }
+
+// Error names the text.
+func (e *OnlyError) Error() string { return "no experiment matches " + e.Text }
+
+// NextStep returns the next step for the user.
+func (e *OnlyError) NextStep() string {
+	return "--only takes a part of a label or KEY=VALUE; leave it out to see all experiments"
 }
 
 // CanRun reports whether any experiment can run.

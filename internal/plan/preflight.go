@@ -1,7 +1,6 @@
 package plan
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -113,12 +112,27 @@ func unmetered(meters []power.Meter, missing []power.Unavailable) []Problem {
 	if machine.Metered(meters, func(_ power.Meter, d power.Device) bool { return !d.Modelled }) {
 		return missingGPUs(meters, missing)
 	}
-	next := ""
+	next := "--estimate models the CPU's power; llem doctor tells why each sensor is missing"
 	for _, m := range missing {
-		next = cmp.Or(next, m.Next)
+		if strings.HasPrefix(m.Source, "nvml") && m.Next != "" && nvidiaCard(pciDevices) {
+			next = m.Next
+			break
+		}
 	}
 	return []Problem{{Finding: Finding{Note: note.Note{Code: codes.NoSensor,
 		Message: "no power sensor can be read: energy will be null", Next: next}}}}
+}
+
+// pciDevices is the folder with a folder for each device on the PCI bus.
+const pciDevices = "/sys/bus/pci/devices"
+
+// nvidiaCard reports whether a device of NVIDIA is on the PCI bus, with or without a driver.
+func nvidiaCard(devices string) bool {
+	found, _ := filepath.Glob(filepath.Join(devices, "*", "vendor")) // fails only for a bad pattern
+	return slices.ContainsFunc(found, func(path string) bool {
+		text, err := os.ReadFile(path)
+		return err == nil && strings.TrimSpace(string(text)) == "0x10de"
+	})
 }
 
 // unreadable reports metrics pages that the study names and that cannot be used.

@@ -1,6 +1,8 @@
 package plan
 
 import (
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -72,5 +74,25 @@ func TestMissingGPUs(t *testing.T) {
 	}
 	if got := unmetered(nil, gone); len(got) != 1 || !strings.HasPrefix(got[0].Message, "no power sensor") {
 		t.Errorf("without a meter: %+v", got)
+	}
+	driver := []power.Unavailable{sensor.NoSensor("rapl", "no zones", "buy one")}
+	if got := unmetered(nil, driver); len(got) != 1 || !strings.HasPrefix(got[0].Next, "--estimate models") {
+		t.Errorf("without a meter and a card: %+v", got)
+	}
+}
+
+// TestNvidiaCard: a card counts without its driver, and other vendors do not.
+func TestNvidiaCard(t *testing.T) {
+	for vendor, want := range map[string]bool{"0x10de\n": true, "0x8086\n": false} {
+		dir := t.TempDir()
+		if err := os.MkdirAll(filepath.Join(dir, "0000:01:00.0"), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(dir, "0000:01:00.0", "vendor"), []byte(vendor), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if got := nvidiaCard(dir); got != want {
+			t.Errorf("vendor %q: %v, want %v", vendor, got, want)
+		}
 	}
 }

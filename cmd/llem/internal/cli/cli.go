@@ -228,6 +228,9 @@ func isUsage(err error) bool {
 	if _, ok := errors.AsType[*plan.GPUError](err); ok {
 		return true
 	}
+	if _, ok := errors.AsType[*plan.OnlyError](err); ok {
+		return true
+	}
 	_, ok := errors.AsType[study.Errors](err)
 	return ok
 }
@@ -238,7 +241,11 @@ func (env *Env) explain(err error) {
 		return // the report has said it, or nobody reads it
 	}
 	if errors.Is(err, errInterrupted) || errors.Is(err, context.Canceled) {
-		fmt.Fprintln(env.Stderr, "llem: interrupted; finished runs are kept. Continue with `llem run --resume`")
+		text := "llem: interrupted"
+		if e, ok := errors.AsType[*interruptedError](err); ok {
+			text += "; finished runs are kept. Continue with `llem run --resume=" + e.dir + "`"
+		}
+		fmt.Fprintln(env.Stderr, secret.Text(text))
 		return
 	}
 	if es, ok := errors.AsType[study.Errors](err); ok {

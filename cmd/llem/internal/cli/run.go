@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -294,6 +295,9 @@ func (env *Env) finish(res *result.StudyResult, err error, f runFlags) error {
 			err = printErr
 		}
 	}
+	if res != nil && (errors.Is(err, errInterrupted) || errors.Is(err, context.Canceled)) {
+		err = &interruptedError{err, res.Dir}
+	}
 	switch {
 	case err != nil:
 	case res.Failed > 0:
@@ -315,6 +319,15 @@ func withheld(res *result.StudyResult) (n int) {
 	}
 	return n
 }
+
+// interruptedError: a signal ended the study in the folder dir.
+type interruptedError struct {
+	error
+	dir string
+}
+
+// Unwrap returns the cause.
+func (e *interruptedError) Unwrap() error { return e.error }
 
 // withheldError: runs finished, and their energy is not their own.
 type withheldError struct{ runs, of int }
