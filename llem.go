@@ -154,7 +154,8 @@ func Run(ctx context.Context, s *study.Study, o Options) (*result.StudyResult, e
 
 // unmetered warns before the first run if no run will have energy.
 func (o Options) unmetered(needs machine.Needs, meters []power.Meter) {
-	if needs.Simulated || !needs.Power || machine.Metered(meters, func(power.Meter, power.Device) bool { return true }) {
+	if needs.Simulated || !needs.Power ||
+		machine.Metered(meters, func(power.Meter, power.Device) bool { return true }) {
 		return
 	}
 	o.observe(event.Note{Code: codes.NoSensor,

@@ -165,7 +165,8 @@ func (f *folder) add(p Planned, measure func(log string) (*result.Record, series
 		return nil, err
 	}
 	rec, series, runErr := measure(run.LogPath())
-	if _, limit := errors.AsType[*TimeoutError](runErr); rec.Status == result.Interrupted && rec.Failure != nil && !limit {
+	_, limit := errors.AsType[*TimeoutError](runErr)
+	if rec.Status == result.Interrupted && rec.Failure != nil && !limit {
 		rec.Failure.Next = "continue with llem run --resume=" + f.path()
 	}
 	if err := run.Commit(rec, series); err != nil {
