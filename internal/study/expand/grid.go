@@ -315,9 +315,21 @@ func (x *expansion) unused(grids []*grid) {
 	}
 	for _, a := range x.Axes {
 		for _, k := range a.Keys {
-			add(k.F, k.At)
+			if x.Chosen || used(k.F) {
+				add(k.F, k.At)
+				continue
+			}
+			x.Fail(k.At, x.instead(k.F, grids), "%s is swept, but no backend of the study has it", k.F.Key)
 		}
 	}
+}
+
+// instead returns what to do about a swept key of a backend that the study does not run.
+func (x *expansion) instead(f *keys.Field, grids []*grid) string {
+	if f != x.Batch[f.Section] || len(grids) == 0 || x.Batch[grids[0].backend] == nil {
+		return "remove it, or set backend: " + f.Section
+	}
+	return "write " + x.Batch[grids[0].backend].Key + ", or set backend: " + f.Section
 }
 
 // size counts the points of all grids, and refuses too many.
