@@ -15,6 +15,7 @@ import (
 	"github.com/llenergymeasure/llem/engine"
 	"github.com/llenergymeasure/llem/internal/campaign"
 	"github.com/llenergymeasure/llem/internal/codes"
+	"github.com/llenergymeasure/llem/internal/disk"
 	"github.com/llenergymeasure/llem/internal/digits"
 	"github.com/llenergymeasure/llem/internal/fault"
 	"github.com/llenergymeasure/llem/internal/machine"
@@ -130,7 +131,7 @@ const pciDevices = "/sys/bus/pci/devices"
 func nvidiaCard(devices string) bool {
 	found, _ := filepath.Glob(filepath.Join(devices, "*", "vendor")) // fails only for a bad pattern
 	return slices.ContainsFunc(found, func(path string) bool {
-		text, err := os.ReadFile(path)
+		text, err := disk.ReadFile(path, disk.MaxSmall)
 		return err == nil && strings.TrimSpace(string(text)) == "0x10de"
 	})
 }
