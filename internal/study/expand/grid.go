@@ -315,7 +315,7 @@ func (x *expansion) unused(grids []*grid) {
 	}
 	for _, a := range x.Axes {
 		for _, k := range a.Keys {
-			if x.Chosen || used(k.F) {
+			if x.Chosen || used(k.F) || k.At.Line == 0 { // a flag such as --batch-size sets the keys of all backends
 				add(k.F, k.At)
 				continue
 			}
