@@ -112,7 +112,7 @@ func (s *StudyResult) Best(objective string, constraints ...string) (*Choice, er
 		if m == nil {
 			return nil, fmt.Errorf(
 				"%q is not a constraint: write a metric, one of < <= > >=, and a number, such as "+
-					"latency.ttft_ms.p99<200", text)
+					"latency.ttft_ms.p50<200", text)
 		}
 		limit, err := strconv.ParseFloat(m[3], 64)
 		if err != nil || math.IsNaN(limit) || math.IsInf(limit, 0) {

@@ -1,5 +1,5 @@
 // Package compare compares the runs of two configurations, number by number: by how much they differ, whether
-// chance explains it, and if that is unknown, what would be needed to know it.
+// that may be chance, and if that is unknown, what would be needed to know it.
 //
 // One number, the primary metric, is tested at the full level of 5 %. The others are tested together: their
 // p-values are corrected for their number (Holm), so that the probability of any false finding among them
@@ -12,9 +12,11 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"path/filepath"
 	"slices"
 	"strings"
 
+	"github.com/llenergymeasure/llem/internal/digits"
 	"github.com/llenergymeasure/llem/internal/stats"
 	"github.com/llenergymeasure/llem/result"
 )
@@ -29,6 +31,27 @@ type Side struct {
 	Machine string
 	// Until is the wanted precision that determined the number of cycles; empty if it was fixed.
 	Until string
+}
+
+// SideOf reads the comparable runs of a configuration of a study. The machine is left to the caller.
+func SideOf(s *result.StudyResult, id string) (Side, error) {
+	out := Side{Study: filepath.Clean(s.Dir)}
+	for _, e := range s.Experiments {
+		if p := e.Precision; e.ID == id && p != nil {
+			out.Until = fmt.Sprintf("%s to ±%s %%", p.Metric, digits.Significant(100*p.Wanted, 2))
+		}
+	}
+	for _, row := range s.Rows {
+		if row.ID != id || !row.Comparable() {
+			continue
+		}
+		r, err := result.ReadRun(s.Dir, row.ID, row.Cycle)
+		if err != nil {
+			return Side{}, err
+		}
+		out.Runs = append(out.Runs, r)
+	}
+	return out, nil
 }
 
 // Options are the options of a comparison.
@@ -55,6 +78,8 @@ type Comparison struct {
 	Missing []Gap `json:"missing,omitempty"`
 	// Warnings are reasons to doubt the whole comparison.
 	Warnings []string `json:"warnings,omitempty"`
+
+	instead string // the usual primary metric, where one side lacks it and Primary replaces it
 }
 
 // Verdict is what is known about a difference.
@@ -69,7 +94,7 @@ const (
 	// chance.
 	MaybeLower  Verdict = "maybe lower"
 	MaybeHigher Verdict = "maybe higher"
-	// NotTold: chance explains the difference, which may be anything inside the interval.
+	// NotTold: the difference cannot be distinguished from chance; it may be anything inside the interval.
 	NotTold Verdict = "not told"
 	// Same: all runs of both sides have the same value.
 	Same Verdict = "same"
@@ -178,6 +203,9 @@ func Sides(a, b Side, o Options) (*Comparison, error) {
 		return nil, err
 	}
 	c.Answer = c.answer(a, b)
+	if c.instead != "" {
+		c.Answer = c.instead + " is not known on both sides. Instead: " + c.Answer
+	}
 	return c, nil
 }
 
@@ -289,8 +317,7 @@ func (c *Comparison) choosePrimary(asked string) error {
 	primary := c.Metrics[at]
 	c.Metrics = append([]Metric{primary}, slices.Delete(c.Metrics, at, at+1)...)
 	if c.Primary = primary.Name; asked == "" && c.Primary != primaries[0] {
-		c.Warnings = append(c.Warnings,
-			fmt.Sprintf("%s is not known on both sides: %s replaces it", primaries[0], c.Primary))
+		c.instead = primaries[0]
 	}
 	return nil
 }

@@ -4,14 +4,12 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 	"strings"
 
 	"github.com/spf13/cobra"
 
 	"github.com/llenergymeasure/llem/cmd/llem/internal/report"
 	"github.com/llenergymeasure/llem/internal/compare"
-	"github.com/llenergymeasure/llem/internal/digits"
 	"github.com/llenergymeasure/llem/internal/store"
 	"github.com/llenergymeasure/llem/result"
 )
@@ -84,7 +82,7 @@ func (env *Env) compare(a, b string, o compare.Options) (*report.Comparison, err
 	case err != nil:
 		return nil, err
 	}
-	return &report.Comparison{Comparison: found, A: report.Line(first.Runs[0]), B: report.Line(second.Runs[0]),
+	return &report.Comparison{Comparison: found, A: report.Sides(first.Runs), B: report.Sides(second.Runs),
 		Differ:    report.Differing(first.Runs[0].Config, second.Runs[0].Config),
 		ExcludedA: first.excluded, ExcludedB: second.excluded}, nil
 }
@@ -119,20 +117,12 @@ func (env *Env) side(arg string) (side, error) {
 		}
 		return side{}, &usageError{what, "name one as " + dir + ":ID, of " + strings.Join(ids, ", ")}
 	}
-	out := side{compare.Side{Study: filepath.Clean(s.Dir), Machine: store.Machine(s.Dir)}, found[0].Excluded}
-	if p := found[0].Precision; p != nil {
-		out.Until = fmt.Sprintf("%s to ±%s %%", p.Metric, digits.Significant(100*p.Wanted, 2))
+	runs, err := compare.SideOf(s, found[0].ID)
+	if err != nil {
+		return side{}, err
 	}
-	for _, row := range s.Rows {
-		if row.ID != found[0].ID || !row.Comparable() {
-			continue
-		}
-		r, err := result.ReadRun(s.Dir, row.ID, row.Cycle)
-		if err != nil {
-			return side{}, err
-		}
-		out.Runs = append(out.Runs, r)
-	}
+	runs.Machine = store.Machine(s.Dir)
+	out := side{runs, found[0].Excluded}
 	if len(out.Runs) == 0 && len(out.excluded) > 0 {
 		x := out.excluded[0]
 		return side{}, &usageError{fmt.Sprintf("%s has no run to compare: %s (%s)", arg, x.Message, x.Code), x.Next}

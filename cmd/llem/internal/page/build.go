@@ -2,6 +2,7 @@ package page
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"html/template"
 	"math"
@@ -279,7 +280,7 @@ func (b *builder) figures(d *data) error {
 // draw draws a chart into a place of the page; it stays empty where the study has no numbers for it.
 func (b *builder) draw(kind string, o picture.Options, width, height float64, into *template.HTML) error {
 	p, err := picture.New(kind, b.StudyResult, o)
-	if _, cannot := err.(*picture.Error); cannot { //nolint:errorlint // as New returns it
+	if _, cannot := errors.AsType[*picture.Error](err); cannot {
 		return nil
 	}
 	if err != nil {
@@ -320,17 +321,11 @@ func (b *builder) compare() error {
 	}
 	sides := make([]compare.Side, n)
 	for i, e := range b.Experiments {
-		sides[i].Study = b.Dir
-		for _, r := range b.Rows {
-			if r.ID != e.ID || !r.Comparable() {
-				continue
-			}
-			record, err := result.ReadRun(b.Dir, r.ID, r.Cycle)
-			if err != nil {
-				return err
-			}
-			sides[i].Runs = append(sides[i].Runs, record)
+		side, err := compare.SideOf(b.StudyResult, e.ID)
+		if err != nil {
+			return err
 		}
+		sides[i] = side
 	}
 	for i := range sides {
 		for j := range sides {

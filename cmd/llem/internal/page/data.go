@@ -5,6 +5,7 @@ import (
 	"compress/gzip"
 	"encoding/base64"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"math"
 	"slices"
@@ -116,7 +117,7 @@ func (b *builder) power(d *data) error {
 		}
 		name := fmt.Sprintf("%s-c%d", e.ID, b.Rows[at].Cycle)
 		p, err := picture.New(picture.PowerChart, b.StudyResult, picture.Options{Run: name})
-		if _, cannot := err.(*picture.Error); cannot { //nolint:errorlint // as New returns it
+		if _, cannot := errors.AsType[*picture.Error](err); cannot {
 			continue
 		}
 		if err != nil {

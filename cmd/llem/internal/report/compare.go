@@ -78,7 +78,7 @@ func (t Terminal) Comparison(w io.Writer, c *Comparison) error {
 
 // comparedRows is the table of metrics: what is known of the change, then the values.
 func comparedRows(metrics []compare.Metric) table.Table {
-	rows := table.Table{Head: []string{"", "B to A", "95 %", "", "A", "B", "visible"}, Names: 1, Indent: 2}
+	rows := table.Table{Head: []string{"", "B to A", "95 %", "", "A", "B", "detectable"}, Names: 1, Indent: 2}
 	for _, m := range metrics {
 		change, interval := m.Change()
 		visible := missing
@@ -100,6 +100,8 @@ func verdictWord(v compare.Verdict) string {
 		return "higher?"
 	case compare.NotTested:
 		return missing
+	case compare.NotTold:
+		return "unclear"
 	}
 	return string(v)
 }
@@ -116,7 +118,9 @@ func comparedNotes(c *Comparison) []string {
 		return []string{how}
 	}
 	out := []string{how, fmt.Sprintf("lower, higher: beyond chance (p < 0.05, Student's t of logarithms), %s tested "+
-		"alone%s; not told: chance explains it; visible: the change that so many runs detect four times in five",
+		"alone%s; unclear: not distinguishable from chance; detectable: the change that so many runs find "+
+		"four times in "+
+		"five",
 		first.Label, together(len(c.Metrics)-1))}
 	if n := first.Test.CountAs; n != nil {
 		out = append(out, fmt.Sprintf("%s: successive runs of a side are correlated (%s), as with drift, so "+

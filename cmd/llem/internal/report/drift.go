@@ -73,6 +73,6 @@ func (d drifting) note(s *result.StudyResult) string {
 	if d.chance == 0 {
 		return ""
 	}
-	return fmt.Sprintf("%s of drift (p < 0.05) not shown: chance explains them among %s (Holm); --json has them",
+	return fmt.Sprintf("%s of drift (p < 0.05) not shown: chance may explain them among %s (Holm); --json has them",
 		digits.Count(d.chance, "caution"), digits.Count(len(s.Experiments), "configuration"))
 }

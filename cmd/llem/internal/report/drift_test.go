@@ -30,7 +30,7 @@ func TestDrifting(t *testing.T) {
 		return s
 	}
 	for n, want := range map[int]string{1: "it moved by +1.3 %",
-		3: "1 caution of drift (p < 0.05) not shown: chance explains " +
+		3: "1 caution of drift (p < 0.05) not shown: chance may explain " +
 			"them among 3 configurations (Holm); --json has them"} {
 		var b strings.Builder
 		s := studyOf(n)

@@ -303,10 +303,10 @@ func energyDetails(r *result.Record) []string {
 			digits.SI(w.For1PctS, "s"), digits.SI(w.For5PctS, "s")))
 	}
 	if h := r.Harness; h != nil {
-		cost := fmt.Sprintf("measuring: %s of processor time, %s of it for %d polls of the sensors, peak memory "+
-			"%s, clocks tied within %s",
-			digits.SI(h.CPUS, "s"), digits.SI(h.SamplerCPUPct/100*r.Window.DurationS,
-				"s"), h.SamplerPolls, digits.Bytes(h.PeakBytes), digits.SI(float64(h.ClockSlackNS)/1e9, "s"))
+		cost := fmt.Sprintf("measuring: %s of processor time in the window; reading the sensors took %s %% of a core "+
+			"over all of the sampling, %s; peak memory %s, clocks tied within %s",
+			digits.SI(h.CPUS, "s"), digits.Significant(h.SamplerCPUPct, 2), digits.Count(h.SamplerPolls, "poll"),
+			digits.Bytes(h.PeakBytes), digits.SI(float64(h.ClockSlackNS)/1e9, "s"))
 		notes = append(notes, cost)
 	}
 	return notes

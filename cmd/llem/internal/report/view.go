@@ -235,13 +235,30 @@ func bytesOr(b *int64) string {
 	return digits.Bytes(*b).String()
 }
 
+// Sides names the configuration of runs in one line: one run with its numbers, several with their number.
+func Sides(runs []*result.Record) string {
+	if len(runs) == 1 {
+		return Line(runs[0])
+	}
+	text := about(runs[0]) + ": " + digits.Count(len(runs), "run")
+	if flags := lineFlags(runs[0]); flags != "" {
+		text += " [" + flags + "]"
+	}
+	return text
+}
+
+// about is what a run measured, in one line.
+func about(r *result.Record) string {
+	w := r.Config.Workload
+	return strings.Join([]string{r.Config.Model, strings.TrimSpace(r.Backend.Name + " " + r.Backend.Version), dtype(r),
+		"batch " + r.Config.BatchText(), fmt.Sprintf("%d→%d tokens x %d", w.InputTokens, w.OutputTokens, w.Prompts)},
+		", ")
+}
+
 // Line is the run in one line.
 func Line(r *result.Record) string {
 	var b strings.Builder
-	w := r.Config.Workload
-	parts := []string{r.Config.Model, strings.TrimSpace(r.Backend.Name + " " + r.Backend.Version), dtype(r),
-		"batch " + r.Config.BatchText(), fmt.Sprintf("%d→%d tokens x %d", w.InputTokens, w.OutputTokens, w.Prompts)}
-	b.WriteString(strings.Join(parts, ", ") + ": ")
+	b.WriteString(about(r) + ": ")
 	if r.Status != result.OK {
 		b.WriteString(string(r.Status))
 		if r.Failure != nil && string(r.Failure.Class) != string(r.Status) {

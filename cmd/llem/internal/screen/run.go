@@ -168,9 +168,10 @@ func (p *page) phases(r *result.Record) {
 	}
 	var reasons []string
 	for _, q := range []struct {
-		name string
+		name, token string
 		*result.Phase
-	}{{"prefill", e.Phases.Prefill}, {"decode", e.Phases.Decode}, {"other", e.Phases.Other}} {
+	}{{"prefill", "/prompt token", e.Phases.Prefill}, {"decode", "/decoded token", e.Phases.Decode},
+		{"other", "", e.Phases.Other}} {
 		if q.Phase == nil {
 			continue
 		}
@@ -183,7 +184,7 @@ func (p *page) phases(r *result.Record) {
 		}
 		perToken, power := "", table.Missing
 		if q.JPerToken != nil {
-			perToken = digits.SI(*q.JPerToken, "J") + "/token"
+			perToken = digits.SI(*q.JPerToken, "J")
 		}
 		if q.MeanW != nil {
 			power = digits.SI(*q.MeanW, "W")
@@ -191,11 +192,14 @@ func (p *page) phases(r *result.Record) {
 		label := p.label(q.name)
 		if p.narrow() {
 			p.line(label + p.Style.Bar(share, p.width-32) + fmt.Sprintf("%5s %9s %6s", part,
-				strings.TrimSuffix(perToken, "/token"), power))
+				perToken, power))
 			continue
 		}
-		bar := p.Style.Bar(share, min(p.width, 100)-table.Width(label)-35)
-		p.line(label + bar + fmt.Sprintf(" %5s %17s %9s", part, perToken, power))
+		if perToken != "" {
+			perToken += q.token
+		}
+		bar := p.Style.Bar(share, min(p.width, 100)-table.Width(label)-38)
+		p.line(label + bar + fmt.Sprintf(" %5s %20s %9s", part, perToken, power))
 	}
 	for _, reason := range reasons[:min(1, len(reasons))] {
 		p.painted(dim, blanks(len(p.label(""))), blanks(len(p.label(""))), reason, 2)
@@ -219,7 +223,7 @@ func (p *page) power(dir string, r *result.Record) {
 		return
 	}
 	duration := r.Window.DurationS
-	cells := max(8, min(p.width, 100)-table.Width(p.label(""))-2-2*margin-22)
+	cells := max(8, min(p.width, 100)-table.Width(p.label(""))-2-2*margin-33)
 	if p.narrow() {
 		cells = max(8, p.width-table.Width(p.label(""))-2-2*margin-11)
 	}
@@ -236,7 +240,8 @@ func (p *page) power(dir string, r *result.Record) {
 		p.line(fmt.Sprintf("%s ≤ %s", spark, digits.SI(most, "W")))
 		return
 	}
-	p.line(fmt.Sprintf("%s 0 to %s, %s", spark, digits.SI(most, "W"), digits.SI(duration, "s")))
+	p.line(fmt.Sprintf("%s ≤ %s (%s means), %s", spark, digits.SI(most, "W"), digits.SI(side/margin, "s"),
+		digits.SI(duration, "s")))
 }
 
 // devices writes the mean power of each device, if there are several, and of the whole machine by its meter.
@@ -320,8 +325,12 @@ func (p *page) amounts(r *result.Record) {
 	}
 	if net != nil && idle != nil && r.Tokens.Output > 0 {
 		n := float64(r.Tokens.Output)
-		p.labelled("net", digits.SI(net.Value/n, "J")+" ± "+digits.SI((net.CI95[1]-net.CI95[0])/2/n, "J")+
-			" per output token", "net of "+what+" "+digits.SI(idle.Value, "W"))
+		half := digits.SI((net.CI95[1]-net.CI95[0])/2/n, "J")
+		value := digits.SI(net.Value/n, "J") + " ± " + half + " per output token"
+		if net.CI95[0] <= 0 && net.CI95[1] >= 0 {
+			value = "not distinguishable from 0 (± " + half + " per output token)"
+		}
+		p.labelled("net", value, "net of "+what+" "+digits.SI(idle.Value, "W"))
 	}
 }
 

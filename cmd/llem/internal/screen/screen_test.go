@@ -222,3 +222,20 @@ func TestOutcome(t *testing.T) {
 		}
 	}
 }
+
+// TestClaims: a screen claims no more than its runs show.
+func TestClaims(t *testing.T) {
+	single := cases(t)["study"]
+	for i := range single.Experiments {
+		single.Experiments[i].OK, single.Experiments[i].Failed = 1, 0
+	}
+	if text := render(t, report.Terminal{Width: 80}, single); strings.Contains(text, "separable") ||
+		!strings.Contains(text, "one run each, not tested") {
+		t.Errorf("one run of each configuration is taken for a test:\n%s", text)
+	}
+	idle := cases(t)["measured"]
+	idle.Runs[0].Energy.NetJ.Value, idle.Runs[0].Energy.NetJ.CI95 = -1, [2]float64{-10, 8}
+	if text := render(t, report.Terminal{Width: 80}, idle); !strings.Contains(text, "not distinguishable from 0 (± ") {
+		t.Errorf("a net energy around zero:\n%s", text)
+	}
+}

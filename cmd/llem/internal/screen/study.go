@@ -330,7 +330,11 @@ func (p *page) legend(s *result.StudyResult, rows []row, shown int) {
 		facts = append(facts, p.Style.Star()+" on the Pareto front of "+p.front())
 	}
 	if has("?") {
-		facts = append(facts, "? not separable from it (95 %)")
+		text := "? not separable from it (95 %)"
+		if !repeated(s) {
+			text = "? dominated by value; one run each, not tested"
+		}
+		facts = append(facts, text)
 	}
 	if slices.ContainsFunc(rows, func(r row) bool { return !math.IsNaN(r.point.Low) }) {
 		what := "95 % of the mean over cycles"

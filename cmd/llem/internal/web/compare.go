@@ -10,7 +10,6 @@ import (
 	"github.com/llenergymeasure/llem/internal/compare"
 	"github.com/llenergymeasure/llem/internal/digits"
 	"github.com/llenergymeasure/llem/internal/store"
-	"github.com/llenergymeasure/llem/result"
 )
 
 // choice is a configuration that can be compared.
@@ -73,7 +72,7 @@ func (s *Server) fill(p *compared) error {
 	if p.Found, err = compare.Sides(a, b, compare.Options{}); err != nil {
 		return err
 	}
-	p.NameA, p.NameB = report.Line(a.Runs[0]), report.Line(b.Runs[0])
+	p.NameA, p.NameB = report.Sides(a.Runs), report.Sides(b.Runs)
 	p.Differ = report.Differing(a.Runs[0].Config, b.Runs[0].Config)
 	for _, m := range p.Found.Metrics {
 		l := comparedMetric{Label: m.Label, A: report.Value(m.A, m.Unit), B: report.Value(m.B, m.Unit),
@@ -101,22 +100,11 @@ func (s *Server) side(name string) (compare.Side, error) {
 	if res == nil {
 		return compare.Side{}, err
 	}
-	out := compare.Side{Study: st.path, Machine: store.Machine(st.path)}
-	for _, e := range res.Experiments {
-		if e.ID == id && e.Precision != nil {
-			out.Until = fmt.Sprintf("%s to ±%s %%", e.Precision.Metric, digits.Significant(100*e.Precision.Wanted, 2))
-		}
+	out, err := compare.SideOf(res, id)
+	if err != nil {
+		return compare.Side{}, err
 	}
-	for _, row := range res.Rows {
-		if row.ID != id || !row.Comparable() {
-			continue
-		}
-		rec, err := result.ReadRun(st.path, row.ID, row.Cycle)
-		if err != nil {
-			return compare.Side{}, err
-		}
-		out.Runs = append(out.Runs, rec)
-	}
+	out.Machine = store.Machine(st.path)
 	if len(out.Runs) == 0 {
 		return compare.Side{}, errors.New("no run of it can be compared")
 	}
