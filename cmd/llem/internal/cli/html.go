@@ -3,6 +3,7 @@ package cli
 import (
 	"fmt"
 	"io"
+	"os"
 	"path/filepath"
 
 	"github.com/llenergymeasure/llem/cmd/llem/internal/page"
@@ -29,10 +30,26 @@ func (env *Env) htmlReport(res *result.StudyResult, path string) error {
 	if len(text) > maxStudyFile {
 		o.StudyFile = string(text[:maxStudyFile]) + "\n… (" + store.StudyFile + " has all of it)"
 	}
+	if path == "-" {
+		return page.Write(env.Stdout, res, o)
+	}
+	if err := inFolder(path); err != nil {
+		return err
+	}
 	err = disk.WriteFile(path, func(w io.Writer) error { return page.Write(w, res, o) })
 	if err != nil {
 		return err
 	}
 	_, err = fmt.Fprintln(env.Stdout, path)
 	return err
+}
+
+// inFolder refuses a file whose folder is missing.
+func inFolder(path string) error {
+	dir := filepath.Dir(path)
+	if info, err := os.Stat(dir); err == nil && info.IsDir() {
+		return nil
+	}
+	return &usageError{fmt.Sprintf("cannot write %s: there is no folder %s", path, dir),
+		"create it (mkdir -p " + dir + "), or name another file"}
 }

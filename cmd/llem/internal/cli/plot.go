@@ -124,6 +124,9 @@ func (env *Env) plot(dir, chart string, f plotFlags) error {
 	if err != nil {
 		return wrongChart(err)
 	}
+	if err := inFolder(f.out); err != nil {
+		return err
+	}
 	drawing := p.Chart.Draw(f.style)
 	if err := disk.WriteFile(f.out, func(w io.Writer) error { return f.write(drawing, w) }); err != nil {
 		return err

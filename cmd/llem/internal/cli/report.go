@@ -102,7 +102,7 @@ func newReport(env *Env) *cobra.Command {
 	flags.StringVar(&f.format, "format", "text", "text, md (Markdown) or csv")
 	flags.StringVar(&f.best, "best", "", "name the configuration with the best value of a metric")
 	flags.StringArrayVar(&f.where, "where", nil, "with --best: a limit to meet, such as 'latency.ttft_ms.p50<200'")
-	flags.StringVar(&f.html, "html", "", "write the report as one HTML file that needs no network")
+	flags.StringVar(&f.html, "html", "", "write the report as one HTML file; - is standard output")
 	flags.BoolVar(&f.json, "json", false, "print the result as one JSON document")
 	flags.BoolVarP(&f.verbose, "verbose", "v", false,
 		"print everything: each number with its interval and method, and all cautions")
