@@ -81,6 +81,9 @@ type Progress struct {
 	Fraction float64
 	// Detail describes the work in a few words; it may be empty.
 	Detail string
+	// Done and Total count the requests of a window, of which the first progress has Done 0; both are 0 in other
+	// phases.
+	Done, Total int
 }
 
 // Power is the newest power of a device, a few times a second.

@@ -1,12 +1,10 @@
 package campaign
 
 import (
-	"math"
-	"strings"
-
 	"github.com/llenergymeasure/llem/event"
 	"github.com/llenergymeasure/llem/internal/codes"
 	"github.com/llenergymeasure/llem/internal/naming"
+	"github.com/llenergymeasure/llem/internal/running"
 	"github.com/llenergymeasure/llem/result"
 	"github.com/llenergymeasure/llem/study"
 )
@@ -42,36 +40,9 @@ func (a announcer) finished(r result.Row) event.RunFinished {
 	if code := r.Unequal(); code != "" && r.Status == result.OK {
 		message = "not compared: " + string(code)
 	}
-	return event.RunFinished{ID: r.ID, Cycle: r.Cycle, Status: string(r.Status), Metric: a.metric(r),
+	return event.RunFinished{ID: r.ID, Cycle: r.Cycle, Status: string(r.Status),
+		Metric:  running.Shown(a.study.Execution.Until.Metric, r),
 		Message: message, LeftOut: r.Class == codes.ClassLeftOut}
-}
-
-// metric returns the number that is shown for an experiment: the metric of execution.until, otherwise energy
-// per output token, otherwise output tokens per second.
-func (a announcer) metric(r result.Row) event.Metric {
-	if !r.Comparable() {
-		return event.Metric{Value: math.NaN()} // the view shows means of the values
-	}
-	for _, name := range []string{a.study.Execution.Until.Metric, "energy.per_output_token_j",
-		"throughput.output_tokens_per_s"} {
-		m, err := result.Metric(name)
-		if err != nil {
-			continue // no goal
-		}
-		v, ok := r.Values.Get(m.Name)
-		if !ok {
-			continue
-		}
-		out := event.Metric{Name: m.Name, Unit: m.Unit, Value: v}
-		switch {
-		case r.Simulated():
-			out.Origin = string(result.Simulated)
-		case strings.HasPrefix(m.Name, "energy.") && r.Provenance == result.Modelled:
-			out.Origin = string(result.Modelled)
-		}
-		return out
-	}
-	return event.Metric{Value: math.NaN()}
 }
 
 // rows lists the experiments with their names.

@@ -8,8 +8,10 @@ import (
 
 	"github.com/llenergymeasure/llem/event"
 	"github.com/llenergymeasure/llem/internal/measure"
+	"github.com/llenergymeasure/llem/internal/running"
 	"github.com/llenergymeasure/llem/internal/study/terms"
 	"github.com/llenergymeasure/llem/result"
+	"github.com/llenergymeasure/llem/study"
 )
 
 // Run executes all runs that have not finished. The result has the finished runs, even with an error; the
@@ -20,6 +22,15 @@ func Run(ctx context.Context, o Options) (*result.StudyResult, error) {
 		return nil, err
 	}
 	defer f.close()
+	watched := running.Start(o.watched(f.path()))
+	defer watched.Close()
+	emit := o.Emit
+	o.Emit = func(e event.Event) {
+		watched.Observe(e)
+		if emit != nil {
+			emit(e)
+		}
+	}
 	s := newSchedule(&o, f)
 	plan := Order(o.Study)
 	s.total = len(plan)
@@ -42,4 +53,30 @@ func Run(ctx context.Context, o Options) (*result.StudyResult, error) {
 		runErr = nil // the failed run itself has the message
 	}
 	return summary, errors.Join(runErr, err)
+}
+
+// watched returns what the state of the study for those who watch it is made of.
+func (o *Options) watched(dir string) running.Options {
+	experiments := make(map[string]*study.Experiment, len(o.Study.Experiments))
+	for i := range o.Study.Experiments {
+		experiments[o.Study.Experiments[i].ID()] = &o.Study.Experiments[i]
+	}
+	modelled := map[string]bool{}
+	for _, m := range o.Meters {
+		for _, d := range m.Devices() {
+			modelled[d.ID] = d.Modelled
+		}
+	}
+	return running.Options{Dir: dir, Alone: true, Clock: o.Clock,
+		OutputTokens: func(id string) int { return experiments[id].Workload.OutputTokens },
+		Origin: func(device, id string) string {
+			source := result.Measured
+			if modelled[device] {
+				source = result.Modelled
+			}
+			if source = source.Of(experiments[id].Backend); source == result.Measured {
+				return ""
+			}
+			return string(source)
+		}}
 }

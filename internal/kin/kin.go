@@ -10,11 +10,13 @@ package kin
 import (
 	"bytes"
 	"crypto/rand"
+	"crypto/sha256"
 	"fmt"
 	"maps"
 	"os"
 	"slices"
 	"strconv"
+	"strings"
 	"syscall"
 	"time"
 	"unsafe"
@@ -55,6 +57,21 @@ type Process struct {
 	State byte
 	// CPU is the processor time of the process and of its children that have ended, in clock ticks.
 	CPU uint64
+}
+
+// System identifies the system in which a process has its id: one boot of one machine, one PID namespace. It is empty
+// if the kernel does not tell.
+func System() string {
+	boot, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
+	if err != nil {
+		return ""
+	}
+	space, err := os.Readlink("/proc/self/ns/pid")
+	if err != nil {
+		return ""
+	}
+	sum := sha256.Sum256([]byte(strings.TrimSpace(string(boot)) + space))
+	return fmt.Sprintf("%x", sum[:4])
 }
 
 // Dead reports whether the process is a zombie, which holds no resources.

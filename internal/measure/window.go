@@ -79,7 +79,7 @@ func (d *desk) measureOnce(ctx context.Context, e *running, w work, l length) (m
 	m.asked = int64(len(load.Requests)) * int64(load.OutputTokens)
 	load.Progress = func(done, total int) {
 		d.emit(event.Progress{Phase: event.Measure, Fraction: float64(done) / float64(max(total, 1)),
-			Detail: fmt.Sprintf("%d of %d requests", done, total)})
+			Detail: fmt.Sprintf("%d of %d requests", done, total), Done: done, Total: total})
 	}
 	cpu := tenants.FollowCPU(e.loaded.PID)
 	load.Finished = func() {
@@ -91,6 +91,7 @@ func (d *desk) measureOnce(ctx context.Context, e *running, w work, l length) (m
 		mark(ctx, sampler)
 		m.newcomers = cpu.Newcomers()
 	}
+	d.emit(event.Progress{Phase: event.Measure, Total: len(load.Requests)})
 	mark(ctx, sampler)
 	m.cpuStart = readCPU(cpu)
 	m.window.Start = d.Clock.Mono()

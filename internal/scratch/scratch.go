@@ -6,13 +6,11 @@
 package scratch
 
 import (
-	"crypto/sha256"
 	"fmt"
 	"os"
 	"path/filepath"
 	"regexp"
 	"strconv"
-	"strings"
 	"syscall"
 
 	"github.com/llenergymeasure/llem/internal/kin"
@@ -27,7 +25,7 @@ func File(kind, suffix string) (*os.File, error) { return os.CreateTemp("", patt
 // pattern returns the pattern of this process's names: llem-KIND-SYSTEM.PID.START-RANDOM.
 func pattern(kind string) string {
 	own, ok := kin.Read(os.Getpid())
-	system := system()
+	system := kin.System()
 	if !ok || system == "" {
 		return "llem-" + kind + "-*" // nothing can tell later that this process is gone
 	}
@@ -37,24 +35,10 @@ func pattern(kind string) string {
 // names finds the system, the process and its start in a name.
 var names = regexp.MustCompile(`^llem-[a-z0-9]+-([0-9a-f]{8})\.([0-9]+)\.([0-9]+)-`)
 
-// system identifies this boot and this PID namespace; empty if that is not possible.
-func system() string {
-	boot, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
-	if err != nil {
-		return ""
-	}
-	space, err := os.Readlink("/proc/self/ns/pid")
-	if err != nil {
-		return ""
-	}
-	sum := sha256.Sum256([]byte(strings.TrimSpace(string(boot)) + space))
-	return fmt.Sprintf("%x", sum[:4])
-}
-
 // Sweep removes files in $TMPDIR that processes of this user left when they were killed. A file that cannot be
 // removed is not an error: the next Sweep tries again.
 func Sweep() {
-	here := system()
+	here := kin.System()
 	if here == "" {
 		return
 	}

@@ -66,7 +66,7 @@ func TestSweep(t *testing.T) {
 	self, _ := kin.Read(os.Getpid())
 	kept := []string{filepath.Base(own), "llem-engine-1234.log", "other-file",
 		fmt.Sprintf("llem-engine-00000000.%d.1-x.log", 1<<22+1)}
-	gone := []string{fmt.Sprintf("llem-engine-%s.%d.%d-x.log", system(), self.PID, self.Start+1)} // its id, reused
+	gone := []string{fmt.Sprintf("llem-engine-%s.%d.%d-x.log", kin.System(), self.PID, self.Start+1)} // its id, reused
 	for _, name := range slices.Concat(kept[1:], gone) {
 		if err := os.WriteFile(filepath.Join(tmp, name), nil, 0o600); err != nil {
 			t.Fatal(err)

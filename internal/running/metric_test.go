@@ -1,4 +1,4 @@
-package campaign
+package running
 
 import (
 	"math"
@@ -8,7 +8,6 @@ import (
 	"github.com/llenergymeasure/llem/internal/codes"
 	"github.com/llenergymeasure/llem/internal/store"
 	"github.com/llenergymeasure/llem/result"
-	"github.com/llenergymeasure/llem/study"
 )
 
 // TestMetricOfARun: the goal's metric, else energy, else speed; nothing for a failed run.
@@ -42,10 +41,7 @@ func TestMetricOfARun(t *testing.T) {
 		"a failed run": {"", failed, event.Metric{Value: math.NaN()}},
 		"other work":   {"", unequal, event.Metric{Value: math.NaN()}},
 	} {
-		a := newAnnouncer(&study.Study{Experiments: []study.Experiment{c.rec.Config}})
-		c.rec.ID = c.rec.Config.ID()
-		a.study.Execution.Until.Metric = c.goal
-		if got := a.metric(store.RowOf(c.rec)); got != c.want &&
+		if got := Shown(c.goal, store.RowOf(c.rec)); got != c.want &&
 			!(math.IsNaN(got.Value) && math.IsNaN(c.want.Value) && got.Name == "") {
 			t.Errorf("%s: %+v, want %+v", name, got, c.want)
 		}

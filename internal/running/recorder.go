@@ -1,0 +1,323 @@
+package running
+
+import (
+	"bytes"
+	"encoding/json"
+	"maps"
+	"math"
+	"os"
+	"path/filepath"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/llenergymeasure/llem/event"
+	"github.com/llenergymeasure/llem/internal/kin"
+	"github.com/llenergymeasure/llem/internal/tick"
+)
+
+const (
+	// between is the least time between two writes.
+	between = 500 * time.Millisecond
+	// every is the time between two values of a history, and kept how many are kept.
+	every = time.Second
+	kept  = 120
+	// apart is the longest time between two displayed values of power whose energy is added up: they come five times a
+	// second while a device is read.
+	apart = 2 * time.Second
+)
+
+// Options are the inputs of a recorder.
+type Options struct {
+	// Dir is the folder of the study.
+	Dir string
+	// Alone reports whether no other process works on the study, so that files of others are leftovers.
+	Alone bool
+	// OutputTokens returns the number of output tokens of each request of an experiment; 0 if unknown.
+	OutputTokens func(id string) int
+	// Origin returns "modelled" or "simulated" for a device whose power in a run of an experiment is not from a sensor.
+	Origin func(device, id string) string
+	// Clock is the time of the study.
+	Clock tick.Clock
+}
+
+// Recorder writes the state of a study as its events tell.
+type Recorder struct {
+	o          Options
+	path, temp string
+	stop       chan struct{}
+	stopped    sync.WaitGroup
+
+	mu      sync.Mutex
+	state   State
+	changed bool
+	pace    pace
+	mark    time.Time // the end of the newest finished run, or the beginning
+	window  time.Time // the beginning of the window; zero outside
+	devices map[string]*device
+	sampled time.Time // of the newest values of histories
+}
+
+// device is the power of a device as it is displayed.
+type device struct {
+	Device
+	at      time.Time // of the newest value; zero before the first one of a phase
+	windowJ float64
+}
+
+// Start begins to write the state of a study into its folder. Close ends it.
+func Start(o Options) *Recorder {
+	own, _ := kin.Read(os.Getpid())
+	host, _ := os.Hostname() // for people
+	p := Process{Host: host, System: kin.System(), PID: os.Getpid(), Start: own.Start}
+	now := o.Clock.Time()
+	r := &Recorder{o: o, path: filepath.Join(o.Dir, p.file()), temp: filepath.Join(o.Dir, "."+p.file()),
+		stop: make(chan struct{}), devices: map[string]*device{}, mark: now,
+		state: State{SchemaVersion: schemaVersion, Process: p, Began: now, Since: now,
+			EveryS: every.Seconds(), Phase: event.Prepare}}
+	r.pace.rows = map[string]*row{}
+	sweep(o.Dir, o.Alone)
+	r.stopped.Go(r.loop)
+	return r
+}
+
+// sweep removes the files of dead processes, or of all others.
+func sweep(dir string, all bool) {
+	list, _ := os.ReadDir(dir) // nothing else depends on it
+	for _, e := range list {
+		name := e.Name()
+		if !names.MatchString(name) {
+			if len(name) == 0 || name[0] != '.' || !names.MatchString(name[1:]) || !all {
+				continue
+			}
+		} else if s, err := readFile(os.DirFS(dir), name); !all && (err != nil || s.Standing() != Died) {
+			continue
+		}
+		_ = os.Remove(filepath.Join(dir, name))
+	}
+}
+
+// Close removes the file.
+func (r *Recorder) Close() {
+	close(r.stop)
+	r.stopped.Wait()
+	_, _ = os.Remove(r.temp), os.Remove(r.path)
+}
+
+// loop writes what has changed.
+func (r *Recorder) loop() {
+	t := time.NewTicker(between)
+	defer t.Stop()
+	for {
+		select {
+		case <-r.stop:
+			return
+		case <-t.C:
+			r.write()
+		}
+	}
+}
+
+// write writes the state if it has changed. A state that cannot be written is not shown, which disturbs nobody: the
+// study fails by its own files if the disk is full.
+func (r *Recorder) write() {
+	s, changed := r.snapshot()
+	if !changed {
+		return
+	}
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false)
+	if e.Encode(s) != nil || os.WriteFile(r.temp, b.Bytes(), 0o644) != nil {
+		return
+	}
+	_ = os.Rename(r.temp, r.path)
+}
+
+// snapshot returns the state to write.
+func (r *Recorder) snapshot() (State, bool) {
+	now := r.o.Clock.Time()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.sample(now)
+	if !r.changed && !r.state.Written.IsZero() {
+		return State{}, false
+	}
+	r.changed = false
+	r.state.Written = now
+	s := r.state
+	s.LeftS = nil
+	id := ""
+	if s.Run != nil {
+		run := *s.Run
+		id, s.Run = run.ID, &run
+	}
+	study, left, known := r.pace.left(s.Planned-s.Finished, id, now.Sub(r.mark))
+	if known && s.Planned > s.Finished {
+		s.LeftS = seconds(study)
+		if s.Run != nil {
+			s.Run.LeftS = seconds(left)
+		}
+	}
+	s.Devices = []Device{}
+	for _, name := range slices.Sorted(maps.Keys(r.devices)) {
+		d := r.devices[name]
+		out := d.Device
+		out.History = slices.Clone(out.History)
+		if !r.window.IsZero() {
+			out.WindowJ = number(d.windowJ)
+		}
+		s.Devices = append(s.Devices, out)
+	}
+	return s, true
+}
+
+func seconds(d time.Duration) *float64 { return number(math.Round(d.Seconds()*10) / 10) }
+
+func number(v float64) *float64 { return &v }
+
+// sample adds a value to each history.
+func (r *Recorder) sample(now time.Time) {
+	if now.Sub(r.sampled) < every-between/2 || len(r.devices) == 0 {
+		return
+	}
+	r.sampled = now
+	for _, d := range r.devices {
+		if len(d.History) == kept {
+			d.History = d.History[1:]
+		}
+		d.History = append(d.History, d.Watts)
+		r.changed = r.changed || d.Watts != nil
+	}
+}
+
+// Observe takes an event. It may be called from several goroutines.
+func (r *Recorder) Observe(e event.Event) {
+	now := r.o.Clock.Time()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.changed = true
+	switch e := e.(type) {
+	case event.StudyStarted:
+		r.open(e)
+	case event.RunStarted:
+		r.state.Planned = max(r.state.Planned, e.Total)
+		r.state.Run = &Run{Index: e.Index, ID: e.ID, Cycle: e.Cycle, Label: e.Label, Began: now}
+		r.phase(event.PhaseStarted{Phase: event.Prepare}, now)
+	case event.PhaseStarted:
+		r.phase(e, now)
+	case event.Progress:
+		if e.Phase == r.state.Phase { // not a late one of the phase before
+			r.progress(e, now)
+		}
+	case event.Power:
+		r.power(e, now)
+	case event.Note:
+		r.state.Warning = e.Message
+	case event.RunFinished:
+		r.finish(e, now)
+	}
+}
+
+func (r *Recorder) open(e event.StudyStarted) {
+	r.state.Name, r.state.Planned = e.Name, e.Runs
+	r.pace.cycles = e.Cycles
+	for _, made := range e.Made {
+		r.count(made)
+		r.pace.finish(made.ID, 0)
+	}
+}
+
+// phase begins a phase. Sensors are not read in every phase: no value is better than an old one.
+func (r *Recorder) phase(e event.PhaseStarted, now time.Time) {
+	r.state.Phase, r.state.Detail, r.state.Since, r.state.Fraction = e.Phase, e.Detail, now, 0
+	if e.Phase == event.Measure {
+		r.window = now
+		if run := r.state.Run; run != nil { // a window may be repeated with more requests
+			run.Done, run.Requests, run.TokensPerS = 0, 0, nil
+		}
+	} else if e.Phase != event.Finish {
+		r.window = time.Time{}
+	}
+	for _, d := range r.devices {
+		d.Watts, d.at = nil, time.Time{}
+		if e.Phase == event.Measure {
+			d.windowJ = 0
+		}
+	}
+}
+
+// progress notes how far a phase is. The first progress of a window comes when it opens.
+func (r *Recorder) progress(e event.Progress, now time.Time) {
+	if e.Detail != "" {
+		r.state.Detail = e.Detail
+	}
+	r.state.Fraction = min(1, max(0, e.Fraction))
+	run := r.state.Run
+	if e.Phase != event.Measure || run == nil || e.Total == 0 {
+		return
+	}
+	if e.Done == 0 {
+		r.window = now
+	}
+	run.Done, run.Requests = e.Done, e.Total
+	tokens := float64(e.Done * r.o.OutputTokens(run.ID))
+	if took := now.Sub(r.window).Seconds(); tokens > 0 && took > 0 {
+		run.TokensPerS = number(tokens / took)
+	}
+}
+
+// power notes the displayed power of a device, and adds up its energy since the value before.
+func (r *Recorder) power(e event.Power, now time.Time) {
+	if math.IsNaN(e.Watts) || math.IsInf(e.Watts, 0) {
+		return
+	}
+	d := r.devices[e.Device]
+	if d == nil {
+		d = &device{Device: Device{ID: e.Device, History: []*float64{}}}
+		r.devices[e.Device] = d
+	}
+	if r.state.Run != nil {
+		d.Origin = r.o.Origin(e.Device, r.state.Run.ID)
+	}
+	if since := now.Sub(d.at); d.Watts != nil && !d.at.IsZero() && since < apart {
+		joules := (*d.Watts + e.Watts) / 2 * since.Seconds()
+		d.TotalJ += joules
+		if r.state.Phase == event.Measure {
+			d.windowJ += joules
+		}
+	}
+	d.Watts, d.at = number(e.Watts), now
+}
+
+func (r *Recorder) finish(e event.RunFinished, now time.Time) {
+	r.count(e)
+	took := now.Sub(r.mark)
+	if e.LeftOut {
+		took = 0
+	}
+	r.mark = now
+	if e.Status != interrupted {
+		r.pace.finish(e.ID, took)
+	}
+	r.state.Planned = max(r.state.Planned, e.Total)
+	r.state.Run, r.window = nil, time.Time{}
+	r.phase(event.PhaseStarted{Phase: event.Rest}, now)
+}
+
+// Outcomes of runs, as in result.json.
+const (
+	okStatus    = "ok"
+	interrupted = "interrupted"
+)
+
+// count counts a run; an interrupted one is rerun.
+func (r *Recorder) count(e event.RunFinished) {
+	if e.Status == interrupted {
+		return
+	}
+	r.state.Finished++
+	if e.Status != okStatus && !e.LeftOut {
+		r.state.Failed++
+	}
+}
