@@ -1,13 +1,13 @@
 package result
 
 import (
+	"errors"
 	"fmt"
 	"math"
-	"regexp"
 	"slices"
-	"strconv"
 	"strings"
 
+	"github.com/llenergymeasure/llem/internal/metric"
 	"github.com/llenergymeasure/llem/internal/stats"
 )
 
@@ -33,12 +33,14 @@ func ParetoMetrics() []string {
 // table returns one row per experiment and one column per metric.
 func (s *StudyResult) table(names []string) ([][]stats.Point, []stats.Metric, error) {
 	var metrics []stats.Metric
-	for _, name := range names {
+	names = slices.Clone(names)
+	for i, name := range names {
 		m, err := Metric(name)
 		if err != nil {
 			return nil, nil, err
 		}
-		metrics = append(metrics, stats.Metric{Name: name, Better: m.better()})
+		names[i] = m.Name
+		metrics = append(metrics, stats.Metric{Name: m.Name, Better: m.better()})
 	}
 	rows := make([][]stats.Point, len(s.Experiments))
 	for i, e := range s.Experiments {
@@ -99,27 +101,23 @@ type Choice struct {
 	Possible []ExperimentSummary `json:"possible"`
 }
 
-// constraintText matches a metric, a comparison and a number.
-var constraintText = regexp.MustCompile(`^\s*([a-z0-9_.]+)\s*(<=|>=|<|>)\s*(\S+)\s*$`)
-
 // Best returns the experiment with the best value of a metric among the experiments that meet all
-// constraints, such as "latency.ttft_ms.p99 < 200".
+// constraints, such as "latency.ttft_ms.p99 < 200" or "TTFT p99 < 200".
 func (s *StudyResult) Best(objective string, constraints ...string) (*Choice, error) {
+	m, err := Metric(objective)
+	if err != nil {
+		return nil, err
+	}
+	objective = m.Name
 	names := []string{objective}
 	var limits []stats.Constraint
 	for _, text := range constraints {
-		m := constraintText.FindStringSubmatch(text)
-		if m == nil {
-			return nil, fmt.Errorf(
-				"%q is not a constraint: write a metric, one of < <= > >=, and a number, such as "+
-					"latency.ttft_ms.p50<200", text)
+		l, err := metric.ParseLimit(text)
+		if err != nil {
+			return nil, err
 		}
-		limit, err := strconv.ParseFloat(m[3], 64)
-		if err != nil || math.IsNaN(limit) || math.IsInf(limit, 0) {
-			return nil, fmt.Errorf("%q: %q is not a number", text, m[3])
-		}
-		limits = append(limits, stats.Constraint{Column: len(names), Op: stats.Op(m[2]), Limit: limit})
-		names = append(names, m[1])
+		limits = append(limits, stats.Constraint{Column: len(names), Op: stats.Op(l.Op), Limit: l.Value})
+		names = append(names, l.Name)
 	}
 	rows, columns, err := s.table(names)
 	if err != nil {
@@ -150,17 +148,17 @@ func (s *StudyResult) Best(objective string, constraints ...string) (*Choice, er
 }
 
 // whyNone returns why no run has a value of a metric, if the runs state it.
-func (s *StudyResult) whyNone(metric string) string {
+func (s *StudyResult) whyNone(name string) string {
 	for _, e := range s.Experiments {
 		if e.MetricsReason != "" {
 			return ": " + e.MetricsReason
 		}
 	}
 	for _, r := range s.Rows {
-		if why := whyMissing(r.Missing, metric); why != "" {
+		if why := whyMissing(r.Missing, name); why != "" {
 			return ": " + why
 		}
-		if r.Reason != "" && strings.HasPrefix(metric, "energy.") { // from an earlier version
+		if r.Reason != "" && strings.HasPrefix(name, "energy.") { // from an earlier version
 			return ": " + r.Reason
 		}
 	}
@@ -168,14 +166,14 @@ func (s *StudyResult) whyNone(metric string) string {
 }
 
 // SortBy sorts the experiments by a metric, best first; experiments without it come last.
-func (s *StudyResult) SortBy(metric string) error {
-	m, err := Metric(metric)
+func (s *StudyResult) SortBy(name string) error {
+	m, err := Metric(name)
 	if err != nil {
 		return err
 	}
 	slices.SortStableFunc(s.Experiments, func(a, b ExperimentSummary) int {
-		x, okX := a.Metrics.Get(metric)
-		y, okY := b.Metrics.Get(metric)
+		x, okX := a.Metrics.Get(m.Name)
+		y, okY := b.Metrics.Get(m.Name)
 		u, _, _ := x.Figure()
 		v, _, _ := y.Figure()
 		switch {
@@ -194,12 +192,13 @@ func (s *StudyResult) SortBy(metric string) error {
 	return nil
 }
 
-// NearMetric suggests metrics with the same end for an unknown name.
+// NearMetric suggests metrics for an unknown name, the nearest first.
 func NearMetric(name string) []string {
 	var out []string
-	for _, m := range metricInfos {
-		if strings.Contains(m.Name, name) {
-			out = append(out, m.Name)
+	_, err := metric.Find(name)
+	if unknown, ok := errors.AsType[*metric.UnknownError](err); ok {
+		for _, i := range unknown.Near {
+			out = append(out, metricInfos[i].Name)
 		}
 	}
 	return out

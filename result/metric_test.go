@@ -92,7 +92,7 @@ func TestEveryNumberIsAMetric(t *testing.T) {
 	}
 	for _, name := range metrics {
 		if !slices.Contains(table, name) {
-			t.Errorf("%s is not a metric: add its line to metrictable.go, or the reason to notMetrics", name)
+			t.Errorf("%s is not a metric: add its line to internal/metric/table.go, or the reason to notMetrics", name)
 		}
 	}
 	for _, name := range table {
@@ -134,13 +134,14 @@ var update = flag.Bool("update", false, "write docs/metric-table.md")
 func TestMetricDocs(t *testing.T) {
 	var b strings.Builder
 	b.WriteString("# Metrics\n\n" +
-		"Every number of `result.json` by which runs are compared, made from the table in package `result`\n" +
-		"(`go test ./result -run MetricDocs -update`). A name is the path in `result.json`. Each of them can order\n" +
-		"the configurations (`llem report DIR --sort`), be a column (`--columns`), an axis of the front " +
-		"(`--pareto`), what\n" +
-		"is to be best (`--best`) or bounded (`--where`), and is in CSV and `summary.json`. What the numbers\n" +
-		"are made of stands in [metrics.md](metrics.md).\n\n" +
-		"| metric | unit | better | column | meaning |\n|---|---|---|---|---|\n")
+		"Every number of `result.json` by which runs are compared, made from the table in package `metric`\n" +
+		"(`go test ./result -run MetricDocs -update`); `llem report --metrics` prints the same. A name is the path\n" +
+		"in `result.json`. Wherever a metric is named, the head of its column does as well, in any case, or the\n" +
+		"end of the name if no other metric ends so: `TTFT p99`, `ttft_ms.p99`. Each metric can order the\n" +
+		"configurations (`llem report DIR --sort`), be a column (`--columns`), an axis of the front (`--pareto`),\n" +
+		"what is to be best (`--best`) or bounded (`--where`), and is in CSV and `summary.json`. What the numbers\n" +
+		"are made of is in [metrics.md](metrics.md).\n\n" +
+		"| metric | unit | better | head | meaning |\n|---|---|---|---|---|\n")
 	for _, m := range Metrics() {
 		better := "lower"
 		if m.HigherIsBetter {

@@ -2,6 +2,8 @@ package result
 
 import (
 	"cmp"
+	"iter"
+	"reflect"
 	"slices"
 	"strings"
 
@@ -82,15 +84,28 @@ func (r *Record) missingPhases(add func(of, reason string)) {
 // missing adds why latencies are missing.
 func (l *Latency) missing(add func(of, reason string)) {
 	const oneToken = "a request of one token has no time between tokens"
-	for _, d := range distributions {
-		switch q := d.of(l); {
+	for name, q := range l.distributions() {
+		switch {
 		case q != nil:
-			add("latency."+d.name, q.Reason)
-		case l.ITL == nil && (d.name == "itl_ms" || d.name == "tpot_ms"):
-			add("latency."+d.name, oneToken)
+			add("latency."+name, q.Reason)
+		case l.ITL == nil && (name == "itl_ms" || name == "tpot_ms"):
+			add("latency."+name, oneToken)
 		}
 	}
 	add("latency", l.Reason)
+}
+
+// distributions returns an iterator over the distributions, nil ones included, with their names in JSON.
+func (l *Latency) distributions() iter.Seq2[string, *Distribution] {
+	return func(yield func(string, *Distribution) bool) {
+		all := reflect.ValueOf(l).Elem()
+		for i := range all.NumField() {
+			d, ok := all.Field(i).Interface().(*Distribution)
+			if ok && !yield(all.Type().Field(i).Tag.Get("json"), d) {
+				return
+			}
+		}
+	}
 }
 
 // MissingOf returns the distinct reasons of several runs, with their numbers of runs; reasons that differ

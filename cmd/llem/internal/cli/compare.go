@@ -29,7 +29,7 @@ func newCompare(env *Env) *cobra.Command {
 			"where the runs of a cycle followed each other (any execution.order but sequential), which\n" +
 			"removes drift. Otherwise the interval is widened where successive runs are correlated.",
 		Example: "  llem compare results/batches:3fa9 results/batches:c01b\n" +
-			"  llem compare results/batches:3fa9 results/batches:c01b --metric latency.ttft_ms.p50\n" +
+			"  llem compare results/batches:3fa9 results/batches:c01b --metric TTFT\n" +
 			"  llem compare results/bf16-20260101T120000Z results/int8-20260101T130000Z",
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) != 2 {
@@ -49,7 +49,7 @@ func newCompare(env *Env) *cobra.Command {
 		},
 	}
 	cmd.Flags().StringVar(&o.Primary, "metric", "",
-		"the metric that the answer is about (default energy.per_output_token_j)")
+		"the metric that the answer is about (default J/out; llem report --metrics lists all)")
 	cmd.Flags().BoolVar(&o.All, "all", false, "compare all metrics, not the main ones: each is tested more strictly")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print the comparison as one JSON document")
 	return cmd
@@ -62,7 +62,7 @@ type side struct {
 }
 
 func (env *Env) compare(a, b string, o compare.Options) (*report.Comparison, error) {
-	if err := checkMetric(o.Primary); err != nil {
+	if err := nameMetrics(&o.Primary); err != nil {
 		return nil, err
 	}
 	first, err := env.side(a)

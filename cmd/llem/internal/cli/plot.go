@@ -48,7 +48,7 @@ func newPlot(env *Env) *cobra.Command {
 			"  scaling   a metric over a swept number, such as the batch size\n" +
 			"  cycles    a metric of every run, in the order in which they ran",
 		Example: "  llem plot results/batches pareto -o pareto.pdf\n" +
-			"  llem plot results/batches scaling --y latency.ttft_ms.p50 --over batch_size -o ttft.svg --grey",
+			"  llem plot results/batches scaling --y TTFT --over batch_size -o ttft.svg --grey",
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) != 2 {
 				return &usageError{"plot takes a study's folder and a chart",
@@ -67,7 +67,8 @@ func newPlot(env *Env) *cobra.Command {
 	flags := cmd.Flags()
 	flags.SortFlags = false
 	flags.StringVarP(&f.out, "output", "o", "", "the file to write: NAME.svg, NAME.pdf or NAME.png (default CHART.svg)")
-	flags.StringVar(&f.options.X, "x", "", "the metric across, for pareto; ttft, itl, tpot or e2e for latency")
+	flags.StringVar(&f.options.X, "x", "",
+		"the metric across, for pareto (llem report --metrics lists all); ttft, itl, tpot or e2e for latency")
 	flags.StringVar(&f.options.Y, "y", "", "the metric upwards, for pareto, scaling and cycles")
 	flags.StringVar(&f.options.Over, "over", "", "the swept key across, for scaling")
 	flags.StringVar(&f.options.Run, "run", "", "the run, for power: ID-c2 or the first digits of an id")

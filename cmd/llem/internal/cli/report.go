@@ -18,6 +18,7 @@ import (
 	"github.com/llenergymeasure/llem/internal/campaign"
 	"github.com/llenergymeasure/llem/internal/digits"
 	"github.com/llenergymeasure/llem/internal/join"
+	"github.com/llenergymeasure/llem/internal/metric"
 	"github.com/llenergymeasure/llem/internal/store"
 	"github.com/llenergymeasure/llem/result"
 )
@@ -26,6 +27,7 @@ import (
 type reportFlags struct {
 	html                           string // the file of the report as a page
 	json, recompute, verbose, line bool
+	metrics                        bool
 	sort, format, best             string
 	where, pareto, columns         []string
 	limit, top                     int
@@ -43,7 +45,7 @@ func (f reportFlags) how() detail {
 }
 
 // formats of a report.
-var formats = []string{"text", "md", "csv"}
+var formats = []string{"text", "md", "csv", "json"}
 
 // newReport prints the results of an earlier study.
 func newReport(env *Env) *cobra.Command {
@@ -51,14 +53,18 @@ func newReport(env *Env) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "report [DIR[:ID]]",
 		Short: "Print the results of a study, or recompute them from the raw files",
-		Long: "Print the results of a study on one screen; -v prints everything. DIR is the folder of a study\n" +
-			"(default: the newest study in $LLEM_RESULTS, else ./results), or of one run: DIR/runs/ID-c1, DIR:ID\n" +
-			"or DIR:ID-c2 (the first digits of the id are enough).\n\n" +
-			"With --recompute, compute every number again from the raw files of each run, compare the files\n" +
-			"with their SHA-256 sums, and print what does not match.\n\n" +
+		Long: "Print the results of a study on one screen; -v prints everything. DIR is the\n" +
+			"folder of a study (default: the newest study in $LLEM_RESULTS, else ./results),\n" +
+			"or of one run: DIR/runs/ID-c1, DIR:ID or DIR:ID-c2 (the first digits of the id\n" +
+			"are enough).\n\n" +
+			"A metric is named by the head of its column (TTFT p99) or by its name in\n" +
+			"result.json (latency.ttft_ms.p99); --metrics lists all.\n\n" +
+			"With --recompute, compute every number again from the raw files of each run,\n" +
+			"compare the files with their SHA-256 sums, and print what does not match.\n\n" +
 			"Exit codes: 0 done, 1 a number does not match or a file cannot be read, 2 usage.",
 		Example: "  llem report\n" +
-			"  llem report results/batches --sort energy.per_output_token_j --top 5\n" +
+			"  llem report results/batches --sort J/out --top 5\n" +
+			"  llem report results/batches --best J/out --where 'TTFT p99<200'\n" +
 			"  llem report results/batches:3fa9 -v",
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) > 1 {
@@ -67,7 +73,16 @@ func newReport(env *Env) *cobra.Command {
 			return nil
 		},
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if !slices.Contains(formats, f.format) {
+				return &usageError{fmt.Sprintf("--format %s is unknown", f.format),
+					"use one of " + strings.Join(formats, ", ")}
+			}
+			if f.format == "json" {
+				f.json, f.format = true, formats[0]
+			}
 			switch {
+			case f.metrics:
+				return env.listMetrics(f.json)
 			case f.limit < 0:
 				return &usageError{"--limit is negative", "give a number of lines, or 0 for all"}
 			case f.top < 0:
@@ -89,19 +104,18 @@ func newReport(env *Env) *cobra.Command {
 	flags.SortFlags = false
 	flags.BoolVar(&f.recompute, "recompute", false,
 		"compute every number again from the raw files and say whether they match")
-	flags.StringVar(&f.sort, "sort", "", "order by a metric, the best first, such as energy.per_output_token_j")
+	flags.StringVar(&f.sort, "sort", "", "order by a metric, the best first, such as J/out")
 	flags.IntVar(&f.limit, "limit", report.DefaultLimit,
 		"maximum number of table lines; 0 is all (csv: default all)")
 	flags.IntVar(&f.top, "top", 0, "show the N best by --sort, or by energy per output token")
 	flags.StringSliceVar(&f.pareto, "pareto", nil,
-		"compute the Pareto front of these metrics, such as energy.per_output_token_j,latency.ttft_ms.p99; "+
-			"default: "+strings.Join(result.ParetoMetrics(), ","))
+		"compute the Pareto front of these metrics, such as J/out,\"TTFT p99\"; default: J/out,tok/s")
 	flags.StringSliceVar(&f.columns, "columns", nil,
-		"show these metrics instead of the default columns, such as energy.co2e_g,latency.tpot_ms.p50 "+
-			"(docs/metric-table.md has all)")
-	flags.StringVar(&f.format, "format", "text", "text, md (Markdown) or csv")
+		"show these metrics instead of the default columns, such as TTFT,TPOT,power")
+	flags.StringVar(&f.format, "format", "text", "text, md (Markdown), csv or json")
 	flags.StringVar(&f.best, "best", "", "name the configuration with the best value of a metric")
-	flags.StringArrayVar(&f.where, "where", nil, "with --best: a limit to meet, such as 'latency.ttft_ms.p50<200'")
+	flags.StringArrayVar(&f.where, "where", nil, "with --best: a limit to meet, such as 'TTFT p99<200'")
+	flags.BoolVar(&f.metrics, "metrics", false, "list all metrics: head, name, unit and meaning; no DIR is needed")
 	flags.StringVar(&f.html, "html", "", "write the report as one HTML file; - is standard output")
 	flags.BoolVar(&f.json, "json", false, "print the result as one JSON document")
 	flags.BoolVarP(&f.verbose, "verbose", "v", false,
@@ -129,25 +143,6 @@ func (env *Env) reported(args []string) (string, error) {
 	return dir, nil
 }
 
-// completeMetrics lets the shell complete the names of metrics as values of flags.
-func completeMetrics(cmd *cobra.Command, flags ...string) {
-	names := func(_ *cobra.Command, _ []string, typed string) ([]string, cobra.ShellCompDirective) {
-		before := typed[:strings.LastIndexByte(typed, ',')+1] // of a list
-		var out []string
-		for _, m := range result.Metrics() {
-			if strings.HasPrefix(m.Name, typed[len(before):]) {
-				out = append(out, cobra.CompletionWithDesc(before+m.Name, m.Meaning))
-			}
-		}
-		return out, cobra.ShellCompDirectiveNoFileComp | cobra.ShellCompDirectiveNoSpace
-	}
-	for _, flag := range flags {
-		if err := cmd.RegisterFlagCompletionFunc(flag, names); err != nil {
-			panic(err) // a flag that the command does not have
-		}
-	}
-}
-
 // withDefaults gives --pareto its default metrics where no names follow: at the end, before a flag or a folder.
 func withDefaults(args []string) []string {
 	out := slices.Clone(args)
@@ -169,17 +164,13 @@ func withDefaults(args []string) []string {
 
 // report prints a study, ordered and in the format that was asked for.
 func (env *Env) report(dir string, f reportFlags, limited bool) error {
-	if !slices.Contains(formats, f.format) {
-		return &usageError{fmt.Sprintf("--format %s is unknown", f.format), "use one of " + strings.Join(formats, ", ")}
-	}
 	if len(f.where) > 0 && f.best == "" {
 		return &usageError{"--where goes with --best",
-			"add the metric to optimize, such as --best energy.per_output_token_j"}
+			"add the metric to optimize, such as --best J/out"}
 	}
-	for _, name := range slices.Concat([]string{f.sort, f.best}, f.pareto, f.columns) {
-		if err := checkMetric(name); err != nil {
-			return err
-		}
+	asked := slices.Concat([]*string{&f.sort, &f.best}, pointers(f.pareto), pointers(f.columns))
+	if err := nameMetrics(asked...); err != nil {
+		return err
 	}
 	if one, err := env.findRun(dir); one != nil || err != nil {
 		if err != nil {
@@ -243,23 +234,12 @@ func judge(res *result.StudyResult, f reportFlags) error {
 	return res.SortBy(f.sort)
 }
 
-// checkMetric refuses an unknown metric.
-func checkMetric(name string) error {
-	if _, err := result.Metric(name); name == "" || err == nil {
-		return nil
-	}
-	near := result.NearMetric(name)
-	next := "use one of " + strings.Join(near, ", ")
-	if len(near) == 0 {
-		next = "docs/metric-table.md lists them, such as " +
-			strings.Join(result.ParetoMetrics(), " and ")
-	}
-	return &usageError{fmt.Sprintf("there is no metric %q", name), next}
-}
-
 // best names the configuration with the best value under limits.
 func (env *Env) best(res *result.StudyResult, f reportFlags) error {
 	c, err := res.Best(f.best, f.where...)
+	if _, ok := errors.AsType[*metric.UnknownError](err); ok {
+		return wrongMetric(err)
+	}
 	if err != nil {
 		return &usageError{err.Error(),
 			"`llem report DIR` prints what was measured; --best and --where take those metrics"}

@@ -4,6 +4,7 @@ package picture
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"math"
 	"path/filepath"
@@ -13,6 +14,7 @@ import (
 
 	"github.com/llenergymeasure/llem/cmd/llem/internal/report"
 	"github.com/llenergymeasure/llem/internal/figure"
+	"github.com/llenergymeasure/llem/internal/metric"
 	"github.com/llenergymeasure/llem/result"
 )
 
@@ -109,7 +111,7 @@ func Flags(s *result.StudyResult, i int) (out []string) {
 }
 
 // Label is the name of a metric at an axis.
-func Label(m result.MetricInfo) string { return cmp.Or(short[m.Name], m.Label) }
+func Label(m result.MetricInfo) string { return metric.Title(m.Name) }
 
 // source returns what the energies of the study are, where they are not all measured: simulated, modelled, or several.
 func (s study) source() string {
@@ -137,23 +139,6 @@ func (s study) title() string {
 	return text
 }
 
-// short are the names of metrics at an axis, where the heading of their column is not clear by itself.
-var short = map[string]string{
-	"energy.per_output_token_j":         "energy per output token",
-	"energy.per_request_j":              "energy per request",
-	"energy.phases.prefill.j_per_token": "energy per prompt token, prefill",
-	"energy.phases.decode.j_per_token":  "energy per token, decode",
-	"energy.mean_w":                     "mean power",
-	"throughput.output_tokens_per_s":    "output tokens per second",
-	"throughput.total_tokens_per_s":     "tokens per second",
-	"throughput.requests_per_s":         "requests per second",
-	"latency.ttft_ms.p50":               "TTFT, median",
-	"latency.ttft_ms.p99":               "TTFT, 99th percentile",
-	"latency.itl_ms.p50":                "ITL, median",
-	"latency.tpot_ms.p50":               "TPOT, median",
-	"latency.e2e_ms.p50":                "end to end, median",
-}
-
 // axis returns the axis of a metric and the factor that brings its values to the unit of the axis. Energy that is not
 // measured is named so.
 func (s study) axis(m result.MetricInfo) (figure.Axis, float64) {
@@ -175,16 +160,13 @@ func (s study) axis(m result.MetricInfo) (figure.Axis, float64) {
 	return figure.Axis{Label: label + " (" + m.Unit + ")"}, 1
 }
 
-// metric returns a metric by name, or the usual one.
-func metric(name, usual string) (result.MetricInfo, error) {
-	if name == "" {
-		name = usual
+// metricOf returns a metric as a user names it, or the usual one.
+func metricOf(name, usual string) (result.MetricInfo, error) {
+	m, err := result.Metric(cmp.Or(name, usual))
+	if unknown, ok := errors.AsType[*metric.UnknownError](err); ok {
+		return m, &Error{unknown.Error(), unknown.NextStep()}
 	}
-	m, err := result.Metric(name)
-	if err != nil {
-		return m, &Error{err.Error(), "docs/metric-table.md lists the metrics"}
-	}
-	return m, nil
+	return m, err
 }
 
 // value returns the mean of a metric over the runs of a configuration with its interval: for a single run its own.
@@ -232,11 +214,11 @@ func (s study) groups() (names []string, of []int) {
 func Groups(s *result.StudyResult) (names []string, of []int) { return study{StudyResult: s}.groups() }
 
 func (s study) pareto(o Options) (*Picture, error) {
-	mx, err := metric(o.X, "throughput.output_tokens_per_s")
+	mx, err := metricOf(o.X, "throughput.output_tokens_per_s")
 	if err != nil {
 		return nil, err
 	}
-	my, err := metric(o.Y, "energy.per_output_token_j")
+	my, err := metricOf(o.Y, "energy.per_output_token_j")
 	if err != nil {
 		return nil, err
 	}
@@ -319,7 +301,7 @@ func (s study) phases() (*Picture, error) {
 	parts := []struct{ metric, label string }{{"energy.phases.prefill.energy_j", "prefill"},
 		{"energy.phases.decode.energy_j", "decode"}, {"energy.phases.other.energy_j", "other"},
 		{"energy.unattributed_j", "not attributed"}}
-	m, err := metric("", "energy.per_output_token_j")
+	m, err := metricOf("", "energy.per_output_token_j")
 	if err != nil {
 		return nil, err
 	}
@@ -360,7 +342,7 @@ func (s study) perToken(i int, part string, perToken float64) float64 {
 }
 
 func (s study) cycles(o Options) (*Picture, error) {
-	m, err := metric(o.Y, "energy.per_output_token_j")
+	m, err := metricOf(o.Y, "energy.per_output_token_j")
 	if err != nil {
 		return nil, err
 	}
@@ -387,7 +369,7 @@ func (s study) cycles(o Options) (*Picture, error) {
 }
 
 func (s study) scaling(o Options) (*Picture, error) {
-	m, err := metric(o.Y, "energy.per_output_token_j")
+	m, err := metricOf(o.Y, "energy.per_output_token_j")
 	if err != nil {
 		return nil, err
 	}

@@ -16,13 +16,10 @@ import (
 
 // latency draws the distribution of a latency over the requests of all runs of each configuration.
 func (s study) latency(o Options) (*Picture, error) {
-	which := o.X
-	if which == "" {
-		which = "ttft"
-	}
+	which := strings.ToLower(cmp.Or(o.X, "ttft"))
 	of, label := latencies(which)
 	if of == nil {
-		return nil, &Error{fmt.Sprintf("there is no latency %q to draw", which), "use ttft, itl, tpot or e2e with --x"}
+		return nil, &Error{fmt.Sprintf("there is no latency %q to draw", o.X), "use ttft, itl, tpot or e2e with --x"}
 	}
 	chart := figure.Distribution{Title: s.title(), X: figure.Axis{Label: label, Unit: "s"}}
 	data := [][]string{{"id", "configuration", "cycle", "request", which + "_s"}}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/llenergymeasure/llem/internal/compare"
 	"github.com/llenergymeasure/llem/internal/digits"
+	"github.com/llenergymeasure/llem/internal/metric"
 	"github.com/llenergymeasure/llem/internal/naming"
 	"github.com/llenergymeasure/llem/internal/table"
 	"github.com/llenergymeasure/llem/result"
@@ -186,7 +187,7 @@ const valueWidth = 16
 // Best is a question for the best configuration of a study, and its answer.
 type Best struct {
 	Study *result.StudyResult
-	// Metric is the metric to optimize; Limits are the limits to meet.
+	// Metric is the name of the metric to optimize; Limits are the limits to meet.
 	Metric string
 	Limits []string
 	Choice *result.Choice
@@ -195,9 +196,10 @@ type Best struct {
 // Best prints the best configuration under limits, and which others may be as good.
 func (t Terminal) Best(w io.Writer, q Best) error {
 	var b strings.Builder
-	what := "best " + q.Metric
+	head := metric.Head(q.Metric)
+	what := "best " + head
 	if len(q.Limits) > 0 {
-		what += " with " + strings.Join(q.Limits, " and ")
+		what += " with " + strings.Join(limitTexts(q.Limits), " and ")
 	}
 	c := q.Choice
 	if c.Best == nil {
@@ -206,7 +208,7 @@ func (t Terminal) Best(w io.Writer, q Best) error {
 	t.styled(&b, t.bold, what)
 	n := Naming(q.Study)
 	heads := n.Heads()
-	rows := table.Table{Head: append(heads, "id", q.Metric, "95 %", "runs", ""), Names: len(heads), Title: "experiment",
+	rows := table.Table{Head: append(heads, "id", head, "95 %", "runs", ""), Names: len(heads), Title: "experiment",
 		Indent: 2, Text: true}
 	add := func(verdict string, all ...result.ExperimentSummary) {
 		for _, e := range all {
@@ -234,22 +236,36 @@ func (t Terminal) Best(w io.Writer, q Best) error {
 	return err
 }
 
+// limitTexts prints limits with the heads of their metrics and their units.
+func limitTexts(limits []string) []string {
+	out := slices.Clone(limits)
+	for i, text := range limits {
+		limit, err := metric.ParseLimit(text)
+		if m, unknown := result.Metric(limit.Name); err == nil && unknown == nil {
+			out[i] = fmt.Sprintf("%s %s %s", m.Label, limit.Op, metricValue(limit.Value, m.Unit))
+		}
+	}
+	return out
+}
+
 // unjudged returns notes on the configurations that cannot be chosen because a metric of the question
 // is unknown for them.
 func (q Best) unjudged() []string {
 	asked := []string{q.Metric}
-	for _, limit := range q.Limits {
-		asked = append(asked, strings.TrimSpace(limit[:max(0, strings.IndexAny(limit, "<>"))]))
+	for _, text := range q.Limits {
+		if limit, err := metric.ParseLimit(text); err == nil {
+			asked = append(asked, limit.Name)
+		}
 	}
 	names := Naming(q.Study)
 	var out []string
-	for i, metric := range asked {
-		if slices.Contains(asked[:i], metric) {
+	for i, name := range asked {
+		if slices.Contains(asked[:i], name) {
 			continue
 		}
 		var without []string
 		for _, e := range q.Study.Experiments {
-			if _, ok := e.Metrics.Get(metric); !ok && e.Compared() > 0 {
+			if _, ok := e.Metrics.Get(name); !ok && e.Compared() > 0 {
 				without = append(without, cmp.Or(names.Label(e.Config), e.ID))
 			}
 		}
@@ -257,7 +273,8 @@ func (q Best) unjudged() []string {
 			without = append(without[:mostUnjudged], fmt.Sprintf("%d more", n-mostUnjudged))
 		}
 		if len(without) > 0 {
-			out = append(out, fmt.Sprintf("not judged, because %s is unknown: %s", metric, strings.Join(without, "; ")))
+			out = append(out, fmt.Sprintf("not judged, because %s is unknown: %s", metric.Head(name),
+				strings.Join(without, "; ")))
 		}
 	}
 	return out

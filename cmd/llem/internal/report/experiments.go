@@ -12,6 +12,7 @@ import (
 
 	"github.com/llenergymeasure/llem/internal/codes"
 	"github.com/llenergymeasure/llem/internal/digits"
+	"github.com/llenergymeasure/llem/internal/metric"
 	"github.com/llenergymeasure/llem/internal/naming"
 	"github.com/llenergymeasure/llem/internal/stats"
 	"github.com/llenergymeasure/llem/internal/table"
@@ -29,28 +30,40 @@ func repeated(s *result.StudyResult) bool {
 	return false
 }
 
-// column is a column of configurations: a metric, its heading, and how it is printed.
+// column is a column of configurations: a metric and how it is printed.
 type column struct {
-	metric, head string
-	print        func(float64) string
+	metric string
+	print  func(float64) string
 	// spread adds the interval; asked columns are shown even when empty.
 	spread, asked bool
 }
 
+// head is the heading of the column.
+func (c column) head() string { return metric.Head(c.metric) }
+
+// headsOf are the headings of metrics.
+func headsOf(metrics []string) []string {
+	out := make([]string, len(metrics))
+	for i, name := range metrics {
+		out[i] = metric.Head(name)
+	}
+	return out
+}
+
 // experimentColumns are the columns of configurations.
 var experimentColumns = []column{
-	{"throughput.output_tokens_per_s", "tok/s", func(v float64) string { return digits.Significant(v, 3) }, false,
+	{"throughput.output_tokens_per_s", func(v float64) string { return digits.Significant(v, 3) }, false,
 		false},
-	{"latency.queue_ms.p50", queueHead, duration, false, false},
-	{"latency.ttft_ms.p50", "TTFT", duration, false, false},
-	{"latency.response_ttft_ms.p50", responseHead, duration, false, false},
-	{"latency.itl_ms.p50", "ITL", duration, false, false},
-	{"energy.per_output_token_j", "J/out", func(v float64) string { return digits.SI(v, "J") }, true, false},
-	{"energy.phases.prefill.j_per_token", "J/prefill", func(v float64) string { return digits.SI(v, "J") }, false,
+	{queueMetric, duration, false, false},
+	{"latency.ttft_ms.p50", duration, false, false},
+	{responseMetric, duration, false, false},
+	{"latency.itl_ms.p50", duration, false, false},
+	{"energy.per_output_token_j", func(v float64) string { return digits.SI(v, "J") }, true, false},
+	{"energy.phases.prefill.j_per_token", func(v float64) string { return digits.SI(v, "J") }, false,
 		false},
-	{"energy.phases.decode.j_per_token", "J/decode", func(v float64) string { return digits.SI(v, "J") }, false, false},
-	{"energy.mean_w", "power", func(v float64) string { return digits.SI(v, "W") }, false, false},
-	{"energy.node_per_output_token_j", "node J/out", func(v float64) string { return digits.SI(v, "J") }, false, false},
+	{"energy.phases.decode.j_per_token", func(v float64) string { return digits.SI(v, "J") }, false, false},
+	{"energy.mean_w", func(v float64) string { return digits.SI(v, "W") }, false, false},
+	{"energy.node_per_output_token_j", func(v float64) string { return digits.SI(v, "J") }, false, false},
 }
 
 // shown are the usual columns and the metrics by which the table is judged and ordered, or the ones
@@ -69,11 +82,7 @@ func (t Terminal) shown(s *result.StudyResult) []column {
 		if err != nil {
 			continue
 		}
-		head := m.Name
-		if slices.Contains(t.Show, name) {
-			head = m.Label
-		}
-		out = append(out, column{name, head, func(v float64) string { return metricValue(v, m.Unit) },
+		out = append(out, column{name, func(v float64) string { return metricValue(v, m.Unit) },
 			slices.Contains(t.Show, name) && repeated(s), true})
 	}
 	return out
@@ -89,9 +98,9 @@ func (t Terminal) columnsOf(s *result.StudyResult, n int) []column {
 func experimentTable(s *result.StudyResult, named Names, columns []column, n int, asked ...string) table.Table {
 	heads, kept := []string{"runs"}, []string(nil)
 	for _, c := range columns {
-		heads = append(heads, c.head)
+		heads = append(heads, c.head())
 		if slices.Contains(asked, c.metric) {
-			kept = append(kept, c.head)
+			kept = append(kept, c.head())
 		}
 		if c.spread {
 			heads = append(heads, "±95 %")
@@ -172,7 +181,7 @@ func standingWord(s *result.Standing) string {
 func frontNote(metrics []string) string {
 	what := "energy per output token and tokens/s"
 	if len(metrics) > 0 {
-		what = strings.Join(metrics, " and ")
+		what = strings.Join(headsOf(metrics), " and ")
 	}
 	return "front: Pareto front of " + what + "; yes: on it; no: dominated; ?: dominated, but within the intervals"
 }
@@ -245,7 +254,7 @@ func (t Terminal) caveats(b *strings.Builder, s *result.StudyResult, named Names
 			m, _ := e.Metrics.Get(c.metric)
 			for _, w := range m.Caveats {
 				if w.Code == codes.Outliers || w.Code == codes.Drift && drifts.beyond[c.metric][i] {
-					all = append(all, fmt.Sprintf("%s, %s: %s", named.Called(i), c.head, w.Message))
+					all = append(all, fmt.Sprintf("%s, %s: %s", named.Called(i), c.head(), w.Message))
 				}
 			}
 		}

@@ -114,8 +114,8 @@ func gapsOf(columns []column, rows []lacking) []gap {
 				g.where = append(g.where, where)
 			}
 			for _, c := range columns {
-				if n > 0 && row.lacks(c.metric) && reason.Holds(c.metric) && !slices.Contains(g.heads, c.head) {
-					g.heads = append(g.heads, c.head)
+				if n > 0 && row.lacks(c.metric) && reason.Holds(c.metric) && !slices.Contains(g.heads, c.head()) {
+					g.heads = append(g.heads, c.head())
 				}
 			}
 		}
@@ -179,7 +179,7 @@ func (t Terminal) nowhere(columns []column, rows []lacking) string {
 			return l.has(c.metric) > 0 || len(l.needed([]column{c})) > 0
 		})
 		if slices.Contains(t.Show, c.metric) && !known {
-			heads = append(heads, c.head)
+			heads = append(heads, c.head())
 		}
 	}
 	if len(heads) == 0 {

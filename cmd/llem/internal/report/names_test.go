@@ -166,10 +166,10 @@ func TestBest(t *testing.T) {
 	if err := (Terminal{}).Best(&b, Best{Study: s, Metric: metric, Choice: c}); err != nil {
 		t.Fatal(err)
 	}
-	want := "best energy.per_output_token_j\n" +
-		"  concurrency            id  energy.per_output_token_j  95 %  runs\n" +
-		"  4            " + s.Experiments[0].ID + "                     1.30 J     –     1  best\n" +
-		"  32           " + s.Experiments[1].ID + "                     1.30 J     –     1  not separable\n" +
+	want := "best J/out\n" +
+		"  concurrency            id   J/out  95 %  runs\n" +
+		"  4            " + s.Experiments[0].ID + "  1.30 J     –     1  best\n" +
+		"  32           " + s.Experiments[1].ID + "  1.30 J     –     1  not separable\n" +
 		"  one run: its spread is unknown\n"
 	if b.String() != want {
 		t.Errorf("\n%s\nwant\n%s", b.String(), want)

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/llenergymeasure/llem/internal/metric"
 	"github.com/llenergymeasure/llem/internal/table"
 	"github.com/llenergymeasure/llem/result"
 )
@@ -12,9 +13,11 @@ import (
 // column, if it is noticeable; if it is unknown, the column is the response time, which includes
 // both.
 const (
-	queueHead    = "queue"
-	responseHead = "response"
+	queueMetric    = "latency.queue_ms.p50"
+	responseMetric = "latency.response_ttft_ms.p50"
 )
+
+var queueHead, responseHead = metric.Head(queueMetric), metric.Head(responseMetric)
 
 // queues records which of the two columns are needed.
 type queues struct{ waited, unknown bool }
@@ -70,7 +73,7 @@ func (q queues) hides(head string) bool {
 
 // columns drops columns that are neither needed nor requested.
 func (q queues) columns(all []column) []column {
-	return slices.DeleteFunc(slices.Clone(all), func(c column) bool { return !c.asked && q.hides(c.head) })
+	return slices.DeleteFunc(slices.Clone(all), func(c column) bool { return !c.asked && q.hides(c.head()) })
 }
 
 // blank empties the columns of a table that are not needed.

@@ -27,14 +27,14 @@ func TestQueues(t *testing.T) {
 		runs           []*result.Record
 		want, wantNone []string
 	}{
-		"no queue": {[]*result.Record{short}, []string{"TTFT p50 212 ms, "}, []string{"queue", "response"}},
+		"no queue": {[]*result.Record{short}, []string{"TTFT p50 212 ms, "}, []string{"queue"}},
 		"a queue": {[]*result.Record{waited},
-			[]string{"TTFT p50 15.0 ms after 1.70 s in the queue", "response: first"}, nil},
+			[]string{"TTFT p50 15.0 ms after 1.70 s in the queue", "\n  TTFT+queue  "}, nil},
 		"not known": {[]*result.Record{unknown},
-			[]string{"TTFT p50 with the queue 1.72 s", why, "response: first"}, nil},
-		"a study": {[]*result.Record{short, waited}, []string{"queue  ", "1.70 s  15.0 ms"}, []string{"response"}},
-		"a study, unknown": {[]*result.Record{short, unknown}, []string{"response  ", "–    1.72 s"},
-			[]string{"queue  "}},
+			[]string{"TTFT p50 with the queue 1.72 s", why, "\n  TTFT+queue  "}, nil},
+		"a study": {[]*result.Record{short, waited}, []string{" queue  ", "1.70 s  15.0 ms"}, []string{"TTFT+queue"}},
+		"a study, unknown": {[]*result.Record{short, unknown}, []string{"  TTFT+queue  ", "–      1.72 s"},
+			[]string{" queue  "}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			text := render(t, Terminal{}, studyOf("s", q.runs...))
@@ -84,7 +84,7 @@ func TestUnjudged(t *testing.T) {
 		t.Fatal(err)
 	}
 	if c.Best != nil || len(c.Possible) != 1 || c.Possible[0].ID != known.ID || // of one run each
-		!strings.Contains(b.String(), "not judged, because latency.ttft_ms.p50 is unknown: batch_size=4\n") {
+		!strings.Contains(b.String(), "not judged, because TTFT is unknown: batch_size=4\n") {
 		t.Errorf("best %+v:\n%s", c.Best, b.String())
 	}
 }

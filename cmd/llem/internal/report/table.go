@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/llenergymeasure/llem/internal/digits"
+	"github.com/llenergymeasure/llem/internal/metric"
 	"github.com/llenergymeasure/llem/internal/table"
 	"github.com/llenergymeasure/llem/note"
 	"github.com/llenergymeasure/llem/result"
@@ -265,30 +266,35 @@ func Tally(s *result.StudyResult) string {
 	return orName(s.Name) + ": " + strings.Join(parts, ", ")
 }
 
-// figureHeads are the columns of figures.
-var figureHeads = []string{"tok/s", queueHead, "TTFT", responseHead, "ITL", "J/out", "J/prefill", "J/decode", "power",
-	"node J/out", "energy", "flags"}
+// figureHeads are the columns of figures of a run: the metrics, and two words.
+var figureHeads = append(headsOf([]string{"throughput.output_tokens_per_s", queueMetric, "latency.ttft_ms.p50",
+	responseMetric, "latency.itl_ms.p50", "energy.per_output_token_j", "energy.phases.prefill.j_per_token",
+	"energy.phases.decode.j_per_token", "energy.mean_w", "energy.node_per_output_token_j"}), "energy", flagsHead)
+
+// flagsHead is the head of the column of flags.
+const flagsHead = "flags"
+
+// headNotes explain columns of tables of runs.
+var headNotes = []struct{ metric, note string }{
+	{"throughput.output_tokens_per_s", ": output tokens"},
+	{"latency.ttft_ms.p50", ", ITL: medians"},
+	{queueMetric, ": median wait before the engine began, not in TTFT"},
+	{responseMetric, ": median time to the first token, including the queue"},
+	{"energy.per_output_token_j", ": total energy per output token"},
+	{"energy.node_per_output_token_j", ": the whole machine, by its own meter"},
+	{"energy.phases.prefill.j_per_token", ", J/decode: energy of the phase per token of the phase"},
+}
 
 // tableNote explains the columns of a table.
 func tableNote(heads []string) string {
 	var notes []string
-	for _, h := range heads {
-		switch h {
-		case "tok/s":
-			notes = append(notes, "tok/s: output tokens")
-		case "TTFT":
-			notes = append(notes, "TTFT, ITL: medians")
-		case queueHead:
-			notes = append(notes, "queue: median wait before the engine began, not in TTFT")
-		case responseHead:
-			notes = append(notes, "response: median time to the first token, including the queue")
-		case "J/out":
-			notes = append(notes, "J/out: total energy per output token")
-		case "node J/out":
-			notes = append(notes, "node J/out: the whole machine, by its own meter")
-		case "J/prefill":
-			notes = append(notes, "J/prefill, J/decode: energy of the phase per token of the phase")
-		case "flags":
+	for _, head := range heads {
+		for _, n := range headNotes {
+			if head == metric.Head(n.metric) {
+				notes = append(notes, head+n.note)
+			}
+		}
+		if head == flagsHead {
 			notes = append(notes, "flags: doubts about the row, explained below")
 		}
 	}

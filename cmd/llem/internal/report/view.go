@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/llenergymeasure/llem/internal/digits"
+	"github.com/llenergymeasure/llem/internal/metric"
 	"github.com/llenergymeasure/llem/internal/table"
 	"github.com/llenergymeasure/llem/note"
 	"github.com/llenergymeasure/llem/result"
@@ -142,7 +143,8 @@ func latencies(r *result.Record) []labelled {
 		rows = slices.Insert(rows, 0, labelled{queueHead, l.Queue})
 	}
 	if q.waited || q.unknown {
-		rows = append(rows, labelled{"response: first", l.ResponseTTFT}, labelled{"response: last", l.ResponseE2E})
+		rows = append(rows, labelled{responseHead, l.ResponseTTFT},
+			labelled{metric.Head("latency.response_e2e_ms.p50"), l.ResponseE2E})
 	}
 	return rows
 }

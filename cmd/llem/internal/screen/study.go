@@ -11,6 +11,7 @@ import (
 	"github.com/llenergymeasure/llem/cmd/llem/internal/report"
 	"github.com/llenergymeasure/llem/internal/codes"
 	"github.com/llenergymeasure/llem/internal/digits"
+	"github.com/llenergymeasure/llem/internal/metric"
 	"github.com/llenergymeasure/llem/internal/table"
 	"github.com/llenergymeasure/llem/note"
 	"github.com/llenergymeasure/llem/result"
@@ -82,16 +83,7 @@ func (p *page) columns(s *result.StudyResult) []column {
 		if err != nil {
 			continue
 		}
-		head := m.Label
-		switch name {
-		case speedMetric:
-			head = "tok/s"
-		case ttftMetric:
-			head = "TTFT"
-		case responseMetric:
-			head = "response"
-		}
-		out = append(out, column{name, head, m.Unit})
+		out = append(out, column{name, m.Label, m.Unit})
 	}
 	return out
 }
@@ -369,7 +361,11 @@ func (p *page) legend(s *result.StudyResult, rows []row, shown int) {
 
 func (p *page) front() string {
 	if len(p.Front) > 0 {
-		return strings.Join(p.Front, " and ")
+		heads := make([]string, len(p.Front))
+		for i, name := range p.Front {
+			heads[i] = metric.Head(name)
+		}
+		return strings.Join(heads, " and ")
 	}
 	return "energy and speed"
 }
