@@ -62,6 +62,7 @@ type Recorder struct {
 type device struct {
 	Device
 	at      time.Time // of the newest value; zero before the first one of a phase
+	exact   float64   // the newest value
 	windowJ float64
 }
 
@@ -163,16 +164,20 @@ func (r *Recorder) snapshot() (State, bool) {
 	for _, name := range slices.Sorted(maps.Keys(r.devices)) {
 		d := r.devices[name]
 		out := d.Device
+		out.TotalJ = *rounded(out.TotalJ)
 		out.History = slices.Clone(out.History)
 		if !r.window.IsZero() {
-			out.WindowJ = number(d.windowJ)
+			out.WindowJ = rounded(d.windowJ)
 		}
 		s.Devices = append(s.Devices, out)
 	}
 	return s, true
 }
 
-func seconds(d time.Duration) *float64 { return number(math.Round(d.Seconds()*10) / 10) }
+func seconds(d time.Duration) *float64 { return rounded(d.Seconds()) }
+
+// rounded keeps the file small: nothing of it is more accurate.
+func rounded(v float64) *float64 { return number(math.Round(v*10) / 10) }
 
 func number(v float64) *float64 { return &v }
 
@@ -263,7 +268,7 @@ func (r *Recorder) progress(e event.Progress, now time.Time) {
 	run.Done, run.Requests = e.Done, e.Total
 	tokens := float64(e.Done * r.o.OutputTokens(run.ID))
 	if took := now.Sub(r.window).Seconds(); tokens > 0 && took > 0 {
-		run.TokensPerS = number(tokens / took)
+		run.TokensPerS = rounded(tokens / took)
 	}
 }
 
@@ -281,13 +286,13 @@ func (r *Recorder) power(e event.Power, now time.Time) {
 		d.Origin = r.o.Origin(e.Device, r.state.Run.ID)
 	}
 	if since := now.Sub(d.at); d.Watts != nil && !d.at.IsZero() && since < apart {
-		joules := (*d.Watts + e.Watts) / 2 * since.Seconds()
+		joules := (d.exact + e.Watts) / 2 * since.Seconds()
 		d.TotalJ += joules
 		if r.state.Phase == event.Measure {
 			d.windowJ += joules
 		}
 	}
-	d.Watts, d.at = number(e.Watts), now
+	d.exact, d.Watts, d.at = e.Watts, rounded(e.Watts), now
 }
 
 func (r *Recorder) finish(e event.RunFinished, now time.Time) {

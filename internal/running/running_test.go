@@ -166,7 +166,7 @@ func TestStanding(t *testing.T) {
 	check(p, Died)
 }
 
-// TestLeftovers: the state of a killed process is removed when its study is resumed; that of another machine is not if
+// TestLeftovers: the state of a killed process is removed when its study is resumed; a state of another machine is not if
 // other processes may work on the study.
 func TestLeftovers(t *testing.T) {
 	t.Parallel()

@@ -23,8 +23,8 @@ func newServe(env *Env) *cobra.Command {
 		Use:   "serve [DIR...]",
 		Short: "Show studies as pages in a browser, also while they run",
 		Long: "Serve the studies below the folders (default results) as pages: a list with a search, each study\n" +
-			"with its report, runs and files, comparisons of any two configurations, the runs of an\n" +
-			"unfinished study as they finish, and /metrics for Prometheus. It only reads. End it with Ctrl-C.\n\n" +
+			"with its report, runs and files, comparisons of any two configurations, what a running study\n" +
+			"does now, and /metrics for Prometheus. It only reads. End it with Ctrl-C.\n\n" +
 			"Only this machine reaches the default address. Any other address needs a token, which is part\n" +
 			"of the printed address; the connection is not encrypted, so prefer a tunnel:\n" +
 			"ssh -L 8642:127.0.0.1:8642 HOST.",

@@ -11,7 +11,9 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/llenergymeasure/llem/cmd/llem/internal/report"
 	"github.com/llenergymeasure/llem/internal/naming"
+	"github.com/llenergymeasure/llem/internal/running"
 	"github.com/llenergymeasure/llem/internal/store"
 	"github.com/llenergymeasure/llem/result"
 )
@@ -27,10 +29,14 @@ type run struct {
 	ID    string `json:"id"`
 	Cycle int    `json:"cycle"`
 	Label string `json:"label"`
-	// Status is the outcome.
-	Status result.Status `json:"status"`
-	// Energy is energy.per_output_token_j in J; null if unknown.
-	Energy *float64 `json:"per_output_token_j"`
+	// Status is the outcome, and Message why the run failed.
+	Status  result.Status `json:"status"`
+	Message string        `json:"message,omitempty"`
+	// Metric is the name of the number that is shown for the run, Value the number in the unit of the metric, null if
+	// unknown, and Text the number for people with its origin, if that is not a sensor.
+	Metric string   `json:"metric,omitempty"`
+	Value  *float64 `json:"value"`
+	Text   string   `json:"text"`
 	// TookS is the duration of the run in seconds, and At is when it finished.
 	TookS float64   `json:"took_s"`
 	At    time.Time `json:"at"`
@@ -55,6 +61,35 @@ type tail struct {
 	made   map[store.RunKey]bool
 	tookS  float64 // of all lines
 	names  func(id string) string
+	// until is the metric of the study's goal, and goal its half width; empty and 0 without a goal.
+	until string
+	goal  float64
+	// order are the configurations with runs in the order of their first ones, and by them by id.
+	order []*narrowing
+	by    map[string]*narrowing
+}
+
+// newTail follows the journal of a study in an open folder.
+func (st *study) newTail(root *os.Root) (t *tail, planned int) {
+	t = &tail{root: root, made: map[store.RunKey]bool{}, by: map[string]*narrowing{}}
+	labels := map[string]string{}
+	t.names = func(id string) string { return labels[id] }
+	if st.contained() != nil {
+		return t, 0
+	}
+	s, _, err := store.ReadFrozen(st.path)
+	if err != nil {
+		return t, 0
+	}
+	of := naming.Of(s.Experiments)
+	for _, e := range s.Experiments {
+		labels[e.ID()] = of.Label(e)
+	}
+	t.until = s.Execution.Until.Metric
+	if s.Execution.Until.MaxCycles > s.Execution.Cycles {
+		t.goal = s.Execution.Until.RelativeHalfWidth
+	}
+	return t, len(s.Experiments) * s.Execution.Cycles
 }
 
 // errShorter: the journal has less than was read of it, as after a repair.
@@ -96,11 +131,27 @@ func (t *tail) next() ([]run, error) {
 
 // run turns a line into an event.
 func (t *tail) run(e store.Entry) run {
-	t.made[store.RunKey{ID: e.ID, Cycle: e.Cycle}] = true
+	if e.Status != result.Interrupted {
+		t.made[store.RunKey{ID: e.ID, Cycle: e.Cycle}] = true
+	}
 	t.tookS += e.TookS
-	out := run{N: t.lines, ID: e.ID, Cycle: e.Cycle, Label: t.names(e.ID), Status: e.Status, TookS: e.TookS, At: e.At}
-	if v, ok := e.Values.Get(energyMetric); ok {
-		out.Energy = &v
+	m := running.Shown(t.until, e.Row)
+	n := t.by[e.ID]
+	if n == nil {
+		n = &narrowing{id: e.ID, values: map[int]float64{}}
+		t.by[e.ID], t.order = n, append(t.order, n)
+	}
+	n.add(e.Cycle, t.lines, m)
+	if e.Status == result.Failed {
+		n.failed++
+	}
+	out := run{N: t.lines, ID: e.ID, Cycle: e.Cycle, Label: t.names(e.ID), Status: e.Status, Message: e.Message,
+		Metric: m.Name, TookS: e.TookS, At: e.At, Text: "–"}
+	if m.Name != "" {
+		out.Value, out.Text = &m.Value, report.Value(m.Value, m.Unit)
+		if m.Origin != "" {
+			out.Text += ", " + m.Origin
+		}
 	}
 	return out
 }
@@ -115,27 +166,11 @@ func (t *tail) progress(planned int, ended bool) progress {
 	return p
 }
 
-// frozen returns the number of planned runs of a study, 0 if unknown, and the names of its configurations.
-func (st *study) frozen() (planned int, names func(id string) string) {
-	labels := map[string]string{}
-	names = func(id string) string { return labels[id] }
-	if st.contained() != nil {
-		return 0, names
-	}
-	s, _, err := store.ReadFrozen(st.path)
-	if err != nil {
-		return 0, names
-	}
-	of := naming.Of(s.Experiments)
-	for _, e := range s.Experiments {
-		labels[e.ID()] = of.Label(e)
-	}
-	return len(s.Experiments) * s.Execution.Cycles, names
-}
-
-// events sends the finished runs of a study as they are written: one event per line of the journal, whose id is the
-// number of the line. A client that comes back with the id of the last event that it got receives the lines after it,
-// each once.
+// events sends what a study does ("now"), how far it is ("progress"), its intervals ("intervals") and its finished runs
+// ("run") as they are written. An event of a run is a line of the journal, whose number is its id: a client that comes
+// back with the id of the last event that it got receives the lines after it, each once. The
+// others come in full on each
+// connection.
 func (s *Server) events(w http.ResponseWriter, r *http.Request, st *study) {
 	select {
 	case s.followers <- struct{}{}:
@@ -157,8 +192,7 @@ func (s *Server) events(w http.ResponseWriter, r *http.Request, st *study) {
 	if r.Method == http.MethodHead {
 		return
 	}
-	planned, names := st.frozen()
-	t := &tail{root: root, made: map[store.RunKey]bool{}, names: names}
+	t, planned := st.newTail(root)
 	s.follow(r, &stream{w: w}, st, t, planned)
 }
 
@@ -169,6 +203,8 @@ func (s *Server) follow(r *http.Request, to *stream, st *study, t *tail, planned
 	defer poll.Stop()
 	beat := time.NewTicker(s.o.Heartbeat)
 	defer beat.Stop()
+	to.printf("retry: %d\n\n", retry.Milliseconds())
+	var shown string // the newest event "now"
 	for first := true; ; first = false {
 		runs, err := t.next()
 		if err != nil || first && from > t.lines {
@@ -180,25 +216,64 @@ func (s *Server) follow(r *http.Request, to *stream, st *study, t *tail, planned
 				to.send("run", one.N, one)
 			}
 		}
-		if ended := s.ended(st); first || len(runs) > 0 || ended {
-			to.send("progress", 0, t.progress(planned, ended))
-			if ended {
-				return
-			}
+		doing := s.nowOf(st)
+		if first || len(runs) > 0 || doing.Complete {
+			to.send("progress", 0, t.progress(planned, doing.Complete))
+			s.sendFragment(to, "intervals", happening{}, t.intervals())
 		}
-		if to.flush() != nil {
+		shown = s.sendNow(to, doing, shown)
+		if doing.Complete || to.flush() != nil {
+			_ = to.flush()
 			return
 		}
 		select {
 		case <-poll.C:
 		case <-beat.C:
-			to.comment("still here")
+			to.send("beat", 0, struct{}{})
 		case <-r.Context().Done():
 			return
 		case <-s.ending:
 			return
 		}
 	}
+}
+
+// retry is how long a client waits before it connects again.
+const retry = time.Second
+
+// happening is an event whose content a page shows as it is: everything in it is escaped here.
+type happening struct {
+	// Text and Class say whether the study runs.
+	Text  string `json:"text,omitempty"`
+	Class string `json:"class,omitempty"`
+	HTML  string `json:"html"`
+}
+
+// sendNow sends what a study does, if that has changed, and returns what is shown.
+func (s *Server) sendNow(to *stream, doing now, shown string) string {
+	h := happening{Text: doing.Text, Class: doing.Class}
+	text, err := s.fragment("workers", doing)
+	if err != nil {
+		to.err = err
+		return shown
+	}
+	if now := h.Text + h.Class + text; now == shown {
+		return shown
+	}
+	h.HTML = text
+	to.send("now", 0, h)
+	return h.Text + h.Class + text
+}
+
+// sendFragment sends a part of the page.
+func (s *Server) sendFragment(to *stream, name string, h happening, data any) {
+	text, err := s.fragment(name, data)
+	if err != nil {
+		to.err = err
+		return
+	}
+	h.HTML = text
+	to.send(name, 0, h)
 }
 
 // lastEvent returns the number of the last line that a client knows.
@@ -239,9 +314,6 @@ func (s *stream) send(kind string, n int, v any) {
 	}
 	s.printf("event: %s\ndata: %s\n\n", kind, text)
 }
-
-// comment writes a line that clients ignore, so that a connection that was cut is noticed.
-func (s *stream) comment(text string) { s.printf(": %s\n\n", text) }
 
 func (s *stream) printf(format string, args ...any) {
 	if s.err == nil {

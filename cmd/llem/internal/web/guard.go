@@ -14,8 +14,8 @@ import (
 const cookie = "llem-token"
 
 // policy is the content security policy of all pages but the report, which has one of its own.
-const policy = "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; form-action 'self'; " +
-	"base-uri 'none'; frame-ancestors 'none'"
+const policy = "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; img-src 'self'; " +
+	"form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 
 // guard refuses what no page of this server asks for.
 func (s *Server) guard(next http.Handler) http.Handler {

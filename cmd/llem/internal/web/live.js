@@ -1,38 +1,107 @@
-// Follows the runs of a study: one event per finished run. The browser connects again by itself, with the id of the
-// last event, so that no run is lost and none is shown twice.
-const state = /** @type {HTMLElement} */ (document.getElementById('state'));
-const bar = /** @type {HTMLProgressElement} */ (document.getElementById('bar'));
-const runs = /** @type {HTMLTableSectionElement} */ (document.getElementById('runs'));
+// Follows what a study does. The server sends parts of the page, escaped, and an event for each finished run. After a
+// cut connection everything comes again, but only the runs that are not shown.
+
+/** @param {string} id */
+const element = (id) => /** @type {HTMLElement} */ (document.getElementById(id));
+const state = element('state');
+const link = element('link');
+const bar = /** @type {HTMLProgressElement} */ (element('bar'));
+const runs = /** @type {HTMLTableSectionElement} */ (element('runs'));
 const maxRows = 500;
-const source = new EventSource(state.dataset.events ?? '');
+const silence = 15_000; // ms without a sign of life; the server gives one every 5 s
+const pause = 2_000; // ms before another try if the browser gives up
+
+/** @type {EventSource | undefined} */
+let source;
+let newest = 0; // number of the newest run that is shown
+let heard = Date.now();
+let over = false;
 
 /** @param {number} s seconds */
 const duration = (s) => (s < 90 ? `${s.toFixed(0)} s` : s < 5400 ? `${(s / 60).toFixed(0)} min` : `${(s / 3600).toFixed(1)} h`);
 
-state.textContent = 'Connecting …';
-source.addEventListener('run', (event) => {
-  const run = JSON.parse(event.data);
+/** Replaces a text if it differs, so that screen readers do not read it again. @param {HTMLElement} e @param {string} text */
+function say(e, text) {
+  if (e.textContent !== text) e.textContent = text;
+}
+
+/** @param {any} run */
+function addRun(run) {
+  newest = run.n;
   const row = runs.insertRow(0);
-  const energy = run.per_output_token_j === null ? '–' : run.per_output_token_j.toPrecision(4);
-  for (const text of [run.n, run.label || run.id, run.cycle, run.status, energy, duration(run.took_s)]) {
+  row.insertCell().textContent = String(run.n);
+  const to = document.createElement('a');
+  to.href = `${state.dataset.study}run/${encodeURIComponent(`${run.id}-c${run.cycle}`)}/`;
+  to.textContent = run.label || run.id;
+  row.insertCell().append(to);
+  const outcome = run.message ? `${run.status}: ${run.message}` : run.status;
+  for (const text of [run.cycle, run.text, outcome, duration(run.took_s)]) {
     row.insertCell().textContent = String(text);
   }
   if (runs.rows.length > maxRows) runs.deleteRow(-1);
-});
-source.addEventListener('progress', (event) => {
-  const p = JSON.parse(event.data);
-  if (p.planned > 0) {
-    bar.max = p.planned;
-    bar.value = p.done;
+}
+
+/** @type {Record<string, (data: any) => void>} */
+const takes = {
+  run: addRun,
+  progress(p) {
+    if (p.planned > 0) {
+      bar.max = p.planned;
+      bar.value = Math.min(p.done, p.planned);
+    }
+    over = p.ended;
+  },
+  now(part) {
+    say(state, part.text);
+    state.className = part.class ?? '';
+    element('workers').innerHTML = part.html;
+  },
+  intervals(part) {
+    element('intervals').innerHTML = part.html;
+  },
+  beat() {},
+  reset() {
+    source?.close();
+    location.reload();
+  },
+};
+
+function lost() {
+  if (over) {
+    source?.close();
+    return;
   }
-  const left = p.left_s === null || p.ended ? '' : `, about ${duration(p.left_s)} left`;
-  state.textContent = `${p.done} of ${p.planned || '?'} runs finished${left}${p.ended ? ': the study is complete' : ''}`;
-  if (p.ended) source.close();
+  say(link, `Connection lost, retrying. This is what was known at ${new Date(heard).toLocaleTimeString()}.`);
+  document.body.classList.add('lost');
+}
+
+function connect() {
+  source?.close();
+  heard = Date.now();
+  source = new EventSource(`${state.dataset.events}?from=${newest}`);
+  for (const [kind, take] of Object.entries(takes)) {
+    source.addEventListener(kind, (event) => {
+      heard = Date.now();
+      say(link, '');
+      document.body.classList.remove('lost');
+      take(JSON.parse(event.data));
+    });
+  }
+  source.addEventListener('error', (event) => {
+    lost();
+    if (event.target === source && source?.readyState === EventSource.CLOSED && !over) setTimeout(connect, pause);
+  });
+}
+
+setInterval(() => {
+  if (!over && !document.hidden && Date.now() - heard > silence) {
+    lost();
+    connect();
+  }
+}, 1_000);
+// A page that nobody sees asks for nothing.
+document.addEventListener('visibilitychange', () => {
+  if (document.hidden) source?.close();
+  else if (!over) connect();
 });
-source.addEventListener('reset', () => {
-  source.close();
-  location.reload();
-});
-source.addEventListener('error', () => {
-  state.textContent = 'The connection is lost; trying again …';
-});
+connect();

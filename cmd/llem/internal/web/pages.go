@@ -5,7 +5,7 @@ import (
 	"embed"
 	"errors"
 	"fmt"
-	"html/template"
+	"io"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -16,7 +16,7 @@ import (
 
 	"github.com/llenergymeasure/llem/cmd/llem/internal/page"
 	"github.com/llenergymeasure/llem/cmd/llem/internal/report"
-	"github.com/llenergymeasure/llem/internal/disk"
+	"github.com/llenergymeasure/llem/internal/running"
 	"github.com/llenergymeasure/llem/internal/store"
 	"github.com/llenergymeasure/llem/note"
 	"github.com/llenergymeasure/llem/result"
@@ -25,22 +25,18 @@ import (
 // energyMetric is the number that the lists show.
 const energyMetric = "energy.per_output_token_j"
 
-//go:embed pages.html style.css live.js
+//go:embed *.html style.css live.js
 var assets embed.FS
 
 // page writes a page from a template of pages.html.
 func (s *Server) page(w http.ResponseWriter, name string, data any) {
-	t, err := template.New("").Funcs(template.FuncMap{"size": disk.SizeText}).ParseFS(assets, "pages.html")
-	var b bytes.Buffer
-	if err == nil {
-		err = t.ExecuteTemplate(&b, name, data)
-	}
+	text, err := s.fragment(name, data)
 	if err != nil {
 		http.Error(w, "the page cannot be written: "+err.Error(), http.StatusInternalServerError)
 		return
 	}
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
-	_, _ = w.Write(b.Bytes())
+	_, _ = io.WriteString(w, text)
 }
 
 // asset sends an embedded file.
@@ -68,12 +64,19 @@ type line struct {
 	Problem string
 	// Damage names damaged files.
 	Damage string
+	// Doing is what an unfinished study does: running, paused, died or unfinished.
+	Doing string
 }
 
 // line describes a study.
 func (s *Server) line(st *study) line {
 	l := line{study: st, Name: st.Folder, Changed: st.state().changed().UTC().Format("2006-01-02 15:04")}
 	res, err := s.library.head(st)
+	var states []running.State
+	if !s.ended(st) {
+		states = st.states()
+		l.Doing = doing(states)
+	}
 	if res == nil {
 		l.Problem = "no run has finished"
 		if err != nil && !st.empty() {
@@ -84,7 +87,7 @@ func (s *Server) line(st *study) line {
 	if err != nil {
 		l.Damage = err.Error()
 	}
-	l.Name, l.OK, l.Planned, l.Complete = st.name(res), res.OK, res.Planned, res.Complete
+	l.Name, l.OK, l.Planned, l.Complete = st.name(res), res.OK, res.Planned, res.Complete && len(states) == 0
 	var models, engines, devices, sources []string
 	var energies []float64
 	for _, e := range res.Experiments {
@@ -106,6 +109,20 @@ func (s *Server) line(st *study) line {
 		l.Energy += ", " + some(sources)
 	}
 	return l
+}
+
+// doing is one word for what the processes of an unfinished study do.
+func doing(states []running.State) string {
+	found := "unfinished"
+	for i := range states {
+		switch is := states[i].Standing(); is {
+		case running.Running:
+			return string(is)
+		case running.Paused, running.Died:
+			found = string(is)
+		}
+	}
+	return found
 }
 
 // name returns the name of a study, or the name of its folder.
@@ -189,10 +206,10 @@ func configurations(res *result.StudyResult) (out []configuration) {
 // overview is the page of a study: its configurations, and the ways to its report, runs and files.
 func (s *Server) overview(w http.ResponseWriter, _ *http.Request, st *study) {
 	data := struct {
-		line
+		followed
 		Configurations []configuration
 		Runs           []result.Row
-	}{line: s.line(st)}
+	}{followed: s.followed(st)}
 	if res, _ := s.library.head(st); res != nil {
 		data.Configurations, data.Runs = configurations(res), res.Rows[:min(len(res.Rows), maxEntries)]
 	}
@@ -278,9 +295,4 @@ func (st *study) file() (string, error) {
 		return string(text[:maxStudyFile]) + "\n… (" + store.StudyFile + " has all of it)", nil
 	}
 	return string(text), nil
-}
-
-// live is the page that follows an unfinished study.
-func (s *Server) live(w http.ResponseWriter, _ *http.Request, st *study) {
-	s.page(w, "live", s.line(st))
 }

@@ -11,11 +11,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"html/template"
 	"net"
 	"net/http"
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/llenergymeasure/llem/internal/disk"
 )
 
 // Limits of the server.
@@ -40,7 +43,7 @@ type Options struct {
 	Token string
 	// Poll is the time between two looks at the journal of a followed study; 0 is half a second.
 	Poll time.Duration
-	// Heartbeat is the time between two signs of life on a quiet connection; 0 is 15 seconds.
+	// Heartbeat is the time between two signs of life on a quiet connection; 0 is 5 seconds.
 	Heartbeat time.Duration
 }
 
@@ -48,6 +51,7 @@ type Options struct {
 type Server struct {
 	o         Options
 	library   *library
+	pages     *template.Template
 	reports   reports
 	followers chan struct{}
 	// ending is closed when the server ends, so that followers leave.
@@ -65,9 +69,15 @@ func New(o Options) (*Server, error) {
 		o.Poll = 500 * time.Millisecond
 	}
 	if o.Heartbeat == 0 {
-		o.Heartbeat = 15 * time.Second
+		o.Heartbeat = 5 * time.Second
 	}
-	return &Server{o: o, library: lib, followers: make(chan struct{}, maxFollower), ending: make(chan struct{})}, nil
+	pages, err := template.New("").Funcs(template.FuncMap{"size": disk.SizeText}).ParseFS(assets, "*.html")
+	if err != nil {
+		lib.close()
+		return nil, fmt.Errorf("parse the pages: %w", err)
+	}
+	return &Server{o: o, library: lib, pages: pages, followers: make(chan struct{}, maxFollower),
+		ending: make(chan struct{})}, nil
 }
 
 // Close closes the folders.
@@ -84,6 +94,8 @@ func (s *Server) Handler() http.Handler {
 	mux.HandleFunc("GET /study/{key}/{$}", s.with(s.overview))
 	mux.HandleFunc("GET /study/{key}/report", s.with(s.report))
 	mux.HandleFunc("GET /study/{key}/live", s.with(s.live))
+	mux.HandleFunc("GET /study/{key}/run/{run}/{$}", s.with(s.run))
+	mux.HandleFunc("GET /study/{key}/run/{run}/power.svg", s.with(s.power))
 	mux.HandleFunc("GET /study/{key}/events", s.with(s.events))
 	mux.HandleFunc("GET /study/{key}/zip", s.with(s.zip))
 	mux.HandleFunc("GET /study/{key}/files/{path...}", s.with(s.files))
