@@ -34,7 +34,7 @@ func only(t *testing.T, dir string) State {
 	return all[0]
 }
 
-// TestOneRun follows a study: what it does, its requests, rate, energy and time left are those of the events.
+// TestOneRun follows a study: what it does, its requests, rate, energy and time left agree with the events.
 func TestOneRun(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -166,8 +166,8 @@ func TestStanding(t *testing.T) {
 	check(p, Died)
 }
 
-// TestLeftovers: the state of a killed process is removed when its study is resumed; a state of another machine is not if
-// other processes may work on the study.
+// TestLeftovers: the state of a killed process is removed when its study is resumed; a state of another machine is not
+// removed if other processes may work on the study.
 func TestLeftovers(t *testing.T) {
 	t.Parallel()
 	dead := Process{System: kin.System(), PID: 1 << 22, Start: 1}

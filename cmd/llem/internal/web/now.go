@@ -122,7 +122,7 @@ func standing(s *running.State, st *study) string {
 		"%s UTC.", who, s.Written.UTC().Format(time.TimeOnly))
 }
 
-// notRunning says why a study without a process is not complete.
+// notRunning returns why a study without a process is not complete.
 func (s *Server) notRunning(st *study) string {
 	res, _ := s.library.head(st)
 	why := ""
@@ -187,7 +187,7 @@ func nameOr(label, id string) string {
 	return label
 }
 
-// leftText says how long something takes; empty if unknown.
+// leftText returns how long something takes; empty if unknown.
 func leftText(s *float64, until string) string {
 	if s == nil {
 		return ""

@@ -38,7 +38,7 @@ type runPage struct {
 	NoChart string
 	Doubts  []doubt
 	Files   []entry
-	// Excluded says why the run is not part of means.
+	// Excluded is why the run is not part of means.
 	Excluded []string
 	// Earlier and Later are the runs of the same configuration before and after this one; empty if there is none.
 	Earlier, Later string
