@@ -147,7 +147,8 @@ func Run(ctx context.Context, s *study.Study, o Options) (*result.StudyResult, e
 		Store: model.Store{Dir: cache}, Results: o.Results, Snapshot: snapshot,
 		Baselines: &measure.Baselines{Path: filepath.Join(cache, "baselines.json")},
 		Profiles:  known, SelfTest: selfTest,
-		Estimate: o.Estimate, Timeout: o.Timeout, Expected: expected.Longest, FailFast: o.FailFast, Emit: o.observe,
+		Estimate: o.Estimate, Timeout: o.Timeout, Expected: expected.Longest, Planned: expected.Duration(s),
+		FailFast: o.FailFast, Emit: o.observe,
 		Resume: o.Resume, RetryFailed: o.RetryFailed, NoGaps: o.NoGaps,
 	})
 }

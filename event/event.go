@@ -41,6 +41,8 @@ type StudyStarted struct {
 	// Precision, if not 0, is a goal: half the relative width of the metric's 95 % interval. An experiment
 	// that reaches it needs no further cycles.
 	Precision float64
+	// Expected is a rough interval of the time that the runs take which are not made, by the plan; 0 if unknown.
+	Expected [2]time.Duration
 	// Made are the runs of an earlier process, which are not repeated.
 	Made []RunFinished
 }
@@ -115,6 +117,9 @@ type RunFinished struct {
 	Took time.Duration
 	// Metric is the value that is shown for the run.
 	Metric Metric
+	// Prefill and Decode are the joules of each phase for each of its tokens; without a name if they were not
+	// separated.
+	Prefill, Decode Metric
 }
 
 // Metric is the number of a run that displays show.

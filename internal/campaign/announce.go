@@ -1,6 +1,8 @@
 package campaign
 
 import (
+	"time"
+
 	"github.com/llenergymeasure/llem/event"
 	"github.com/llenergymeasure/llem/internal/codes"
 	"github.com/llenergymeasure/llem/internal/naming"
@@ -20,16 +22,19 @@ func newAnnouncer(s *study.Study) announcer { return announcer{s, naming.Of(s.Ex
 
 // opening returns the event that opens the study: its experiments, and the runs of earlier processes from the
 // journal.
-func (a announcer) opening(plan []Planned, f *folder, retryFailed bool) event.StudyStarted {
+func (a announcer) opening(plan []Planned, f *folder, o *Options) event.StudyStarted {
 	out := event.StudyStarted{Name: nameOf(a.study), Runs: len(plan), Dir: f.path(),
 		Experiments: a.rows(), Cycles: a.study.Execution.Cycles}
 	if x := a.study.Execution; x.Until.MaxCycles > x.Cycles {
 		out.Precision = x.Until.RelativeHalfWidth
 	}
 	for key, e := range f.made {
-		if f.wasMade(key, retryFailed) {
+		if f.wasMade(key, o.RetryFailed) {
 			out.Made = append(out.Made, a.finished(e.Row))
 		}
+	}
+	for i, all := range o.Planned { // what is open is taken for as long as what is made
+		out.Expected[i] = all * time.Duration(len(plan)-len(out.Made)) / time.Duration(max(1, len(plan)))
 	}
 	return out
 }
@@ -42,6 +47,8 @@ func (a announcer) finished(r result.Row) event.RunFinished {
 	}
 	return event.RunFinished{ID: r.ID, Cycle: r.Cycle, Status: string(r.Status),
 		Metric:  running.Shown(a.study.Execution.Until.Metric, r),
+		Prefill: running.Of("energy.phases.prefill.j_per_token", r),
+		Decode:  running.Of("energy.phases.decode.j_per_token", r),
 		Message: message, LeftOut: r.Class == codes.ClassLeftOut}
 }
 

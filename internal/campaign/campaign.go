@@ -37,7 +37,7 @@ func Run(ctx context.Context, o Options) (*result.StudyResult, error) {
 	if o.Study.Execution.Restart != terms.RestartAlways {
 		s.engines = &measure.Engines{Clock: o.Clock}
 	}
-	o.emit(s.announce.opening(plan, f, o.RetryFailed))
+	o.emit(s.announce.opening(plan, f, &o))
 	for _, n := range f.dir.Repairs() {
 		o.emit(event.Note(n))
 	}

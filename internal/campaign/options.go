@@ -35,6 +35,8 @@ type Options struct {
 	Timeout time.Duration
 	// Expected returns about the maximum duration of a run, 0 if unknown.
 	Expected func(study.Experiment) time.Duration
+	// Planned is a rough interval of the duration of all runs; zero if unknown.
+	Planned [2]time.Duration
 	// FailFast ends the study at the first run that fails.
 	FailFast bool
 	// Estimate is recorded in a new folder: a resumed study models the power of the CPU again.

@@ -2,7 +2,6 @@ package estimate_test
 
 import (
 	"fmt"
-	"strings"
 
 	"github.com/llenergymeasure/llem/internal/estimate"
 	"github.com/llenergymeasure/llem/internal/shape"
@@ -28,8 +27,8 @@ func Example() {
 	fmt.Printf("%s: %.3g s, %v, decode bound by %s\n", p.Basis, p.Window.Seconds, p.Window.Energy, p.Decode.Bound)
 	fmt.Println(s.Fits(0).Reason)
 	s.Work.Prompts, s.Work.Batch = 4000, 4000
-	reason, advice, _ := strings.Cut(s.Fits(0).Reason, ": ")
-	fmt.Printf("%s:\n%s\n", reason, advice)
+	fit := s.Fits(0)
+	fmt.Printf("%s:\n%s\n", fit.Reason, fit.Next)
 	// Output:
 	// roofline: 13.2 s, 3.32 kJ, decode bound by launches
 	// needs 16.5 GiB (weights 15.0 GiB, KV cache 512 MiB, activations 466 MiB, overhead 632 MiB) of 140 GiB on H200 SXM

@@ -19,6 +19,8 @@ type Fit struct {
 	Batch int
 	// Reason for a user; never empty.
 	Reason string
+	// Next is what would make it fit; empty if it fits.
+	Next   string
 	Memory Memory
 }
 
@@ -36,9 +38,8 @@ func (s Setup) Fits(free digits.Bytes) Fit {
 	where := fmt.Sprintf("%v on %s", free, s.Device.Name)
 	pool := s.pool()
 	if pool > free {
-		return Fit{Memory: m, Reason: fmt.Sprintf("%s takes %v at start (%.0f %% of the device) of %s: lower that "+
-			"share, or free the device",
-			s.Backend, pool, 100*s.profile().pool, where)}
+		return Fit{Memory: m, Reason: fmt.Sprintf("%s takes %v at start (%.0f %% of the device) of %s",
+			s.Backend, pool, 100*s.profile().pool, where), Next: "lower that share, or free the device"}
 	}
 	if pool > 0 {
 		free = pool
@@ -46,12 +47,13 @@ func (s Setup) Fits(free digits.Bytes) Fit {
 	}
 	if s.PoolCache > 0 && m.KVCache > s.PoolCache {
 		return Fit{Memory: m, Batch: s.LargestBatch(free),
-			Reason: fmt.Sprintf("needs a KV cache of %v, and %s gets %v for it: raise that, or reduce the batch to %d",
-				m.KVCache, s.Backend, s.PoolCache, s.LargestBatch(free))}
+			Reason: fmt.Sprintf("needs a KV cache of %v, and %s gets %v for it",
+				m.KVCache, s.Backend, s.PoolCache),
+			Next: fmt.Sprintf("raise that, or reduce the batch to %d", s.LargestBatch(free))}
 	}
 	if m.Device > free && s.PoolCache > 0 {
-		return Fit{Memory: m, Reason: fmt.Sprintf("%s takes %v with the given KV cache of %s: lower it", s.Backend,
-			m.Device, where)}
+		return Fit{Memory: m, Reason: fmt.Sprintf("%s takes %v with the given KV cache of %s", s.Backend,
+			m.Device, where), Next: "lower it"}
 	}
 	f := Fit{Memory: m, OK: m.Needed() <= free, Batch: s.LargestBatch(free)}
 	if f.OK {
@@ -61,7 +63,10 @@ func (s Setup) Fits(free digits.Bytes) Fit {
 		}
 		return f
 	}
-	f.Reason = fmt.Sprintf("needs %s of %s: %s", m.Parts(), where, s.remedy(m, free, f.Batch))
+	f.Reason, f.Next = fmt.Sprintf("needs %s of %s", m.Parts(), where), s.remedy(m, free, f.Batch)
+	if f.Batch == 0 {
+		f.Reason += "; not even a batch of 1 fits"
+	}
 	return f
 }
 
@@ -83,7 +88,7 @@ func (s Setup) remedy(m Memory, free digits.Bytes, batch int) string {
 		ways = append(ways, "use a narrower dtype or quantised weights")
 	}
 	ways = append(ways, "choose a smaller model or a larger device")
-	return "not even a batch of 1 fits: " + strings.Join(ways, ", ")
+	return strings.Join(ways, ", ")
 }
 
 // devicesFor returns the smallest power of two of devices on which a batch of 1 fits.

@@ -217,7 +217,7 @@ func TestFits(t *testing.T) {
 	}
 	s = on(t, "qwen2.5-32b", 512, 2048, 128)
 	f = s.Fits(0)
-	if f.OK || f.Batch == 0 || !strings.Contains(f.Reason, "reduce the batch to ") ||
+	if f.OK || f.Batch == 0 || !strings.Contains(f.Next, "reduce the batch to ") ||
 		!strings.Contains(f.Reason, " of 140 GiB on H200 SXM") {
 		t.Errorf("%+v", f)
 	}
@@ -237,7 +237,7 @@ func TestFits(t *testing.T) {
 	s = on(t, "llama-3.1-70b", 1, 128, 16)
 	s.Backend = "vllm"
 	s.Device, _ = Lookup("H100 SXM")
-	if f = s.Fits(0); !strings.Contains(f.Reason, "share it among 2 devices") {
+	if f = s.Fits(0); !strings.Contains(f.Next, "share it among 2 devices") {
 		t.Errorf("%+v", f)
 	}
 	s = on(t, "llama-3.1-8b", 1, 128, 16)

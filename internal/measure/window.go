@@ -79,7 +79,7 @@ func (d *desk) measureOnce(ctx context.Context, e *running, w work, l length) (m
 	m.asked = int64(len(load.Requests)) * int64(load.OutputTokens)
 	load.Progress = func(done, total int) {
 		d.emit(event.Progress{Phase: event.Measure, Fraction: float64(done) / float64(max(total, 1)),
-			Detail: fmt.Sprintf("%d of %d requests", done, total), Done: done, Total: total})
+			Detail: requestsText(done, total, l.repeats), Done: done, Total: total})
 	}
 	cpu := tenants.FollowCPU(e.loaded.PID)
 	load.Finished = func() {
@@ -121,4 +121,12 @@ func noCompletedRequest(log *backend.Log) error {
 		why = q.Failure
 	}
 	return note.Failf(codes.ClassEngine, "see the engine's log", "the engine completed no request: %s", why)
+}
+
+// requestsText tells how many requests of a window are done: the prompts may run several times.
+func requestsText(done, total, repeats int) string {
+	if repeats > 1 && total%repeats == 0 {
+		return fmt.Sprintf("%d of %d × %d requests", done, total/repeats, repeats)
+	}
+	return fmt.Sprintf("%d of %d requests", done, total)
 }

@@ -228,6 +228,17 @@ func (e *Estimator) Longest(x study.Experiment) time.Duration {
 	return digits.Duration(n.SecondsRange[1])
 }
 
+// Duration returns a rough interval of the time that all runs of a study take; zero if it cannot be estimated.
+func (e *Estimator) Duration(s *study.Study) (span [2]time.Duration) {
+	p := New(Options{Study: s, Limit: 1, Estimate: e.Need, Sample: e.Sample(s.Experiments)})
+	if p.Totals != nil {
+		for i, seconds := range p.Totals.SecondsRange {
+			span[i] = digits.Duration(seconds)
+		}
+	}
+	return span
+}
+
 // For returns an estimator of a study's runs on this machine.
 func For(s *study.Study, meters []power.Meter, snapshot *host.Snapshot) (*Estimator, error) {
 	e, err := NewEstimator("", machine.Facts(meters), snapshot)
@@ -316,11 +327,13 @@ func (e *Estimator) fit(out *Need, s estimate.Setup, free digits.Bytes) {
 	}
 	fit := s.Fits(free)
 	out.Fits, out.Tight, out.Batch, out.Why = fit.OK, fit.Tight, fit.Batch, fit.Reason
+	out.Next = fit.Next
 	if n := out.Devices; e.gpus > 0 && n > e.gpus && !s.Device.Host {
 		out.Fits, out.Why = false, fmt.Sprintf("needs %d GPUs, but this machine has %d", n, e.gpus)
+		out.Next = "reduce the parallelism, or use another machine"
 	}
 	if out.Fits {
-		out.Why = ""
+		out.Why, out.Next = "", ""
 	}
 }
 

@@ -75,7 +75,7 @@ func TestServerSections(t *testing.T) {
 			"[0.9, 0.3]}", func(a, b *Need) bool { return a.Fits && !b.Fits }},
 		"cache of given size": {"backend: vllm\nvllm: {quantization: awq}\nsweep: {vllm.kv_cache_memory_bytes: " +
 			"[60000000000, 1000000000]}", func(a, b *Need) bool {
-			return a.Fits && !b.Fits && b.DeviceBytes < a.DeviceBytes && strings.Contains(b.Why, "reduce the batch to")
+			return a.Fits && !b.Fits && b.DeviceBytes < a.DeviceBytes && strings.Contains(b.Next, "reduce the batch to")
 		}},
 		"chunk": {"backend: tensorrt\ntensorrt: {enable_chunked_prefill: true}\n" +
 			"sweep: {tensorrt.max_num_tokens: [16384, 1024]}",

@@ -109,6 +109,7 @@ type Need struct {
 	Fits        bool   `json:"fits"`
 	Tight       bool   `json:"tight,omitempty"` // it fits by less than the estimate's uncertainty
 	Why         string `json:"why,omitempty"`   // why it does not fit
+	Next        string `json:"next,omitempty"`  // what would make it fit
 	// Unknown reports that the available memory is unknown: Fits then only means that nothing speaks against it.
 	Unknown bool `json:"unknown,omitempty"`
 	// Batch is the largest batch that fits, if this one does not; 0 if none does.

@@ -58,7 +58,7 @@ func TestPlan(t *testing.T) {
 	for _, q := range p.Shown {
 		if n := q.Need; !n.Fits {
 			no++
-			if !strings.Contains(n.Why, "reduce the batch to") && !strings.Contains(n.Why, "processor") {
+			if !strings.Contains(n.Next, "reduce the batch to") && !strings.Contains(n.Why, "processor") {
 				t.Errorf("why %q", n.Why)
 			}
 		}
@@ -127,7 +127,7 @@ func TestGPUOfTheMachine(t *testing.T) {
 	}
 	s := parse(t, "model: random:llama-3.1-8b\nbackend: pytorch\n")
 	need, reason := e.Need(s.Experiments[0])
-	if need == nil || need.Fits || !strings.Contains(need.Why, "choose a smaller model") {
+	if need == nil || need.Fits || !strings.Contains(need.Next, "choose a smaller model") {
 		t.Errorf("need %+v, %s", need, reason)
 	}
 	if _, err := NewEstimator("h2000", nil, &host.Snapshot{}); err == nil ||

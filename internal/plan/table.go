@@ -10,7 +10,7 @@ import (
 )
 
 // usualWidth is the default width of a terminal.
-const usualWidth = 100
+const usualWidth = 80
 
 // table lists the points by the keys that vary.
 func (p *Plan) table(b *strings.Builder, width int) {
@@ -22,7 +22,7 @@ func (p *Plan) table(b *strings.Builder, width int) {
 	if n := p.Points - len(p.Shown); n > 0 {
 		fmt.Fprintf(b, "  … and %d more (--limit 0 shows all, --only TEXT some)\n", n)
 	}
-	p.reasons(b)
+	p.reasons(b, width)
 }
 
 // rows returns the points with their needs and whether they can run.
@@ -77,22 +77,18 @@ func (q Point) cells() []string {
 	case n.Tight:
 		fits = "tight"
 	}
-	return []string{memory, fits, roughly(digits.Duration(n.Seconds)), digits.SI(n.Joules, "J")}
+	return []string{memory, fits, roughly(digits.Duration(n.Seconds)), wattHours(n.Joules / joulesPerKWh)}
 }
 
 // mostReasons bounds the points that are named with their reason.
 const mostReasons = 5
 
-// reasons describes in full why points do not fit, and what makes the estimates uncertain.
-func (p *Plan) reasons(b *strings.Builder) {
-	var unfit []Point
+// reasons tells what makes the estimates uncertain.
+func (p *Plan) reasons(b *strings.Builder, width int) {
 	var doubts []string
 	for _, q := range p.Shown {
 		if q.Need == nil {
 			continue
-		}
-		if !q.Need.Fits {
-			unfit = append(unfit, q)
 		}
 		for _, w := range q.Need.Warnings {
 			if !slices.Contains(doubts, w) {
@@ -100,14 +96,32 @@ func (p *Plan) reasons(b *strings.Builder) {
 			}
 		}
 	}
-	for i, q := range unfit {
-		if i == mostReasons {
-			fmt.Fprintf(b, "  … and %d more that do not fit\n", len(unfit)-i)
-			break
-		}
-		fmt.Fprintf(b, "  %s does not fit: %s\n", q.ID[:4], q.Need.Why)
-	}
 	for _, w := range doubts {
-		fmt.Fprintf(b, "  estimates: %s\n", w)
+		b.WriteString(table.Wrap("  estimates: ", "    ", w, width))
+	}
+}
+
+// unfit tells in full why points do not fit.
+func (p *Plan) unfit(b *strings.Builder, width int) {
+	n := 0
+	for _, q := range p.Shown {
+		if q.Need == nil || q.Need.Fits {
+			continue
+		}
+		if n++; n > mostReasons {
+			continue
+		}
+		finding(b, width, "error", q.ID[:4]+" does not fit into memory: "+q.Need.Why, q.Need.Next)
+	}
+	if n > mostReasons {
+		fmt.Fprintf(b, "  … and %d more that do not fit\n", n-mostReasons)
+	}
+}
+
+// finding prints a problem and its next step. The next step is not broken into lines: it may be a command to paste.
+func finding(b *strings.Builder, width int, word, message, next string) {
+	b.WriteString(table.Wrap(word+": ", "  ", message, width))
+	if next != "" {
+		fmt.Fprintf(b, "  next: %s\n", next)
 	}
 }

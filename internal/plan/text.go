@@ -8,26 +8,26 @@ import (
 	"time"
 
 	"github.com/llenergymeasure/llem/internal/digits"
+	"github.com/llenergymeasure/llem/internal/table"
 	"github.com/llenergymeasure/llem/study"
 )
 
 // Text prints the plan for a person, in lines of the given width; 0 means the default width.
 func (p *Plan) Text(w io.Writer, width int) error {
 	var b strings.Builder
+	lines := cmp.Or(width, usualWidth)
 	p.head(&b)
 	p.models(&b)
-	p.table(&b, cmp.Or(width, usualWidth))
-	p.order(&b)
+	p.table(&b, lines)
+	p.order(&b, lines)
 	p.left(&b)
+	p.unfit(&b, lines)
 	for _, f := range p.Findings {
 		word := "warning"
 		if f.Error {
 			word = "error"
 		}
-		fmt.Fprintf(&b, "%s: %s\n", word, f.Message)
-		if f.Next != "" {
-			fmt.Fprintf(&b, "  next: %s\n", f.Next)
-		}
+		finding(&b, lines, word, f.Message, f.Next)
 	}
 	b.WriteString("dry run: no run was started\n")
 	_, err := io.WriteString(w, b.String())
@@ -74,7 +74,7 @@ func (p *Plan) head(b *strings.Builder) {
 // mostOrdered bounds the runs of the order that are listed.
 const mostOrdered = 12
 
-func (p *Plan) order(b *strings.Builder) {
+func (p *Plan) order(b *strings.Builder, width int) {
 	if p.Runs < 2 || len(p.FirstRun) == 0 {
 		return
 	}
@@ -97,7 +97,8 @@ func (p *Plan) order(b *strings.Builder) {
 	if p.Runs > len(names) {
 		more = " …"
 	}
-	fmt.Fprintf(b, "\norder (%s, id/cycle, + starts an engine): %s%s\n", p.Order, strings.Join(names, " "), more)
+	b.WriteString("\n" + table.Wrap(fmt.Sprintf("order (%s, id/cycle, + starts an engine): ", p.Order), "  ",
+		strings.Join(names, " ")+more, width))
 	switch {
 	case p.Starts == nil:
 	case *p.Starts == p.Runs:

@@ -245,17 +245,17 @@ func (env *Env) explain(err error) {
 		if e, ok := errors.AsType[*interruptedError](err); ok {
 			text += "; finished runs are kept. Continue with `llem run --resume=" + e.dir + "`"
 		}
-		fmt.Fprintln(env.Stderr, secret.Text(text))
+		fmt.Fprintln(env.text(env.Stderr), secret.Text(text))
 		return
 	}
 	if es, ok := errors.AsType[study.Errors](err); ok {
-		fmt.Fprintln(env.Stderr, secret.Text(es.Error()))
-		fmt.Fprintf(env.Stderr, "llem: %s; no run was started\n", digits.Count(len(es), "mistake"))
+		fmt.Fprintln(env.text(env.Stderr), secret.Text(es.Error()))
+		fmt.Fprintf(env.text(env.Stderr), "llem: %s; no run was started\n", digits.Count(len(es), "mistake"))
 		return
 	}
-	fmt.Fprintf(env.Stderr, "llem: %s\n", secret.Text(err.Error()))
+	fmt.Fprintf(env.text(env.Stderr), "llem: %s\n", secret.Text(err.Error()))
 	if next := nextOf(err); next != "" {
-		fmt.Fprintf(env.Stderr, "  next: %s\n", secret.Text(next))
+		fmt.Fprintf(env.text(env.Stderr), "  next: %s\n", secret.Text(next))
 	}
 }
 

@@ -117,7 +117,7 @@ func (env *Env) studyConfig(v configView) error {
 		firstOf(v.Study.Name, v.Study.Path, "study"), digits.Count(v.Study.Experiments, "experiment"), firstOf(v.File,
 			"the user's file"))
 	settingsText(&b, v)
-	_, err := fmt.Fprint(env.Stdout, b.String())
+	_, err := fmt.Fprint(env.text(env.Stdout), b.String())
 	return err
 }
 
@@ -178,7 +178,7 @@ func (env *Env) machineConfig(ctx context.Context, v configView, python string, 
 	fmt.Fprintf(&b, "\nSettings of this machine (%s, %s; or %s and so on)\n", v.File, state,
 		study.Variable("energy.pue"))
 	settingsText(&b, v)
-	_, err = fmt.Fprint(env.Stdout, b.String())
+	_, err = fmt.Fprint(env.text(env.Stdout), b.String())
 	return err
 }
 

@@ -63,7 +63,7 @@ it beside their results as doctor.json.`,
 }
 
 func (env *Env) doctor(ctx context.Context, o llem.DoctorOptions, asJSON bool, file string) error {
-	o.Say = func(line string) { fmt.Fprintln(env.Stderr, "    "+line) }
+	o.Say = func(line string) { fmt.Fprintln(env.text(env.Stderr), "    "+line) }
 	if err := writable(file); err != nil {
 		return err
 	}
@@ -77,7 +77,7 @@ func (env *Env) doctor(ctx context.Context, o llem.DoctorOptions, asJSON bool, f
 	if asJSON {
 		err = env.printJSON(r)
 	} else {
-		r.Text(env.Stdout)
+		r.Text(env.text(env.Stdout))
 	}
 	if file != "" {
 		err = errors.Join(err, disk.WriteFile(file, func(w io.Writer) error { return writeJSON(w, r) }))

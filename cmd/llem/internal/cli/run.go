@@ -177,7 +177,7 @@ func (env *Env) run(cmd *cobra.Command, args []string, f runFlags) error {
 	}
 	if !f.quiet {
 		display := live.New(env.Stderr,
-			live.Options{Terminal: env.canDraw() && !f.plain, Color: env.color(env.StderrTTY)})
+			live.Options{Terminal: env.canDraw() && !f.plain, Color: env.color(env.StderrTTY), Style: env.style()})
 		options.Observe = display.Observe
 		res, err := llem.Run(ctx, s, options)
 		display.Close()
@@ -233,7 +233,7 @@ func (env *Env) dryRun(ctx context.Context, s *study.Study, results string, f ru
 	if f.json {
 		err = env.printJSON(p)
 	} else {
-		err = p.Text(env.Stdout, env.tableWidth())
+		err = p.Text(env.text(env.Stdout), env.tableWidth())
 	}
 	if err == nil && !p.CanRun() {
 		err = &usageError{"no experiment of the study can run here", "fix the errors above"}
@@ -405,6 +405,25 @@ func (env *Env) style() chart.Style {
 		return chart.Unicode
 	}
 	return chart.ASCII
+}
+
+// text is a writer of text for people: in ASCII where the terminal shows nothing else.
+func (env *Env) text(w io.Writer) io.Writer {
+	if env.style() == chart.ASCII {
+		return asciiWriter{w}
+	}
+	return w
+}
+
+// asciiWriter writes texts in ASCII. Each call has whole characters.
+type asciiWriter struct{ w io.Writer }
+
+// Write writes a text.
+func (a asciiWriter) Write(p []byte) (int, error) {
+	if _, err := io.WriteString(a.w, chart.ASCII.Text(string(p))); err != nil {
+		return 0, err
+	}
+	return len(p), nil
 }
 
 // canDraw reports whether standard error is an interactive terminal that can be redrawn.

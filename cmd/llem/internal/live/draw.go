@@ -18,7 +18,7 @@ import (
 // The view is at most this high, with the line on which the cursor rests.
 const (
 	mostRows  = 6 // of the grid
-	otherRows = 6 // head, legend, three of the current run, cursor
+	otherRows = 7 // head, legend, three of the current run, newest phases or link, cursor
 )
 
 // theme is how things look. Without colour every style prints what it is given.
@@ -65,6 +65,9 @@ func (v *view) render(width, height int, now time.Time) string {
 		return ""
 	case v.grid == nil:
 		lines = []string{v.status(now)}
+		if v.link != "" {
+			lines = append(lines, v.theme.dim.Render("watch: "+v.link))
+		}
 	default:
 		lines = append(lines, v.head(width, now))
 		if rows := min(mostRows, height-1-otherRows); rows > 0 {
@@ -112,6 +115,9 @@ func (v *view) head(width int, now time.Time) string {
 		}
 		short = []string{fmt.Sprintf("%s %s left", about, spanText(left))}
 		end = []string{short[0] + ", until " + timeOfDay(now.Add(left), now)}
+	} else if low, high := v.planned(now); high > 0 {
+		short = []string{fmt.Sprintf("%s to %s left", spanText(low), spanText(high))}
+		end = []string{short[0] + " by the plan"}
 	}
 	shorter := [][]string{slices.Concat(facts, elapsed, end), slices.Concat(facts, end), slices.Concat(facts, short),
 		slices.Concat(runs, short)}
@@ -123,6 +129,12 @@ func (v *view) head(width int, now time.Time) string {
 		line += " " + v.theme.dim.Render(strings.Repeat("─", n))
 	}
 	return line
+}
+
+// planned is how long the study still takes by its plan, before a run has shown it. Zero if the plan says nothing.
+func (v *view) planned(now time.Time) (low, high time.Duration) {
+	spent := now.Sub(v.began)
+	return max(0, v.study.Expected[0]-spent), max(0, v.study.Expected[1]-spent)
 }
 
 // between separates facts.
@@ -295,16 +307,32 @@ func (v *view) current(width int, now time.Time) []string {
 	if p := v.powerText(); p != "" {
 		power += fmt.Sprintf("%-8s  ", p)
 	}
-	return []string{
+	lines := []string{
 		v.theme.cells[running] + " " + v.theme.title.Render(what),
 		strings.TrimRight(phase, " "),
 		strings.TrimRight(power+v.sparks(min(sparks, width-table.Width(power))), " "),
 	}
+	var last []string
+	if v.split != "" {
+		last = append(last, "last run, J/token: "+v.split)
+	}
+	if v.link != "" {
+		last = append(last, "watch: "+v.link)
+	}
+	if len(last) > 0 {
+		text := strings.Join(last, between)
+		if table.Width(text) > width && v.link != "" { // the link must be whole
+			text = last[len(last)-1]
+		}
+		lines = append(lines, v.theme.dim.Render(text))
+	}
+	return lines
 }
 
 // sparks is the power of the last seconds.
 func (v *view) sparks(width int) string {
-	line := strings.TrimRight(sparkline(v.history, v.most, max(0, width)), " ")
+	newest := v.history[max(0, len(v.history)-max(0, width)):]
+	line := strings.TrimRight(v.style.Spark(newest, v.most), " ")
 	if line == "" {
 		return ""
 	}
@@ -341,23 +369,4 @@ func (v *view) powerText() string {
 		who = fmt.Sprintf("%d devices", len(names))
 	}
 	return fmt.Sprintf("%s (%s)", digits.SI(v.power(), "W"), who)
-}
-
-// sparkline draws the newest values on a scale from 0 to most; a missing value is a
-// blank.
-func sparkline(values []float64, most float64, width int) string {
-	values = values[max(0, len(values)-width):]
-	levels := []rune("▁▂▃▄▅▆▇█")
-	var b strings.Builder
-	for _, w := range values {
-		switch {
-		case w < 0:
-			b.WriteByte(' ')
-		case most == 0:
-			b.WriteRune(levels[0])
-		default:
-			b.WriteRune(levels[min(len(levels)-1, int(w/most*float64(len(levels))))])
-		}
-	}
-	return b.String()
 }

@@ -13,6 +13,7 @@ import (
 	"charm.land/lipgloss/v2"
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/llenergymeasure/llem/cmd/llem/internal/chart"
 	"github.com/llenergymeasure/llem/event"
 )
 
@@ -27,7 +28,8 @@ type playback struct {
 }
 
 func play(color bool, s event.StudyStarted) *playback {
-	p := &playback{view: newView(color), now: time.Date(2026, 1, 2, 23, 50, 0, 0, time.UTC), total: s.Runs}
+	p := &playback{view: newView(color, chart.Unicode), now: time.Date(2026, 1, 2, 23, 50, 0, 0, time.UTC),
+		total: s.Runs}
 	p.event(s)
 	return p
 }
@@ -247,7 +249,7 @@ func TestOldPowerIsGone(t *testing.T) {
 }
 
 func TestBarStaysInBounds(t *testing.T) {
-	v := newView(false)
+	v := newView(false, chart.Unicode)
 	for fraction, want := range map[float64]string{-1: "░░░░", 0: "░░░░", 0.5: "██░░", 1: "████", 7: "████",
 		math.NaN(): "░░░░", math.Inf(1): "████"} {
 		v.progress.Fraction = fraction
@@ -271,9 +273,76 @@ func TestSparkline(t *testing.T) {
 		{[]float64{0}, 0, 9, "▁"},
 		{[]float64{1, 2}, 2, 0, ""},
 	} {
-		if got := sparkline(c.values, c.most, c.width); got != c.want {
+		v := newView(false, chart.Unicode)
+		v.history, v.most = c.values, c.most
+		if got := v.sparks(c.width); got != c.want {
 			t.Errorf("%v of %v in %d: %q, want %q", c.values, c.most, c.width, got, c.want)
 		}
+	}
+}
+
+// TestBeforeTheFirstRun: until a run has shown it, the time left is that of the plan.
+func TestBeforeTheFirstRun(t *testing.T) {
+	s := studyOf(2, 3)
+	s.Expected = [2]time.Duration{10 * time.Minute, 30 * time.Minute}
+	p := play(false, s)
+	p.start(0, 1)
+	p.now = p.now.Add(time.Minute)
+	if got := p.render(100, 24, p.now); !strings.Contains(got, "9:00 to 29:00 left by the plan") {
+		t.Error(got)
+	}
+	p.now = p.now.Add(-time.Minute)
+	p.index--
+	p.run(0, 1, statusOK, "", event.Metric{Name: "energy.per_output_token_j", Unit: "J", Value: 1})
+	if got := p.render(100, 24, p.now); strings.Contains(got, "by the plan") ||
+		!strings.Contains(got, "about 3:20 left") {
+		t.Error(got)
+	}
+}
+
+// TestPhasesAndLink: the newest split by phase stands below the current run, with the address of the study; the address
+// stays whole in a narrow terminal.
+func TestPhasesAndLink(t *testing.T) {
+	p := play(false, studyOf(2, 3))
+	const link = "http://127.0.0.1:43210/study/one"
+	p.link = link
+	p.start(0, 1)
+	p.event(event.RunFinished{Index: 1, Total: 6, ID: "id0", Cycle: 1, Status: statusOK, Took: time.Minute,
+		Metric:  event.Metric{Name: "energy.per_output_token_j", Unit: "J", Value: 1.4, Origin: "simulated"},
+		Prefill: event.Metric{Name: "p", Unit: "J", Value: 0.0312},
+		Decode:  event.Metric{Name: "d", Unit: "J", Value: 1.12}})
+	p.start(1, 1)
+	want := "last run, J/token: prefill 31.2 mJ, decode 1.12 J (simulated) · watch: " + link + "\n"
+	if got := p.render(120, 24, p.now); !strings.HasSuffix(got, want) {
+		t.Errorf("%s\nwant %s", got, want)
+	}
+	if got := p.render(50, 24, p.now); !strings.HasSuffix(got, "\nwatch: "+link+"\n") {
+		t.Error(got)
+	}
+}
+
+// TestPlainCharacters: nothing but ASCII goes to a terminal whose locale is not UTF-8, lines and view.
+func TestPlainCharacters(t *testing.T) {
+	var out strings.Builder
+	d := &Display{now: time.Now, view: newView(false, chart.ASCII)}
+	line := &plain{out: &out, style: chart.ASCII, now: time.Now}
+	s := studyOf(2, 3)
+	s.Dir = "/results/größe"
+	for _, e := range []event.Event{s, event.RunStarted{Index: 1, Total: 6, ID: "id0", Label: "größe ×", Cycle: 1},
+		event.PhaseStarted{Phase: event.Measure}, event.Power{Device: "gpu0", Watts: 300},
+		event.Progress{Phase: event.Measure, Fraction: 0.5, Detail: "4 of 16 × 3 requests"},
+		event.Note{Message: "µ – “quoted”"}} {
+		d.Observe(e)
+		line.observe(e)
+	}
+	text := d.frame(80, 24) + strings.Join(d.tick(), "\n") + d.frame(80, 24) + out.String()
+	for i, r := range text {
+		if r > '~' {
+			t.Fatalf("%q in %q", r, text[max(0, i-20):i+4])
+		}
+	}
+	if !strings.Contains(text, "16 x 3 requests") {
+		t.Error(text)
 	}
 }
 

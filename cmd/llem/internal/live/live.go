@@ -14,6 +14,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/llenergymeasure/llem/cmd/llem/internal/chart"
 	"github.com/llenergymeasure/llem/event"
 )
 
@@ -32,7 +33,11 @@ type Options struct {
 	// Terminal keeps a view of the study up to date; otherwise each phase is a line.
 	Terminal bool
 	Color    bool
-	Now      func() time.Time
+	// Style is the set of characters of the terminal.
+	Style chart.Style
+	// Link is an address at which the study can be watched; empty for none.
+	Link string
+	Now  func() time.Time
 }
 
 // New makes a display on out. Close it when the study is over.
@@ -42,10 +47,14 @@ func New(out io.Writer, o Options) *Display {
 	}
 	d := &Display{now: o.Now}
 	if o.Terminal {
-		d.view = newView(o.Color)
+		d.view = newView(o.Color, o.Style)
+		d.view.link = o.Link
 		d.screen = newScreen(out, o.Color, d)
 	} else {
-		d.plain = &plain{out: out, color: o.Color, now: o.Now}
+		d.plain = &plain{out: out, color: o.Color, style: o.Style, now: o.Now}
+		if o.Link != "" {
+			d.plain.line("watch: %s", o.Link)
+		}
 	}
 	return d
 }
@@ -72,7 +81,7 @@ func (d *Display) Close() {
 func (d *Display) frame(width, height int) string {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	return d.view.render(width, height, d.now())
+	return d.view.style.Text(d.view.render(width, height, d.now()))
 }
 
 // tick lets time go on and takes the lasting lines that have not been printed.
@@ -82,5 +91,8 @@ func (d *Display) tick() []string {
 	d.view.sample()
 	lines := d.view.lines
 	d.view.lines = nil
+	for i, line := range lines {
+		lines[i] = d.view.style.Text(line)
+	}
 	return lines
 }

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/llenergymeasure/llem/cmd/llem/internal/chart"
 	"github.com/llenergymeasure/llem/event"
 )
 
@@ -13,6 +14,7 @@ import (
 type plain struct {
 	out     io.Writer
 	color   bool
+	style   chart.Style
 	now     func() time.Time
 	started time.Time
 }
@@ -21,7 +23,7 @@ func (p *plain) observe(e event.Event) {
 	switch e := e.(type) {
 	case event.StudyStarted:
 		if e.Runs > 1 {
-			p.line("%d runs, results in %s", e.Runs, e.Dir)
+			p.line("%d runs%s, results in %s", e.Runs, plannedText(e), e.Dir)
 		}
 	case event.RunStarted:
 		p.started = p.now()
@@ -31,16 +33,16 @@ func (p *plain) observe(e event.Event) {
 	case event.Note:
 		p.line("%s: %s", p.paint("33", "warning"), e.Message)
 	case event.RunFinished:
-		status := e.Status
+		status := strings.TrimSpace(e.Status + " " + numbers(e))
 		if e.Status != statusOK {
-			status = p.paint("31", status)
+			status = p.paint("31", e.Status)
 		}
 		p.line("  %6s %s", clockText(e.Took), strings.TrimSpace(status+" "+e.Message))
 	}
 }
 
 func (p *plain) line(format string, args ...any) {
-	fmt.Fprintln(p.out, strings.TrimRight(fmt.Sprintf(format, args...), " "))
+	fmt.Fprintln(p.out, p.style.Text(strings.TrimRight(fmt.Sprintf(format, args...), " ")))
 }
 
 func (p *plain) paint(code, s string) string {

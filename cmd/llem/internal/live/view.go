@@ -5,6 +5,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/llenergymeasure/llem/cmd/llem/internal/chart"
 	"github.com/llenergymeasure/llem/event"
 	"github.com/llenergymeasure/llem/internal/digits"
 	"github.com/llenergymeasure/llem/internal/table"
@@ -17,6 +18,8 @@ const sparks = 60
 // events and the time only.
 type view struct {
 	theme theme
+	style chart.Style
+	link  string
 	// lines are permanent lines that have not been printed.
 	lines []string
 	told  map[string]bool // notes that have been printed
@@ -36,10 +39,11 @@ type view struct {
 	history  []float64 // of power, the newest last; negative where none was read
 	most     float64   // power so far
 	leftWhy  string    // the newest reason for leaving runs out
+	split    string    // of the newest run that has its phases separated
 }
 
-func newView(color bool) *view {
-	return &view{theme: newTheme(color), told: map[string]bool{}, watts: map[string]float64{}}
+func newView(color bool, style chart.Style) *view {
+	return &view{theme: newTheme(color), style: style, told: map[string]bool{}, watts: map[string]float64{}}
 }
 
 func (v *view) observe(e event.Event, now time.Time) {
@@ -90,7 +94,7 @@ func (v *view) open(e event.StudyStarted, now time.Time) {
 	if n := len(e.Made); n > 0 {
 		made = fmt.Sprintf(", %d of them finished earlier", n)
 	}
-	v.print("%s%s, results in %s", digits.Count(e.Runs, "run"), made, table.Clean(e.Dir))
+	v.print("%s%s%s, results in %s", digits.Count(e.Runs, "run"), made, plannedText(e), table.Clean(e.Dir))
 }
 
 func (v *view) finish(e event.RunFinished, now time.Time) {
@@ -98,6 +102,12 @@ func (v *view) finish(e event.RunFinished, now time.Time) {
 	v.run, v.started, v.total = event.RunStarted{}, now, max(v.total, e.Total)
 	v.phase, v.progress = event.PhaseStarted{}, event.Progress{}
 	clear(v.watts)
+	if split := splitText(e); split != "" {
+		v.split = split
+		if e.Metric.Origin != "" {
+			v.split += " (" + e.Metric.Origin + ")"
+		}
+	}
 	if v.grid == nil {
 		if e.Status != statusOK {
 			v.print("  %6s %s %s", clockText(e.Took), v.theme.failed.Render(e.Status), table.Clean(e.Message))
@@ -144,6 +154,35 @@ func (v *view) finished(e event.RunFinished, label string) {
 	result = fmt.Sprintf("%13s", result) // before it has a style, which has no width
 	v.print("%s %*d/%d %7s%s  %s", v.theme.cells[state], digits, e.Index, e.Total, clockText(e.Took),
 		v.theme.result(state).Render(result), what)
+}
+
+// plannedText is how long the open runs of a study take by its plan.
+func plannedText(e event.StudyStarted) string {
+	low, high := e.Expected[0], e.Expected[1]
+	if high <= 0 {
+		return ""
+	}
+	return fmt.Sprintf(", planned %s to %s", spanText(low), spanText(high))
+}
+
+// numbers are what a run has measured: its metric, and the joules of both phases for each of their tokens.
+func numbers(e event.RunFinished) string {
+	out := amount(e.Metric.Value, e.Metric)
+	if out != "" && e.Metric.Origin != "" {
+		out += " " + e.Metric.Origin
+	}
+	if split := splitText(e); split != "" {
+		out += ", " + split
+	}
+	return out
+}
+
+// splitText are the joules of prefill and decode for each of their tokens; empty if they were not separated.
+func splitText(e event.RunFinished) string {
+	if e.Prefill.Name == "" || e.Decode.Name == "" {
+		return ""
+	}
+	return fmt.Sprintf("prefill %s, decode %s", amount(e.Prefill.Value, e.Prefill), amount(e.Decode.Value, e.Decode))
 }
 
 // sample notes the power of this tick.
