@@ -123,7 +123,7 @@ func noCompletedRequest(log *backend.Log) error {
 	return note.Failf(codes.ClassEngine, "see the engine's log", "the engine completed no request: %s", why)
 }
 
-// requestsText tells how many requests of a window are done: the prompts may run several times.
+// requestsText returns how many requests of a window are done: the prompts may run several times.
 func requestsText(done, total, repeats int) string {
 	if repeats > 1 && total%repeats == 0 {
 		return fmt.Sprintf("%d of %d × %d requests", done, total/repeats, repeats)

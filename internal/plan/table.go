@@ -83,7 +83,7 @@ func (q Point) cells() []string {
 // mostReasons bounds the points that are named with their reason.
 const mostReasons = 5
 
-// reasons tells what makes the estimates uncertain.
+// reasons prints what makes the estimates uncertain.
 func (p *Plan) reasons(b *strings.Builder, width int) {
 	var doubts []string
 	for _, q := range p.Shown {
@@ -101,7 +101,7 @@ func (p *Plan) reasons(b *strings.Builder, width int) {
 	}
 }
 
-// unfit tells in full why points do not fit.
+// unfit prints in full why points do not fit.
 func (p *Plan) unfit(b *strings.Builder, width int) {
 	n := 0
 	for _, q := range p.Shown {

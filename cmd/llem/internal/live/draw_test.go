@@ -281,7 +281,7 @@ func TestSparkline(t *testing.T) {
 	}
 }
 
-// TestBeforeTheFirstRun: until a run has shown it, the time left is that of the plan.
+// TestBeforeTheFirstRun: until a run has shown it, the plan gives the time left.
 func TestBeforeTheFirstRun(t *testing.T) {
 	s := studyOf(2, 3)
 	s.Expected = [2]time.Duration{10 * time.Minute, 30 * time.Minute}
@@ -300,8 +300,8 @@ func TestBeforeTheFirstRun(t *testing.T) {
 	}
 }
 
-// TestPhasesAndLink: the newest split by phase stands below the current run, with the address of the study; the address
-// stays whole in a narrow terminal.
+// TestPhasesAndLink: after the current run come the newest split by phase and the address of the study, which is not cut
+// in a narrow terminal.
 func TestPhasesAndLink(t *testing.T) {
 	p := play(false, studyOf(2, 3))
 	const link = "http://127.0.0.1:43210/study/one"
