@@ -300,8 +300,8 @@ func TestBeforeTheFirstRun(t *testing.T) {
 	}
 }
 
-// TestPhasesAndLink: after the current run come the newest split by phase and the address of the study, which is not cut
-// in a narrow terminal.
+// TestPhasesAndLink: after the current run come the newest split by phase and the address of the study, which is not
+// cut in a narrow terminal.
 func TestPhasesAndLink(t *testing.T) {
 	p := play(false, studyOf(2, 3))
 	const link = "http://127.0.0.1:43210/study/one"

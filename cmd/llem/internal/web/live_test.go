@@ -73,7 +73,7 @@ func TestLivePages(t *testing.T) {
 	}
 }
 
-// TestStandings says what became of a process: never by age.
+// TestStandings reports what became of a process: never by age.
 func TestStandings(t *testing.T) {
 	t.Parallel()
 	old := func(s *running.State) { s.Written = time.Now().Add(-48 * time.Hour) }

@@ -16,7 +16,7 @@ import (
 
 // now is what a study does at this moment, from the files of the processes that run it.
 type now struct {
-	// Text says whether the study runs, and Class is "problem" if it should and does not.
+	// Text reports whether the study runs, and Class is "problem" if it should and does not.
 	Text  string
 	Class string
 	// Complete reports whether nothing is left to do.
@@ -106,7 +106,7 @@ func (st *study) states() []running.State {
 // resume is how a study is continued.
 func (st *study) resume() string { return "`llem run --resume=" + st.Folder + "` continues it." }
 
-// standing says whether a process runs.
+// standing reports whether a process runs.
 func standing(s *running.State, st *study) string {
 	who := fmt.Sprintf("process %d on %s", s.Process.PID, s.Process.Host)
 	switch s.Standing() {
