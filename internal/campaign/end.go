@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/llenergymeasure/llem/internal/shell"
 	"github.com/llenergymeasure/llem/internal/store"
 	"github.com/llenergymeasure/llem/result"
 	"github.com/llenergymeasure/llem/study"
@@ -29,7 +30,7 @@ func (e *TimeoutError) Error() string {
 // NextStep returns the next step for the user.
 func (e *TimeoutError) NextStep() string {
 	return fmt.Sprintf("continue with more time: llem run %s --resume=%s -s execution.study_timeout=%v",
-		filepath.Join(e.Dir, store.StudyFile), e.Dir, study.Duration(2*e.Limit))
+		shell.Path(filepath.Join(e.Dir, store.StudyFile)), shell.Path(e.Dir), study.Duration(2*e.Limit))
 }
 
 // ended returns why the study ended.

@@ -10,6 +10,7 @@ import (
 	"github.com/llenergymeasure/llem/backend"
 	"github.com/llenergymeasure/llem/internal/digits"
 	"github.com/llenergymeasure/llem/internal/host"
+	"github.com/llenergymeasure/llem/internal/shell"
 	"github.com/llenergymeasure/llem/internal/store"
 	"github.com/llenergymeasure/llem/internal/tick"
 	"github.com/llenergymeasure/llem/result"
@@ -167,7 +168,7 @@ func (f *folder) add(p Planned, measure func(log string) (*result.Record, series
 	rec, series, runErr := measure(run.LogPath())
 	_, limit := errors.AsType[*TimeoutError](runErr)
 	if rec.Status == result.Interrupted && rec.Failure != nil && !limit {
-		rec.Failure.Next = "continue with llem run --resume=" + f.path()
+		rec.Failure.Next = "continue with llem run --resume=" + shell.Quote(f.path())
 	}
 	if err := run.Commit(rec, series); err != nil {
 		return nil, errors.Join(err, run.Abort(), runErr)

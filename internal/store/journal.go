@@ -14,6 +14,7 @@ import (
 	"github.com/llenergymeasure/llem/internal/disk"
 	"github.com/llenergymeasure/llem/internal/intern"
 	"github.com/llenergymeasure/llem/internal/secret"
+	"github.com/llenergymeasure/llem/internal/shell"
 	"github.com/llenergymeasure/llem/result"
 )
 
@@ -139,6 +140,5 @@ func entries(dir string, r io.Reader) iter.Seq2[Entry, error] {
 // journalNext returns the next step for a damaged journal.
 func journalNext(dir string) string {
 	return fmt.Sprintf("restore it from a copy, or move it and %s away: `llem run --resume=%s` rebuilds it "+
-		"from the "+
-		"runs, and `llem report` reads the runs themselves", result.SummaryFile, dir)
+		"from the runs, and `llem report` reads the runs themselves", result.SummaryFile, shell.Path(dir))
 }

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/llenergymeasure/llem/internal/shell"
 	"github.com/llenergymeasure/llem/result"
 )
 
@@ -103,6 +104,5 @@ func rebuild(dir string) (*Opened, error) {
 // noJournal is the problem of a folder with runs but without a journal.
 func noJournal(dir string) Problem {
 	return Problem{JournalFile, "is missing, although there are runs",
-		"`llem run --resume=" + dir + "` rebuilds it from " +
-			"the runs"}
+		"`llem run --resume=" + shell.Path(dir) + "` rebuilds it from the runs"}
 }

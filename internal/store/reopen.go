@@ -20,6 +20,7 @@ import (
 
 	"github.com/llenergymeasure/llem/internal/codes"
 	"github.com/llenergymeasure/llem/internal/disk"
+	"github.com/llenergymeasure/llem/internal/shell"
 	"github.com/llenergymeasure/llem/note"
 	"github.com/llenergymeasure/llem/result"
 )
@@ -298,7 +299,7 @@ func (d *Dir) Check() error {
 
 // resumeNext restores what can be restored and repeats the rest.
 func resumeNext(dir string) string {
-	return "complete the study: llem run --resume=" + dir
+	return "complete the study: llem run --resume=" + shell.Path(dir)
 }
 
 // sortedKeys orders runs by id and cycle.

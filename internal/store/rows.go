@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/llenergymeasure/llem/internal/shell"
 	"github.com/llenergymeasure/llem/result"
 )
 
@@ -209,7 +210,7 @@ func lookAt(dir string) (*found, error) {
 				continue // a crash between the two renames of its second try
 			}
 			f.problems = append(f.problems, Problem{e.Run, "is missing, but listed in " + JournalFile + "",
-				"restore the folder from a copy, or repeat the run: llem run --resume=" + dir})
+				"restore the folder from a copy, or repeat the run: llem run --resume=" + shell.Path(dir)})
 			f.lost[key] = true
 			continue
 		}

@@ -109,6 +109,24 @@ func TestWidths(t *testing.T) {
 }
 
 // TestMarkdown escapes what would end a cell.
+// TestWrapQuoted: what is quoted for a shell stays in one piece; apostrophes quote nothing.
+func TestWrapQuoted(t *testing.T) {
+	for text, want := range map[string]string{
+		"continue: llem run --resume='my long folder/a b' and wait": "continue:|llem run|--resume='my long folder/a b'|" +
+			"and wait",
+		"delete 'a b/summary.json': the rest is": "delete|'a b/summary.json':|the rest|is",
+		"others' work and the engine's own":      "others'|work and|the|engine's|own",
+		"it's 'never closed or so":               "it's|'never|closed or|so",
+		"'one word' 'two  words'":                "'one word'|'two  words'",
+		`a 'it'\''s here' b`:                     `a|'it'\''s here'|b`,
+	} {
+		got := strings.ReplaceAll(strings.TrimSuffix(Wrap("", "", text, 9), "\n"), "\n", "|")
+		if got != want {
+			t.Errorf("%q:\n%s, want\n%s", text, got, want)
+		}
+	}
+}
+
 func TestMarkdown(t *testing.T) {
 	got := Table{Head: []string{"a|b", "J"}, Names: 1, Rows: [][]string{{"x", "1"}}}.Markdown()
 	if want := "| a\\|b | J |\n|---|---:|\n| x | 1 |\n"; got != want {

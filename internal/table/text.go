@@ -2,6 +2,7 @@ package table
 
 import (
 	"strings"
+	"unicode"
 
 	"github.com/charmbracelet/x/ansi"
 )
@@ -106,9 +107,48 @@ func least(texts []string, floor int) int {
 }
 
 // Wrap breaks a text at its blanks into lines of a width, with one indent for the first line and one for the others. A
-// word that is longer stands alone. The text ends in a newline.
-func Wrap(first, next, text string, width int) string {
-	return wrap(first, next, strings.Fields(text), width)
+// word that is longer stands alone, and what is quoted for a shell ('my folder/a') is one word. The text ends in a
+// newline.
+func Wrap(first, next, text string, width int) string { return wrap(first, next, words(text), width) }
+
+// words splits a text at its blanks, but not within the quotes of a shell.
+func words(text string) []string {
+	var out []string
+	for text = strings.TrimSpace(text); text != ""; {
+		end := endOfWord(text)
+		out = append(out, text[:end])
+		text = strings.TrimSpace(text[end:])
+	}
+	return out
+}
+
+// endOfWord returns where the first word of a text ends. A quote opens at the beginning of a word, or behind =, ` or $;
+// others are apostrophes, as are quotes that nothing closes.
+func endOfWord(text string) int {
+	plain := strings.IndexFunc(text, unicode.IsSpace)
+	if plain < 0 {
+		return len(text)
+	}
+	open := strings.IndexByte(text[:plain], '\'')
+	if open < 0 || open > 0 && !strings.ContainsRune("=`$", rune(text[open-1])) {
+		return plain
+	}
+	within := false
+	for i := open; i < len(text); i++ {
+		switch c := text[i]; {
+		case c == '\'':
+			within = !within
+		case within:
+		case c == '\\':
+			i++
+		case c == ' ' || c == '\n' || c == '\t':
+			return i
+		}
+	}
+	if within {
+		return plain
+	}
+	return len(text)
 }
 
 func wrap(first, next string, words []string, width int) string {

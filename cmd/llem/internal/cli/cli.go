@@ -16,6 +16,7 @@ import (
 	"github.com/llenergymeasure/llem/internal/host"
 	"github.com/llenergymeasure/llem/internal/plan"
 	"github.com/llenergymeasure/llem/internal/secret"
+	"github.com/llenergymeasure/llem/internal/shell"
 	"github.com/llenergymeasure/llem/study"
 )
 
@@ -243,7 +244,7 @@ func (env *Env) explain(err error) {
 	if errors.Is(err, errInterrupted) || errors.Is(err, context.Canceled) {
 		text := "llem: interrupted"
 		if e, ok := errors.AsType[*interruptedError](err); ok {
-			text += "; finished runs are kept. Continue with `llem run --resume=" + e.dir + "`"
+			text += "; finished runs are kept. Continue with `" + resumeCommand(e.dir) + "`"
 		}
 		fmt.Fprintln(env.text(env.Stderr), secret.Text(text))
 		return
@@ -258,6 +259,9 @@ func (env *Env) explain(err error) {
 		fmt.Fprintf(env.text(env.Stderr), "  next: %s\n", secret.Text(next))
 	}
 }
+
+// resumeCommand continues the study of a folder.
+func resumeCommand(dir string) string { return "llem run --resume=" + shell.Path(dir) }
 
 // nextOf returns the next step that an error carries.
 func nextOf(err error) string {

@@ -10,6 +10,7 @@ import (
 
 	"github.com/llenergymeasure/llem/cmd/llem/internal/report"
 	"github.com/llenergymeasure/llem/internal/compare"
+	"github.com/llenergymeasure/llem/internal/shell"
 	"github.com/llenergymeasure/llem/internal/store"
 	"github.com/llenergymeasure/llem/result"
 )
@@ -22,14 +23,15 @@ func newCompare(env *Env) *cobra.Command {
 		Use:   "compare A B",
 		Short: "Compare two configurations: ratios, confidence intervals, p-values",
 		Long: "Compare configuration B with A, metric by metric. Each is the folder of a study with a single\n" +
-			"configuration, or FOLDER:ID (the first digits of the id are enough).\n\n" +
+			"configuration, or FOLDER:ID (the first digits of the id are enough); B may be\n" +
+			":ID, in the folder of A.\n\n" +
 			"The answer is about one metric (--metric), which is tested alone. The other p-values are\n" +
 			"corrected for the number of metrics. Each line shows the smallest difference that so many\n" +
 			"runs can detect; more cycles detect smaller ones. Runs of one study are compared in pairs\n" +
 			"where the runs of a cycle followed each other (any execution.order but sequential), which\n" +
 			"removes drift. Otherwise the interval is widened where successive runs are correlated.",
-		Example: "  llem compare results/batches:3fa9 results/batches:c01b\n" +
-			"  llem compare results/batches:3fa9 results/batches:c01b --metric TTFT\n" +
+		Example: "  llem compare results/batches:3fa9 :c01b\n" +
+			"  llem compare results/batches:3fa9 :c01b --metric TTFT\n" +
 			"  llem compare results/bf16-20260101T120000Z results/int8-20260101T130000Z",
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) != 2 {
@@ -69,6 +71,10 @@ func (env *Env) compare(a, b string, o compare.Options) (*report.Comparison, err
 	if err != nil {
 		return nil, err
 	}
+	if dir, id := splitID(b); dir == "" && id != "" { // in the folder of A
+		dir, _ = splitID(a)
+		b = dir + ":" + id
+	}
 	second, err := env.side(b)
 	if err != nil {
 		return nil, err
@@ -87,14 +93,19 @@ func (env *Env) compare(a, b string, o compare.Options) (*report.Comparison, err
 		ExcludedA: first.excluded, ExcludedB: second.excluded}, nil
 }
 
-// side finds one configuration: a folder, or FOLDER:ID.
-func (env *Env) side(arg string) (side, error) {
-	dir, id := arg, ""
+// splitID returns the folder and the id of FOLDER:ID; a folder that exists has no id.
+func splitID(arg string) (dir, id string) {
 	if _, err := os.Stat(arg); err != nil {
-		if i := strings.LastIndexByte(arg, ':'); i > 0 {
-			dir, id = arg[:i], arg[i+1:]
+		if i := strings.LastIndexByte(arg, ':'); i >= 0 {
+			return arg[:i], arg[i+1:]
 		}
 	}
+	return arg, ""
+}
+
+// side finds one configuration: a folder, or FOLDER:ID.
+func (env *Env) side(arg string) (side, error) {
+	dir, id := splitID(arg)
 	s, err := env.open(dir)
 	if err != nil {
 		return side{}, err
@@ -115,7 +126,7 @@ func (env *Env) side(arg string) (side, error) {
 		for _, e := range s.Experiments {
 			ids = append(ids, e.ID+" ("+names.Label(e.Config)+")")
 		}
-		return side{}, &usageError{what, "name one as " + dir + ":ID, of " + strings.Join(ids, ", ")}
+		return side{}, &usageError{what, "name one as " + shell.Quote(dir+":ID") + ", of " + strings.Join(ids, ", ")}
 	}
 	runs, err := compare.SideOf(s, found[0].ID)
 	if err != nil {
@@ -128,7 +139,7 @@ func (env *Env) side(arg string) (side, error) {
 		return side{}, &usageError{fmt.Sprintf("%s has no run to compare: %s (%s)", arg, x.Message, x.Code), x.Next}
 	}
 	if len(out.Runs) == 0 {
-		return side{}, &usageError{arg + " has no run that was ok", "see why with: llem report " + dir}
+		return side{}, &usageError{arg + " has no run that was ok", "see why with: llem report " + shell.Path(dir)}
 	}
 	return out, nil
 }

@@ -42,7 +42,11 @@ func errorDocumentOf(err error, code int) errorDocument {
 	switch es, mistaken := errors.AsType[study.Errors](err); {
 	case errors.Is(err, errInterrupted), errors.Is(err, context.Canceled):
 		d.Error.Class, d.Error.Message = codes.ClassInterrupted, "interrupted"
-		d.Error.Next = "`llem run --resume` continues with the runs that are not finished"
+		command := "llem run --resume"
+		if e, ok := errors.AsType[*interruptedError](err); ok {
+			command = resumeCommand(e.dir)
+		}
+		d.Error.Next = "`" + command + "` continues with the runs that are not finished"
 	case mistaken:
 		d.Error.Class, d.Error.Message, d.Error.Next = codes.ClassConfig, digits.Count(len(es), "mistake"), es[0].Next
 		for _, e := range es {

@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strconv"
 	"strings"
 	"syscall"
@@ -36,7 +37,7 @@ func longRun(t *testing.T, engine string, extra ...string) *program {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := &program{results: filepath.Join(t.TempDir(), "results")}
+	p := &program{results: filepath.Join(t.TempDir(), "the results")}
 	args := append([]string{"run", "-b", engine, "-m", "random:tiny-llama", "-n", "8", "--input-tokens", "16",
 		"--output-tokens",
 		"30000", "-s", "warmup.runs=0", "-s", "energy.sources=none", "-v", "-o", p.results}, extra...)
@@ -183,10 +184,25 @@ func TestInterrupt(t *testing.T) {
 				t.Errorf("it took %v to end", took)
 			}
 			p.wantRow(t, result.Interrupted, "interrupted")
-			if !strings.Contains(p.out.String(), "interrupted") {
-				t.Errorf("output does not say what happened:\n%s", p.out.String())
-			}
+			p.wantResumed(t)
 		})
+	}
+}
+
+// wantResumed checks that the line after an interruption has a command that a shell can run: it names the study, whose
+// folder has a blank in it.
+func (p *program) wantResumed(t *testing.T) {
+	t.Helper()
+	m := regexp.MustCompile("llem: interrupted; finished runs are kept. Continue with `(llem run --resume=.*)`\n").
+		FindStringSubmatch(p.out.String())
+	if m == nil {
+		t.Errorf("no command continues the study:\n%s", p.out.String())
+		return
+	}
+	cmd := exec.CommandContext(t.Context(), "sh", "-c", m[1]+" --dry-run")
+	cmd.Env = p.cmd.Env
+	if out, err := cmd.CombinedOutput(); err != nil || !strings.Contains(string(out), "1 experiment") {
+		t.Errorf("%s: %v\n%s", m[1], err, out)
 	}
 }
 

@@ -12,6 +12,7 @@ import (
 
 	"github.com/llenergymeasure/llem/cmd/llem/internal/report"
 	"github.com/llenergymeasure/llem/internal/near"
+	"github.com/llenergymeasure/llem/internal/shell"
 	"github.com/llenergymeasure/llem/internal/store"
 	"github.com/llenergymeasure/llem/result"
 )
@@ -79,7 +80,7 @@ func (env *Env) runOf(dir, name string) (*oneRun, error) {
 	out := &oneRun{dir: filepath.Join(s.Dir, filepath.FromSlash(result.RunPath(found.ID, found.Cycle)))}
 	if n := len(cycles); n > 1 {
 		out.others = fmt.Sprintf("cycle %d of %d; %s shows another", found.Cycle, n,
-			dir+":"+cycles[(slices.Index(cycles, nameOf(found.ID, found.Cycle))+1)%n])
+			shell.Quote(dir+":"+cycles[(slices.Index(cycles, nameOf(found.ID, found.Cycle))+1)%n]))
 	}
 	out.rec, err = result.ReadRun(s.Dir, found.ID, found.Cycle)
 	return out, err
@@ -106,7 +107,7 @@ func unknownRun(dir, name string, s *result.StudyResult) error {
 		names = append(names, text)
 	}
 	return &usageError{fmt.Sprintf("%s: %q does not name exactly one run", dir, name),
-		"name one as " + dir + ":ID or " + dir + ":ID-c2, of " + strings.Join(names, ", ")}
+		"name one as " + shell.Quote(dir+":ID") + " or " + shell.Quote(dir+":ID-c2") + ", of " + strings.Join(names, ", ")}
 }
 
 // printRun prints one run as `llem run` does, from disk.

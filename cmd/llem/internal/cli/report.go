@@ -19,6 +19,7 @@ import (
 	"github.com/llenergymeasure/llem/internal/digits"
 	"github.com/llenergymeasure/llem/internal/join"
 	"github.com/llenergymeasure/llem/internal/metric"
+	"github.com/llenergymeasure/llem/internal/shell"
 	"github.com/llenergymeasure/llem/internal/store"
 	"github.com/llenergymeasure/llem/result"
 )
@@ -242,7 +243,7 @@ func (env *Env) best(res *result.StudyResult, f reportFlags) error {
 	}
 	if err != nil {
 		return &usageError{err.Error(),
-			"`llem report DIR` prints what was measured; --best and --where take those metrics"}
+			"`llem report " + shell.Path(res.Dir) + "` prints what was measured; --best and --where take these metrics"}
 	}
 	if f.json {
 		return env.printJSON(c)

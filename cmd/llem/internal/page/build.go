@@ -16,6 +16,7 @@ import (
 	"github.com/llenergymeasure/llem/internal/compare"
 	"github.com/llenergymeasure/llem/internal/figure"
 	"github.com/llenergymeasure/llem/internal/naming"
+	"github.com/llenergymeasure/llem/internal/shell"
 	"github.com/llenergymeasure/llem/result"
 )
 
@@ -159,8 +160,8 @@ func (b *builder) table() {
 	for i := range b.Experiments {
 		if i == maxRows {
 			b.model.LeftOut = fmt.Sprintf(
-				"The table shows %d of %d configurations; `llem report DIR --format csv` has all.",
-				maxRows, len(b.Experiments))
+				"The table shows %d of %d configurations; `llem report %s --format csv` has all.",
+				maxRows, len(b.Experiments), shell.Quote(b.Dir))
 			break
 		}
 		b.model.Rows = append(b.model.Rows, b.row(i))
@@ -372,7 +373,7 @@ func meaning(code string) string {
 
 func (b *builder) how(o Options) {
 	dir := b.Dir
-	b.model.Recompute = "llem report " + dir + " --recompute"
+	b.model.Recompute = "llem report " + shell.Quote(dir) + " --recompute"
 	b.model.Cite = fmt.Sprintf("Study %q, measured with llem %s, %s. Folder with raw data: %s.", b.Name, o.Version,
 		b.Finished.UTC().Format("2 January 2006"), dir)
 	if len(b.Experiments) > 0 {

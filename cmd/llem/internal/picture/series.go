@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/llenergymeasure/llem/internal/figure"
+	"github.com/llenergymeasure/llem/internal/shell"
 	"github.com/llenergymeasure/llem/result"
 	"github.com/llenergymeasure/llem/result/series"
 )
@@ -130,7 +131,7 @@ func (s study) run(name string) (*result.Record, string, error) {
 		return r, filepath.Join(s.Dir, result.RunPath(row.ID, row.Cycle)), err
 	}
 	return nil, "", &Error{fmt.Sprintf("no run %q was finished in %s", name, s.Dir),
-		"`llem report DIR --format csv` lists the ids"}
+		"`llem report " + shell.Path(s.Dir) + " --format csv` lists the ids"}
 }
 
 // gaps are the stretches without readings.

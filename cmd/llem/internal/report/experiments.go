@@ -197,7 +197,7 @@ func (t Terminal) experiments(b *strings.Builder, s *result.StudyResult) {
 	columns := t.columnsOf(s, shown)
 	rows := experimentTable(s, named, columns, shown, t.Show...)
 	t.print(b, rows)
-	t.cut(b, shown, len(s.Experiments), "configuration")
+	t.cut(b, s.Dir, shown, len(s.Experiments), "configuration")
 	note := cmp.Or(t.shownNote(), tableNote(rows.Head))
 	if slices.Contains(rows.Head, "±95 %") {
 		note += " · ±95 %: 95 % interval of the mean over the runs"

@@ -9,6 +9,7 @@ import (
 
 	"github.com/llenergymeasure/llem/internal/digits"
 	"github.com/llenergymeasure/llem/internal/metric"
+	"github.com/llenergymeasure/llem/internal/shell"
 	"github.com/llenergymeasure/llem/internal/table"
 	"github.com/llenergymeasure/llem/note"
 	"github.com/llenergymeasure/llem/result"
@@ -145,7 +146,7 @@ func (t Terminal) runs(b *strings.Builder, s *result.StudyResult, shown []*resul
 	}
 	rows = queuesOf(shown).blank(rows).DropEmpty()
 	t.print(b, rows)
-	t.cut(b, len(shown), max(len(s.Runs), len(s.Rows)), "run")
+	t.cut(b, s.Dir, len(shown), max(len(s.Runs), len(s.Rows)), "run")
 	t.wrap(b, "  ", "  ", tableNote(rows.Head))
 	t.outputs(b, s)
 	t.gaps(b, queuesOf(shown).columns(experimentColumns), lackingRuns(named, shown))
@@ -167,10 +168,11 @@ func (t Terminal) print(b *strings.Builder, rows table.Table) {
 }
 
 // cut prints how many lines a table omits, and how to see them.
-func (t Terminal) cut(b *strings.Builder, shown, all int, what string) {
+func (t Terminal) cut(b *strings.Builder, dir string, shown, all int, what string) {
 	if shown < all {
-		t.wrap(b, "  ", "  ", fmt.Sprintf("the first %d of %s; `llem report DIR` with --limit N (0: all), --sort "+
-			"METRIC, --pareto, --best or --format csv shows others", shown, digits.Count(all, what)))
+		t.wrap(b, "  ", "  ", fmt.Sprintf("the first %d of %s; `llem report %s` with --limit N (0: all), "+
+			"--sort METRIC, --pareto, --best or --format csv shows others", shown, digits.Count(all, what),
+			shell.Path(dir)))
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 
 	"github.com/llenergymeasure/llem/internal/codes"
 	"github.com/llenergymeasure/llem/internal/digits"
+	"github.com/llenergymeasure/llem/internal/shell"
 	"github.com/llenergymeasure/llem/note"
 	"github.com/llenergymeasure/llem/result"
 )
@@ -79,8 +80,9 @@ const (
 	cautionLines  = 2
 )
 
-// cautions writes the heaviest doubts, except the codes in told, and the number of the rest.
-func (p *page) cautions(all []doubt, told []note.Code) {
+// cautions writes the heaviest doubts, except the codes in told, and the number of the rest, which are in the report of
+// the folder.
+func (p *page) cautions(dir string, all []doubt, told []note.Code) {
 	all = slices.DeleteFunc(all, func(d doubt) bool { return slices.Contains(told, d.Code) })
 	shown := 0
 	for _, d := range all {
@@ -116,8 +118,8 @@ func (p *page) cautions(all []doubt, told []note.Code) {
 	if notes > 0 {
 		parts = append(parts, digits.Count(notes, "note"))
 	}
-	p.facts(dim, "", "  ", []string{strings.Join(append(parts, "all numbers"), ", ") + ": llem report -v DIR",
-		"one line to paste: --line"})
+	p.command(strings.Join(append(parts, "all numbers"), ", "), "llem report -v "+shell.Path(dir),
+		"one line to paste: --line")
 }
 
 // ofRuns returns "N of ALL runs", or nothing for all of them.

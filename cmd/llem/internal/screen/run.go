@@ -30,7 +30,7 @@ func (p *page) run(r *result.Record, s *result.StudyResult) {
 	p.latency(r)
 	p.amounts(r)
 	p.blank()
-	p.cautions(doubtsOf(r, s), told(r))
+	p.cautions(s.Dir, doubtsOf(r, s), told(r))
 }
 
 // synthetic marks random weights.
@@ -51,7 +51,7 @@ func (p *page) headline(r *result.Record, s *result.StudyResult) {
 		p.painted(red, "refused: ", "  ", cmp.Or(e.Reason, "the energy is not the run's"), 3)
 		for _, x := range s.Experiments {
 			for _, why := range x.Excluded {
-				p.painted(plain, "  next: ", "        ", why.Next, 3)
+				p.painted(plain, "  next: ", "        ", why.Next, 0)
 			}
 		}
 	}
@@ -358,7 +358,7 @@ func (p *page) failed(r *result.Record) {
 		p.painted(red, "", "  ", outcome(r.Status, f), 4)
 	}
 	if f != nil && f.Next != "" {
-		p.painted(plain, "  next: ", "        ", f.Next, 4)
+		p.painted(plain, "  next: ", "        ", f.Next, 0)
 	}
 	p.title(r)
 	if f == nil || strings.TrimSpace(f.LogTail) == "" {

@@ -66,6 +66,22 @@ const (
 	yellow = "33"
 )
 
+// command writes a command to paste behind what it is for; where there is no room for both, on a line of its own. It is
+// never broken or cut.
+func (p *page) command(what, command string, more ...string) {
+	line := what + ": " + command
+	if all := strings.Join(append([]string{line}, more...), separator); table.Width(all) <= p.width {
+		p.b.WriteString(p.paint(dim, p.Style.Text(what+": ")+command+
+			p.Style.Text(strings.TrimPrefix(all, line))) + "\n")
+		return
+	}
+	if len(more) > 0 {
+		what += " (" + strings.Join(more, "; ") + ")"
+	}
+	p.painted(dim, "", "  ", what+":", 0)
+	p.b.WriteString(p.paint(dim, "  "+command) + "\n")
+}
+
 // line writes a line as it is.
 func (p *page) line(text string) {
 	p.b.WriteString(strings.TrimRight(p.Style.Text(text), " ") + "\n")

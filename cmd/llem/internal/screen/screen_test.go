@@ -131,7 +131,8 @@ func render(t *testing.T, p report.Terminal, s *result.StudyResult) string {
 }
 
 // TestScreens compares screens with testdata: at 80 and 40 columns and in ASCII. Colour changes nothing else, a run
-// takes at most 24 lines of 80 columns, and no line is wider than the terminal, but for the path of the results.
+// takes at most 24 lines of 80 columns, and no line is wider than the terminal, but for the path of the results, commands to
+// paste, and single words.
 func TestScreens(t *testing.T) {
 	for name, s := range cases(t) {
 		for suffix, p := range map[string]report.Terminal{"": {Width: 80}, ".40": {Width: 40},
@@ -147,11 +148,41 @@ func TestScreens(t *testing.T) {
 				t.Errorf("%s%s: %d lines, at most 24 fit:\n%s", name, suffix, len(lines), text)
 			}
 			for _, l := range lines {
-				if n := table.Width(l); n > p.Width && !strings.HasPrefix(l, "results: ") {
+				whole := strings.HasPrefix(l, "results: ") || strings.HasPrefix(l, "  llem ") ||
+					!strings.Contains(strings.TrimSpace(l), " ")
+				if n := table.Width(l); n > p.Width && !whole {
 					t.Errorf("%s%s: %d columns: %s", name, suffix, n, l)
 				}
 				if p.Style == chart.ASCII && strings.ContainsFunc(l, func(r rune) bool { return r > '~' }) {
 					t.Errorf("%s%s: characters beyond ASCII: %s", name, suffix, l)
+				}
+			}
+		}
+	}
+}
+
+// TestCommands: the commands of a screen name its folder as a shell takes it, and are broken at no width.
+func TestCommands(t *testing.T) {
+	here := t.TempDir()
+	t.Chdir(here)
+	for dir, want := range map[string]string{
+		filepath.Join(here, "results", "a"):      "results/a",
+		filepath.Join(here, "my results", "a b"): "'my results/a b'",
+		"/somewhere/else":                        "/somewhere/else",
+		here:                                     ".",
+	} {
+		s := &result.StudyResult{Dir: dir, Planned: 2, Experiments: []result.ExperimentSummary{
+			{ID: "aaaa00000000", Status: result.OK, OK: 1, Standing: &result.Standing{Status: "front"}},
+			{ID: "bbbb00000000", Status: result.OK, OK: 1}}}
+		for _, width := range []int{24, 40, 60, 80, 200} {
+			text := render(t, report.Terminal{Width: width}, s)
+			side := strings.TrimSuffix(want, "'") + ":aaaa"
+			if strings.HasSuffix(want, "'") {
+				side += "'"
+			}
+			for _, command := range []string{"llem report -v " + want, "llem compare " + side + " :bbbb"} {
+				if !strings.Contains(text+"\n", command+"\n") && !strings.Contains(text, command+separator) {
+					t.Errorf("%d columns: %s is not in:\n%s", width, command, text)
 				}
 			}
 		}

@@ -12,6 +12,7 @@ import (
 	"github.com/llenergymeasure/llem/internal/codes"
 	"github.com/llenergymeasure/llem/internal/digits"
 	"github.com/llenergymeasure/llem/internal/metric"
+	"github.com/llenergymeasure/llem/internal/shell"
 	"github.com/llenergymeasure/llem/internal/table"
 	"github.com/llenergymeasure/llem/note"
 	"github.com/llenergymeasure/llem/result"
@@ -390,20 +391,20 @@ func (p *page) notes(s *result.StudyResult, named report.Names, columns []column
 		}
 		p.painted(red, "  ", "    ", named.Label(r.Config)+": "+outcome(r.Status, f), 2)
 		if f.Next != "" {
-			p.painted(plain, "    next: ", "      ", f.Next, 2)
+			p.painted(plain, "    next: ", "      ", f.Next, 0)
 		}
 	}
 	for _, e := range s.Experiments {
 		for _, x := range e.Excluded {
 			p.painted(yellow, "  ", "    ", fmt.Sprintf("%s: not compared, %s: %s", named.Label(e.Config),
 				digits.Count(x.Runs, "run"), x.Message), 2)
-			p.painted(plain, "    next: ", "      ", x.Next, 2)
+			p.painted(plain, "    next: ", "      ", x.Next, 0)
 		}
 	}
 	p.blank()
-	p.cautions(studyDoubts(s, named), toldOfStudy(s))
+	p.cautions(s.Dir, studyDoubts(s, named), toldOfStudy(s))
 	if a, b := two(s); a != "" {
-		p.painted(dim, "", "  ", fmt.Sprintf("compare two: llem compare DIR:%s DIR:%s", a, b), 0)
+		p.command("compare two", "llem compare "+shell.Quote(shell.Short(s.Dir)+":"+a)+" :"+b)
 	}
 	return nil
 }
