@@ -112,7 +112,8 @@ func TestWidths(t *testing.T) {
 // TestWrapQuoted: what is quoted for a shell stays in one piece; apostrophes quote nothing.
 func TestWrapQuoted(t *testing.T) {
 	for text, want := range map[string]string{
-		"continue: llem run --resume='my long folder/a b' and wait": "continue:|llem run|--resume='my long folder/a b'|" +
+		"continue: llem run --resume='my long folder/a b' and wait": "continue:|llem run|--resume='my long " +
+			"folder/a b'|" +
 			"and wait",
 		"delete 'a b/summary.json': the rest is": "delete|'a b/summary.json':|the rest|is",
 		"others' work and the engine's own":      "others'|work and|the|engine's|own",

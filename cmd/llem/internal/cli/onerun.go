@@ -107,7 +107,8 @@ func unknownRun(dir, name string, s *result.StudyResult) error {
 		names = append(names, text)
 	}
 	return &usageError{fmt.Sprintf("%s: %q does not name exactly one run", dir, name),
-		"name one as " + shell.Quote(dir+":ID") + " or " + shell.Quote(dir+":ID-c2") + ", of " + strings.Join(names, ", ")}
+		"name one as " + shell.Quote(dir+":ID") + " or " + shell.Quote(dir+":ID-c2") + ", of " +
+			strings.Join(names, ", ")}
 }
 
 // printRun prints one run as `llem run` does, from disk.
