@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/llenergymeasure/llem/engine"
+	"github.com/llenergymeasure/llem/engine/engines"
 	"github.com/llenergymeasure/llem/internal/study/terms"
 	"github.com/llenergymeasure/llem/study"
 )
@@ -112,8 +113,8 @@ func sectionKeys(all []study.Experiment) []Key {
 				at = j
 				continue
 			}
-			k := Key{Name: name, backend: e.Backend}
-			if s.number {
+			k := Key{Name: name, backend: e.Backend, zero: zeroOf(e.Backend, s.key)}
+			if s.number && k.zero == "" {
 				k.zero = "0"
 			}
 			keys = slices.Insert(keys, at, k)
@@ -125,6 +126,21 @@ func sectionKeys(all []study.Experiment) []Key {
 		out = append(out, byBackend[b]...)
 	}
 	return out
+}
+
+// zeroOf returns what an engine takes where a key of its section is not given; empty if the engine itself decides, or
+// the key or engine is of another version.
+func zeroOf(backend, key string) string {
+	d, known := engines.All().Find(backend)
+	if !known {
+		return ""
+	}
+	for _, f := range d.Section().Fields() {
+		if f.Key == key {
+			return f.Zero
+		}
+	}
+	return ""
 }
 
 // distinct returns experiments among which every section occurs once.

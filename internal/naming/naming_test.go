@@ -38,6 +38,11 @@ model: random:tiny-llama
 backend: vllm
 experiments: [{}, {vllm.enable_chunked_prefill: false, dtype: bfloat16}]
 `, "dtype enable_chunked_prefill", "auto enable_chunked_prefill=default", "bfloat16 enable_chunked_prefill=false"},
+		"a default of this program": {`
+model: random:tiny-llama
+backend: pytorch
+experiments: [{}, {pytorch.batching: continuous, pytorch.matmul_precision: high}]
+`, "batching matmul_precision", "batching=static matmul_precision=highest", "batching=continuous matmul_precision=high"},
 		"two keys of one name": {`
 model: random:tiny-llama
 backend: vllm

@@ -97,9 +97,7 @@ func newRoot(env *Env) *cobra.Command {
 		return nil
 	}
 	root.SetVersionTemplate("llem {{.Version}}\n")
-	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
-		return &usageError{err.Error(), "see `" + cmd.CommandPath() + " --help`"}
-	})
+	root.SetFlagErrorFunc(wrongFlag)
 	root.SuggestionsMinimumDistance = 2
 	root.CompletionOptions.HiddenDefaultCmd = true
 	commands := []*cobra.Command{newConfig(env), newDoctor(env), newRun(env), newReport(env), newCompare(env),
