@@ -41,6 +41,7 @@ experiments: [{}, {vllm.enable_chunked_prefill: false, dtype: bfloat16}]
 		"a default of this program": {`
 model: random:tiny-llama
 backend: pytorch
+dtype: float32
 experiments: [{}, {pytorch.batching: continuous, pytorch.matmul_precision: high}]
 `, "batching matmul_precision", "batching=static matmul_precision=highest", "batching=continuous matmul_precision=high"},
 		"two keys of one name": {`

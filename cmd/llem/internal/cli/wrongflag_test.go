@@ -19,7 +19,8 @@ func TestWrongFlags(t *testing.T) {
 		if c.Hidden {
 			continue
 		}
-		if got := hint(c.Name(), "--hepl"); !strings.HasPrefix(got, "did you mean --help? See `llem "+c.Name()+" --help`") {
+		if got := hint(c.Name(), "--hepl"); !strings.HasPrefix(got,
+			"did you mean --help? See `llem "+c.Name()+" --help`") {
 			t.Errorf("llem %s --hepl: next: %s", c.Name(), got)
 		}
 	}
