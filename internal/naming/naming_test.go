@@ -43,7 +43,8 @@ model: random:tiny-llama
 backend: pytorch
 dtype: float32
 experiments: [{}, {pytorch.batching: continuous, pytorch.matmul_precision: high}]
-`, "batching matmul_precision", "batching=static matmul_precision=highest", "batching=continuous matmul_precision=high"},
+`, "batching matmul_precision", "batching=static matmul_precision=highest",
+			"batching=continuous matmul_precision=high"},
 		"two keys of one name": {`
 model: random:tiny-llama
 backend: vllm
