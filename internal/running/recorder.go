@@ -48,6 +48,8 @@ type Recorder struct {
 	stop       chan struct{}
 	stopped    sync.WaitGroup
 
+	writing sync.Mutex // one write at a time
+
 	mu      sync.Mutex
 	state   State
 	changed bool
@@ -122,6 +124,8 @@ func (r *Recorder) loop() {
 // write writes the state if it has changed. A state that cannot be written is not shown, which disturbs nobody: the
 // study fails by its own files if the disk is full.
 func (r *Recorder) write() {
+	r.writing.Lock()
+	defer r.writing.Unlock()
 	s, changed := r.snapshot()
 	if !changed {
 		return
@@ -196,8 +200,17 @@ func (r *Recorder) sample(now time.Time) {
 	}
 }
 
-// Observe takes an event. It may be called from several goroutines.
+// Observe takes an event. It may be called from several goroutines. Only the event that opens the study is written at
+// once, so that whoever finds the study's folder finds its process.
 func (r *Recorder) Observe(e event.Event) {
+	r.note(e)
+	if _, opens := e.(event.StudyStarted); opens {
+		r.write()
+	}
+}
+
+// note takes note of an event.
+func (r *Recorder) note(e event.Event) {
 	now := r.o.Clock.Time()
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -226,6 +239,9 @@ func (r *Recorder) Observe(e event.Event) {
 
 func (r *Recorder) open(e event.StudyStarted) {
 	r.state.Name, r.state.Planned = e.Name, e.Runs
+	if low, high := e.Expected[0], e.Expected[1]; high > 0 {
+		r.state.PlanS = &[2]float64{math.Round(low.Seconds()), math.Round(high.Seconds())}
+	}
 	r.pace.cycles = e.Cycles
 	for _, made := range e.Made {
 		r.count(made)

@@ -103,7 +103,10 @@ func TestQuietStudyIsNotWritten(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := record(t, dir)
 		defer r.Close()
-		r.Observe(event.StudyStarted{Runs: 1})
+		r.Observe(event.StudyStarted{Runs: 1, Expected: [2]time.Duration{time.Minute, time.Hour}})
+		if s := only(t, dir); s.PlanS == nil || *s.PlanS != [2]float64{60, 3600} {
+			t.Errorf("the opening is not written at once: %+v", s)
+		}
 		time.Sleep(between)
 		synctest.Wait()
 		before := only(t, dir).Written

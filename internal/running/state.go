@@ -45,6 +45,8 @@ type State struct {
 	Failed   int `json:"failed"`
 	// LeftS estimates how long the study still takes, in seconds, from its finished runs; null without any.
 	LeftS *float64 `json:"left_s"`
+	// PlanS is a rough interval of the same by the plan, from Began on, in seconds; null if there is none.
+	PlanS *[2]float64 `json:"plan_s,omitempty"`
 	// Phase is what the process does, since when, and how much of it is done, from 0 to 1.
 	Phase    event.Phase `json:"phase"`
 	Since    time.Time   `json:"since"`

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strconv"
 	"time"
+
+	"github.com/llenergymeasure/llem/internal/kin"
 )
 
 // clockTick is the unit of processor times in /proc, the same on every Linux that Go supports.
@@ -64,13 +66,19 @@ func (h *HostCPU) Newcomers() time.Duration {
 	return sum
 }
 
-// find lists the processes of the run.
+// find lists the processes of the run, without servers for people who watch it: their time is other work.
 func (h *HostCPU) find() []int {
-	out := h.proc.descendants(h.self, nil)
+	out := slices.DeleteFunc(h.proc.descendants(h.self, nil), h.proc.aside)
 	if h.engine > 0 && !slices.Contains(out, h.engine) { // in a container it descends from its service
 		out = append(out, h.proc.descendants(h.engine, map[int]bool{h.self: true})...)
 	}
 	return out
+}
+
+// aside reports whether a process is marked as no part of the run.
+func (f procFS) aside(pid int) bool {
+	environ, err := os.ReadFile(f.file(pid, "environ"))
+	return err == nil && bytes.Contains(environ, []byte(kin.AsideName+"="))
 }
 
 // own returns the processor time of processes and their ended children; negative if it cannot be separated

@@ -103,3 +103,23 @@ func TestOwnChild(t *testing.T) {
 		}
 	}
 }
+
+// TestServerIsOtherWork: the time of a server for people who watch the run is not the run's own.
+func TestServerIsOtherWork(t *testing.T) {
+	const self, engine, server = 10, 20, 30
+	f := newProc(t)
+	f.machine(1000, 0)
+	f.uses(self, 1, 9, 10, 0)
+	f.uses(engine, self, engine, 100, 0)
+	f.uses(server, self, server, 0, 0)
+	f.must(os.WriteFile(filepath.Join(f.dir, "30", "environ"), []byte("HOME=/\x00LLEM_ASIDE=1\x00"), 0o600))
+	f.must(os.WriteFile(filepath.Join(f.dir, "20", "environ"), []byte("LLEM_RUN=1\x00"), 0o600))
+	h := followCPU(f.procFS(), self, engine)
+	from := h.Read()
+	f.machine(1150, 0)
+	f.uses(engine, self, engine, 200, 0)
+	f.uses(server, self, server, 50, 0)
+	if got, ok := OtherCPU(from, h.Read(), h.Newcomers()); !ok || got != 500*time.Millisecond {
+		t.Errorf("%v of others (%v), want 500 ms", got, ok)
+	}
+}

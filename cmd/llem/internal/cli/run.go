@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"os"
 	"slices"
 	"strings"
@@ -19,6 +20,7 @@ import (
 	"github.com/llenergymeasure/llem/cmd/llem/internal/report"
 	"github.com/llenergymeasure/llem/cmd/llem/internal/screen"
 	"github.com/llenergymeasure/llem/engine/engines"
+	"github.com/llenergymeasure/llem/event"
 	"github.com/llenergymeasure/llem/internal/campaign"
 	"github.com/llenergymeasure/llem/internal/codes"
 	"github.com/llenergymeasure/llem/internal/digits"
@@ -47,6 +49,7 @@ type runFlags struct {
 	limit    int
 	only     string
 	gpu      string
+	serve    string
 }
 
 // newest is the value of --resume without a folder.
@@ -115,6 +118,9 @@ func newRun(env *Env) *cobra.Command {
 	flags.IntVar(&f.limit, "limit", 20, "with --dry-run: how many experiments to list; 0 is all")
 	flags.StringVar(&f.gpu, "gpu", "", "with --dry-run: estimate for this GPU, such as h200, rtx4090, mi300x")
 	flags.StringVar(&f.only, "only", "", "with --dry-run: list experiments whose label or KEY=VALUE contains this text")
+	flags.StringVar(&f.serve, "serve", "",
+		"show the running study in a browser until it ends, on 127.0.0.1 with any port or on `ADDRESS`")
+	flags.Lookup("serve").NoOptDefVal = anyPort
 	flags.BoolVar(&f.json, "json", false, "print the result as one JSON document")
 	flags.BoolVarP(&f.quiet, "quiet", "q", false, "no progress")
 	flags.BoolVar(&f.plain, "plain", false, "progress as plain lines, also on a terminal")
@@ -148,6 +154,12 @@ func (env *Env) run(cmd *cobra.Command, args []string, f runFlags) error {
 	if err := f.check(cmd.Flags().Changed); err != nil {
 		return err
 	}
+	if _, _, err := net.SplitHostPort(o.Path); err == nil && f.serve == anyPort {
+		if _, err := os.Stat(o.Path); err != nil {
+			return &usageError{o.Path + " is not a study file",
+				"an address goes with an equals sign: --serve=" + o.Path}
+		}
+	}
 	if f.shared {
 		o.Settings = append(o.Settings, settingOf("--allow-shared", "energy.allow_shared", "true"))
 	}
@@ -175,15 +187,38 @@ func (env *Env) run(cmd *cobra.Command, args []string, f runFlags) error {
 	if f.dryRun {
 		return env.dryRun(ctx, s, options.Results, f)
 	}
-	if !f.quiet {
-		display := live.New(env.Stderr,
-			live.Options{Terminal: env.canDraw() && !f.plain, Color: env.color(env.StderrTTY), Style: env.style()})
-		options.Observe = display.Observe
+	return env.measure(ctx, s, options, f)
+}
+
+// measure runs a study, with its progress and its pages as asked for, and prints its results.
+func (env *Env) measure(ctx context.Context, s *study.Study, options llem.Options, f runFlags) error {
+	var observers []func(event.Event)
+	options.Observe = func(e event.Event) {
+		for _, observe := range observers {
+			observe(e)
+		}
+	}
+	link := ""
+	if f.serve != "" {
+		p, err := env.listenForPages(ctx, f.serve)
+		if err != nil {
+			return err
+		}
+		defer p.close()
+		link, observers = p.link, append(observers, p.observe)
+		if f.quiet {
+			fmt.Fprintf(env.Stderr, "watch: %s\n", link)
+		}
+	}
+	if f.quiet {
 		res, err := llem.Run(ctx, s, options)
-		display.Close()
 		return env.finish(res, err, f)
 	}
+	display := live.New(env.Stderr, live.Options{Terminal: env.canDraw() && !f.plain, Color: env.color(env.StderrTTY),
+		Style: env.style(), Link: link})
+	observers = append(observers, display.Observe)
 	res, err := llem.Run(ctx, s, options)
+	display.Close()
 	return env.finish(res, err, f)
 }
 
@@ -195,6 +230,9 @@ func (f runFlags) check(given func(flag string) bool) error {
 		return &usageError{"--timeout is negative", "give a duration such as 30m"}
 	case f.limit < 0:
 		return &usageError{fmt.Sprintf("--limit is %d", f.limit), "give a number of experiments to list; 0 is all"}
+	}
+	if f.serve != "" && f.dryRun {
+		return &usageError{"--serve shows a running study, and --dry-run runs nothing", "leave one of them out"}
 	}
 	for _, name := range []string{"limit", "only", "gpu"} {
 		if given(name) && !f.dryRun {

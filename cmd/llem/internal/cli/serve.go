@@ -3,14 +3,16 @@ package cli
 import (
 	"context"
 	"crypto/rand"
+	"errors"
 	"fmt"
 	"net"
 	"net/url"
+	"os"
 
 	"github.com/spf13/cobra"
 
 	"github.com/llenergymeasure/llem/cmd/llem/internal/web"
-	"github.com/llenergymeasure/llem/internal/host"
+	build "github.com/llenergymeasure/llem/internal/host"
 )
 
 // usualListen is where serve listens: only this machine reaches it.
@@ -41,37 +43,70 @@ func newServe(env *Env) *cobra.Command {
 }
 
 // serve serves studies until ctx ends.
-func (env *Env) serve(ctx context.Context, dirs []string, listen string) error {
-	name, _, err := net.SplitHostPort(listen)
-	if err != nil {
-		return &usageError{fmt.Sprintf("--listen %s is not an address", listen), "use HOST:PORT, as " + usualListen}
-	}
+func (env *Env) serve(ctx context.Context, dirs []string, address string) error {
 	if len(dirs) == 0 {
 		dirs = []string{"results"}
 	}
-	o := web.Options{Dirs: dirs, Version: host.CurrentBuild().Version, Host: name}
+	for _, dir := range dirs {
+		if info, err := os.Stat(dir); err != nil || !info.IsDir() {
+			return &usageError{"open the folder of studies: there is no folder " + dir,
+				"give folders with studies, such as the -o of `llem run`"}
+		}
+	}
+	l, o, err := listen(ctx, "--listen", address)
+	if err != nil {
+		return err
+	}
+	o.Dirs = dirs
+	fmt.Fprintln(env.Stdout, linkOf(l, o.Token))
+	fmt.Fprintln(env.Stderr, "llem: serving; end with Ctrl-C")
+	return serveOn(ctx, l, o)
+}
+
+// webOptions are the options of a server of folders, of which host is the host of its address.
+func webOptions(dirs []string, host string) web.Options {
+	o := web.Options{Dirs: dirs, Version: build.CurrentBuild().Version, Host: host}
 	if o.Version == "" {
 		o.Version = "(unknown)"
 	}
+	return o
+}
+
+// listen listens on an address, the value of a flag. Beyond this machine, the options have a token.
+func listen(ctx context.Context, flag, address string) (net.Listener, web.Options, error) {
+	name, _, err := net.SplitHostPort(address)
+	if err != nil {
+		return nil, web.Options{}, &usageError{fmt.Sprintf("%s %s is not an address", flag, address),
+			"use HOST:PORT, as " + usualListen}
+	}
+	o := webOptions(nil, name)
 	if !web.Loopback(name) {
 		o.Token = rand.Text()
 	}
+	l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", address)
+	if err != nil {
+		return nil, o, &usageError{fmt.Sprintf("cannot listen on %s: %v", address, err),
+			flag + "=127.0.0.1:0 takes a free port"}
+	}
+	return l, o, nil
+}
+
+// linkOf returns the address to open.
+func linkOf(l net.Listener, token string) string {
+	address := url.URL{Scheme: "http", Host: reachable(l.Addr().String()), Path: "/"}
+	if token != "" {
+		address.RawQuery = url.Values{"token": {token}}.Encode()
+	}
+	return address.String()
+}
+
+// serveOn answers requests until ctx ends.
+func serveOn(ctx context.Context, l net.Listener, o web.Options) error {
 	server, err := web.New(o)
 	if err != nil {
-		return &usageError{err.Error(), "give folders with studies, such as the -o of `llem run`"}
+		return errors.Join(err, l.Close())
 	}
 	defer server.Close()
-	l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", listen)
-	if err != nil {
-		return &usageError{fmt.Sprintf("cannot listen on %s: %v", listen, err),
-			"--listen 127.0.0.1:0 takes a free port"}
-	}
-	address := url.URL{Scheme: "http", Host: reachable(l.Addr().String()), Path: "/"}
-	if o.Token != "" {
-		address.RawQuery = url.Values{"token": {o.Token}}.Encode()
-	}
-	fmt.Fprintln(env.Stdout, address.String())
-	fmt.Fprintln(env.Stderr, "llem: serving; end with Ctrl-C")
 	return server.Serve(ctx, l)
 }
 

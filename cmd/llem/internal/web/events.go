@@ -205,7 +205,8 @@ func (s *Server) follow(r *http.Request, to *stream, st *study, t *tail, planned
 	defer beat.Stop()
 	to.printf("retry: %d\n\n", retry.Milliseconds())
 	var shown string // the newest event "now"
-	for first := true; ; first = false {
+	ending := s.ending
+	for first, last := true, false; ; first = false {
 		runs, err := t.next()
 		if err != nil || first && from > t.lines {
 			to.send("reset", 0, struct{}{}) // the page is loaded again
@@ -222,8 +223,7 @@ func (s *Server) follow(r *http.Request, to *stream, st *study, t *tail, planned
 			s.sendFragment(to, "intervals", happening{}, t.intervals())
 		}
 		shown = s.sendNow(to, doing, shown)
-		if doing.Complete || to.flush() != nil {
-			_ = to.flush()
+		if to.flush() != nil || doing.Complete || last {
 			return
 		}
 		select {
@@ -232,8 +232,8 @@ func (s *Server) follow(r *http.Request, to *stream, st *study, t *tail, planned
 			to.send("beat", 0, struct{}{})
 		case <-r.Context().Done():
 			return
-		case <-s.ending:
-			return
+		case <-ending: // what is known now is the last that the client gets
+			ending, last = nil, true
 		}
 	}
 }

@@ -166,6 +166,11 @@ func workerOf(s running.State, at time.Time) worker {
 		w.LeftRun = leftText(r.LeftS, "")
 	}
 	w.LeftStudy = leftText(s.LeftS, at.Add(secondsOf(s.LeftS)).UTC().Format(", until 15:04 UTC"))
+	if plan := s.PlanS; s.LeftS == nil && plan != nil {
+		spent := at.Sub(s.Began).Seconds()
+		low, high := max(0, plan[0]-spent), max(0, plan[1]-spent)
+		w.LeftStudy = clockText(secondsOf(&low)) + " to " + clockText(secondsOf(&high)) + ", by the plan"
+	}
 	for _, d := range s.Devices {
 		m := meter{Device: d, Watts: "–", Spark: spark(d.History)}
 		if d.Watts != nil && w.Live {

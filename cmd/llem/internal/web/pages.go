@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/url"
 	"os"
 	"path/filepath"
 	"slices"
@@ -70,7 +71,7 @@ type line struct {
 
 // line describes a study.
 func (s *Server) line(st *study) line {
-	l := line{study: st, Name: st.Folder, Changed: st.state().changed().UTC().Format("2006-01-02 15:04")}
+	l := line{study: st, Name: filepath.Base(st.path), Changed: st.state().changed().UTC().Format("2006-01-02 15:04")}
 	res, err := s.library.head(st)
 	var states []running.State
 	if !s.ended(st) {
@@ -163,6 +164,10 @@ func (s *Server) index(w http.ResponseWriter, r *http.Request) {
 	q := r.URL.Query().Get("q")
 	words := strings.Fields(strings.ToLower(q))
 	all := newest(s.library.list())
+	if s.o.Only && len(all) == 1 && q == "" {
+		http.Redirect(w, r, (&url.URL{Path: "/study/" + all[0].Key + "/"}).String(), http.StatusSeeOther)
+		return
+	}
 	var lines []line
 	for _, st := range all {
 		if l := s.line(st); l.has(words) {

@@ -1,5 +1,5 @@
 // Package web serves the studies below some folders as pages of a local web server: an index, each study with its
-// report, its files, the runs of an unfinished study as they finish, and metrics in the format of Prometheus.
+// report, its runs and files, what a running study does now, and metrics in the format of Prometheus.
 //
 // Everything is read from disk on request, and nothing is written. A request passes the guard first (guard.go): method,
 // Host header, origin, and a token if the server is reachable from other machines. Then a study is found by its key, a
@@ -41,6 +41,8 @@ type Options struct {
 	Host string
 	// Token is needed by every request; empty if only this machine reaches the server.
 	Token string
+	// Only is set if Dirs is the folder of one study: the first page is that study's.
+	Only bool
 	// Poll is the time between two looks at the journal of a followed study; 0 is half a second.
 	Poll time.Duration
 	// Heartbeat is the time between two signs of life on a quiet connection; 0 is 5 seconds.
