@@ -40,8 +40,8 @@ type Engine struct {
 // MarkName is the variable that the processes of an engine inherit.
 const MarkName = "LLEM_RUN"
 
-// AsideName is a variable in the environment of a process that this program starts for people who watch: what it takes of
-// the machine does not belong to the run.
+// AsideName is a variable in the environment of a process that this program starts for people who watch: what it takes
+// of the machine does not belong to the run.
 const AsideName = "LLEM_ASIDE"
 
 // NewMark returns a unique mark, NAME=VALUE.

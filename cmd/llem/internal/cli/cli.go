@@ -115,7 +115,7 @@ func newRoot(env *Env) *cobra.Command {
 		_, err := fmt.Fprint(cmd.OutOrStdout(), usage(cmd))
 		return err
 	})
-	root.AddCommand(append(commands, newWorker(), newServePages(env))...)
+	root.AddCommand(append(commands, newWorker(), servePages(env))...)
 	return root
 }
 

@@ -19,6 +19,7 @@ import (
 	"github.com/llenergymeasure/llem/cmd/llem/internal/live"
 	"github.com/llenergymeasure/llem/cmd/llem/internal/report"
 	"github.com/llenergymeasure/llem/cmd/llem/internal/screen"
+	"github.com/llenergymeasure/llem/cmd/llem/internal/serving"
 	"github.com/llenergymeasure/llem/engine/engines"
 	"github.com/llenergymeasure/llem/event"
 	"github.com/llenergymeasure/llem/internal/campaign"
@@ -120,7 +121,7 @@ func newRun(env *Env) *cobra.Command {
 	flags.StringVar(&f.only, "only", "", "with --dry-run: list experiments whose label or KEY=VALUE contains this text")
 	flags.StringVar(&f.serve, "serve", "",
 		"show the running study in a browser until it ends, on 127.0.0.1 with any port or on `ADDRESS`")
-	flags.Lookup("serve").NoOptDefVal = anyPort
+	flags.Lookup("serve").NoOptDefVal = serving.AnyPort
 	flags.BoolVar(&f.json, "json", false, "print the result as one JSON document")
 	flags.BoolVarP(&f.quiet, "quiet", "q", false, "no progress")
 	flags.BoolVar(&f.plain, "plain", false, "progress as plain lines, also on a terminal")
@@ -154,7 +155,7 @@ func (env *Env) run(cmd *cobra.Command, args []string, f runFlags) error {
 	if err := f.check(cmd.Flags().Changed); err != nil {
 		return err
 	}
-	if _, _, err := net.SplitHostPort(o.Path); err == nil && f.serve == anyPort {
+	if _, _, err := net.SplitHostPort(o.Path); err == nil && f.serve == serving.AnyPort {
 		if _, err := os.Stat(o.Path); err != nil {
 			return &usageError{o.Path + " is not a study file",
 				"an address goes with an equals sign: --serve=" + o.Path}
@@ -200,12 +201,13 @@ func (env *Env) measure(ctx context.Context, s *study.Study, options llem.Option
 	}
 	link := ""
 	if f.serve != "" {
-		p, err := env.listenForPages(ctx, f.serve)
+		l, err := serving.Listen(ctx, "--serve", f.serve)
 		if err != nil {
-			return err
+			return wrongAddress(err)
 		}
-		defer p.close()
-		link, observers = p.link, append(observers, p.observe)
+		pages := serving.NewStudy(l)
+		defer pages.Close(env.Stderr)
+		link, observers = l.Link, append(observers, pages.Observe)
 		if f.quiet {
 			fmt.Fprintf(env.Stderr, "watch: %s\n", link)
 		}

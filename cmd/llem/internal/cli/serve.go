@@ -2,17 +2,13 @@ package cli
 
 import (
 	"context"
-	"crypto/rand"
 	"errors"
 	"fmt"
-	"net"
-	"net/url"
 	"os"
 
 	"github.com/spf13/cobra"
 
-	"github.com/llenergymeasure/llem/cmd/llem/internal/web"
-	build "github.com/llenergymeasure/llem/internal/host"
+	"github.com/llenergymeasure/llem/cmd/llem/internal/serving"
 )
 
 // usualListen is where serve listens: only this machine reaches it.
@@ -53,76 +49,27 @@ func (env *Env) serve(ctx context.Context, dirs []string, address string) error 
 				"give folders with studies, such as the -o of `llem run`"}
 		}
 	}
-	l, o, err := listen(ctx, "--listen", address)
+	l, err := serving.Listen(ctx, "--listen", address)
 	if err != nil {
-		return err
+		return wrongAddress(err)
 	}
-	o.Dirs = dirs
-	fmt.Fprintln(env.Stdout, linkOf(l, o.Token))
+	fmt.Fprintln(env.Stdout, l.Link)
 	fmt.Fprintln(env.Stderr, "llem: serving; end with Ctrl-C")
-	return serveOn(ctx, l, o)
+	return l.Serve(ctx, dirs)
 }
 
-// webOptions are the options of a server of folders, of which host is the host of its address.
-func webOptions(dirs []string, host string) web.Options {
-	o := web.Options{Dirs: dirs, Version: build.CurrentBuild().Version, Host: host}
-	if o.Version == "" {
-		o.Version = "(unknown)"
+// wrongAddress turns an address on which nothing can listen into a mistake of usage.
+func wrongAddress(err error) error {
+	if wrong, ok := errors.AsType[*serving.Error](err); ok {
+		return &usageError{wrong.What, wrong.Next}
 	}
-	return o
+	return err
 }
 
-// listen listens on an address, the value of a flag. Beyond this machine, the options have a token.
-func listen(ctx context.Context, flag, address string) (net.Listener, web.Options, error) {
-	name, _, err := net.SplitHostPort(address)
-	if err != nil {
-		return nil, web.Options{}, &usageError{fmt.Sprintf("%s %s is not an address", flag, address),
-			"use HOST:PORT, as " + usualListen}
-	}
-	o := webOptions(nil, name)
-	if !web.Loopback(name) {
-		o.Token = rand.Text()
-	}
-	l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", address)
-	if err != nil {
-		return nil, o, &usageError{fmt.Sprintf("cannot listen on %s: %v", address, err),
-			flag + "=127.0.0.1:0 takes a free port"}
-	}
-	return l, o, nil
-}
-
-// linkOf returns the address to open.
-func linkOf(l net.Listener, token string) string {
-	address := url.URL{Scheme: "http", Host: reachable(l.Addr().String()), Path: "/"}
-	if token != "" {
-		address.RawQuery = url.Values{"token": {token}}.Encode()
-	}
-	return address.String()
-}
-
-// serveOn answers requests until ctx ends.
-func serveOn(ctx context.Context, l net.Listener, o web.Options) error {
-	server, err := web.New(o)
-	if err != nil {
-		return errors.Join(err, l.Close())
-	}
-	defer server.Close()
-	return server.Serve(ctx, l)
-}
-
-// reachable returns an address that can be opened: the address of an interface in place of "all addresses".
-func reachable(address string) string {
-	name, port, err := net.SplitHostPort(address)
-	if ip := net.ParseIP(name); err != nil || ip == nil || !ip.IsUnspecified() {
-		return address
-	}
-	found := "127.0.0.1"
-	all, _ := net.InterfaceAddrs() // without any, this machine still reaches it
-	for _, a := range all {
-		if n, ok := a.(*net.IPNet); ok && n.IP.IsGlobalUnicast() && n.IP.To4() != nil {
-			found = n.IP.String()
-			break
-		}
-	}
-	return net.JoinHostPort(found, port)
+// servePages is the command that run --serve starts this program again with.
+func servePages(env *Env) *cobra.Command {
+	return &cobra.Command{Use: serving.Command + " DIR", Hidden: true, Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return serving.Inherited(cmd.Context(), env.Stdin, args[0])
+		}}
 }

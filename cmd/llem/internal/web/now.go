@@ -11,6 +11,7 @@ import (
 	"github.com/llenergymeasure/llem/event"
 	"github.com/llenergymeasure/llem/internal/digits"
 	"github.com/llenergymeasure/llem/internal/running"
+	"github.com/llenergymeasure/llem/internal/shell"
 	"github.com/llenergymeasure/llem/result"
 )
 
@@ -104,7 +105,9 @@ func (st *study) states() []running.State {
 }
 
 // resume is how a study is continued.
-func (st *study) resume() string { return "`llem run --resume=" + st.Folder + "` continues it." }
+func (st *study) resume() string {
+	return "`llem run --resume=" + shell.Path(st.Folder) + "` continues it."
+}
 
 // standing reports whether a process runs.
 func standing(s *running.State, st *study) string {

@@ -18,6 +18,7 @@ import (
 	"github.com/llenergymeasure/llem/cmd/llem/internal/page"
 	"github.com/llenergymeasure/llem/cmd/llem/internal/report"
 	"github.com/llenergymeasure/llem/internal/running"
+	"github.com/llenergymeasure/llem/internal/shell"
 	"github.com/llenergymeasure/llem/internal/store"
 	"github.com/llenergymeasure/llem/note"
 	"github.com/llenergymeasure/llem/result"
@@ -81,7 +82,7 @@ func (s *Server) line(st *study) line {
 	if res == nil {
 		l.Problem = "no run has finished"
 		if err != nil && !st.empty() {
-			l.Problem = "cannot be read: llem report " + st.Folder + " says why"
+			l.Problem = "cannot be read: llem report " + shell.Path(st.Folder) + " says why"
 		}
 		return l
 	}
@@ -243,7 +244,7 @@ const maxStudyFile = 64 << 10
 func (s *Server) report(w http.ResponseWriter, r *http.Request, st *study) {
 	text, err := s.reports.of(st, s.o.Version)
 	if err != nil {
-		http.Error(w, "the report cannot be made; llem report "+st.Folder+" says why", http.StatusNotFound)
+		http.Error(w, "the report cannot be made; llem report "+shell.Path(st.Folder)+" says why", http.StatusNotFound)
 		return
 	}
 	// The page has a policy of its own, with the hashes of its script and style; both apply.

@@ -19,6 +19,7 @@ import (
 	"github.com/llenergymeasure/llem/cmd/llem/internal/report"
 	"github.com/llenergymeasure/llem/internal/codes"
 	"github.com/llenergymeasure/llem/internal/figure"
+	"github.com/llenergymeasure/llem/internal/shell"
 	"github.com/llenergymeasure/llem/internal/store"
 	"github.com/llenergymeasure/llem/note"
 	"github.com/llenergymeasure/llem/result"
@@ -96,7 +97,7 @@ func (s *Server) run(w http.ResponseWriter, r *http.Request, st *study) {
 		rec, err = result.ReadRun(st.path, row.ID, row.Cycle)
 	}
 	if err != nil {
-		http.Error(w, "the run cannot be read; llem report "+st.Folder+" says why", http.StatusNotFound)
+		http.Error(w, "the run cannot be read; llem report "+shell.Path(st.Folder)+" says why", http.StatusNotFound)
 		return
 	}
 	p := runPage{study: st, View: report.NewView(rec), Name: nameOfRun(row), Files: files,
