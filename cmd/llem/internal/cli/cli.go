@@ -103,50 +103,19 @@ func newRoot(env *Env) *cobra.Command {
 	commands := []*cobra.Command{newConfig(env), newDoctor(env), newRun(env), newReport(env), newCompare(env),
 		newPlot(env), newServe(env), newSchema(env)}
 	root.Args = noCommand(commands)
-	others := root.HelpFunc()
-	root.SetHelpFunc(func(cmd *cobra.Command, args []string) {
-		if cmd != root {
-			others(cmd, args)
-			return
+	root.SetHelpFunc(func(cmd *cobra.Command, _ []string) {
+		text := env.help(cmd)
+		if cmd == root {
+			text = env.firstHelp(root, commands)
 		}
-		firstHelp(root, commands)
+		fmt.Fprint(env.text(cmd.OutOrStdout()), text)
 	})
 	root.SetUsageFunc(func(cmd *cobra.Command) error {
-		_, err := fmt.Fprint(cmd.OutOrStdout(), usage(cmd))
+		_, err := fmt.Fprint(env.text(cmd.OutOrStdout()), env.usage(cmd))
 		return err
 	})
 	root.AddCommand(append(commands, newWorker(), servePages(env))...)
 	return root
-}
-
-// helpWidth is the width of help texts in columns.
-const helpWidth = 80
-
-// usage returns how a command is used, with its flags within the width of a terminal.
-func usage(cmd *cobra.Command) string {
-	var b strings.Builder
-	fmt.Fprintf(&b, "Usage:\n  %s\n", cmd.UseLine())
-	if cmd.HasExample() {
-		fmt.Fprintf(&b, "\nExamples:\n%s\n", cmd.Example)
-	}
-	if cmd.HasAvailableLocalFlags() {
-		fmt.Fprintf(&b, "\nFlags:\n%s", cmd.LocalFlags().FlagUsagesWrapped(helpWidth))
-	}
-	return b.String()
-}
-
-// firstHelp prints the help of the program: its commands in the order of work, each with the first line of its
-// examples.
-func firstHelp(root *cobra.Command, commands []*cobra.Command) {
-	var b strings.Builder
-	fmt.Fprintf(&b, "%s\n\nCommands, in the order of work:\n", root.Long)
-	for _, c := range commands {
-		example, _, _ := strings.Cut(strings.TrimSpace(c.Example), "\n")
-		fmt.Fprintf(&b, "  %-8s %s\n             %s\n", c.Name(), c.Short, example)
-	}
-	b.WriteString("\nOptions of a command: llem COMMAND --help. Version: llem --version.\n" +
-		"Colour: --color auto, always or never; --no-color.\n")
-	fmt.Fprint(root.OutOrStdout(), b.String())
 }
 
 func versionText(b host.BuildInfo) string {

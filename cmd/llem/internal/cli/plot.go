@@ -48,7 +48,7 @@ func newPlot(env *Env) *cobra.Command {
 			"  scaling   a metric over a swept number, such as the batch size\n" +
 			"  cycles    a metric of every run, in the order in which they ran",
 		Example: "  llem plot results/batches pareto -o pareto.pdf\n" +
-			"  llem plot results/batches scaling --y TTFT --over batch_size -o ttft.svg --grey",
+			"  llem plot results/batches scaling --y TTFT -o ttft.svg --grey",
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) != 2 {
 				return &usageError{"plot takes a study's folder and a chart",

@@ -63,7 +63,7 @@ func (t Terminal) Comparison(w io.Writer, c *Comparison) error {
 		t.columns(&b, 2, rows)
 	}
 	b.WriteString("\n")
-	t.print(&b, comparedRows(c.Metrics))
+	t.print(&b, within(comparedRows(c.Metrics), t.Columns))
 	for _, g := range c.Missing {
 		t.wrap(&b, "  "+t.warn(g.Head())+": ", "    ", cmp.Or(g.Reason, "the results contain no reason"))
 	}
@@ -90,6 +90,33 @@ func comparedRows(metrics []compare.Metric) table.Table {
 			verdictWord(m.Verdict), metricValue(m.A, m.Unit), metricValue(m.B, m.Unit), visible})
 	}
 	return rows.DropEmpty()
+}
+
+// within leaves out the last columns of a table of metrics if its lines are wider than the terminal: what could be
+// detected, then the values of both sides. The change and its interval stay. A width of 0 has no limit.
+func within(rows table.Table, width int) table.Table {
+	for _, kept := range []int{len(rows.Head) - 1, len(rows.Head) - 3} {
+		if width <= 0 || kept < 1 || widest(rows, width) <= width {
+			break
+		}
+		rows.Head = rows.Head[:kept]
+		for i, r := range rows.Rows {
+			rows.Rows[i] = r[:kept]
+		}
+	}
+	return rows
+}
+
+// widest returns the width of the widest line of a table.
+func widest(rows table.Table, width int) int {
+	head, lines := rows.Lines(width)
+	n := table.Width(head)
+	for _, text := range lines {
+		for line := range strings.Lines(text) {
+			n = max(n, table.Width(strings.TrimSuffix(line, "\n")))
+		}
+	}
+	return n
 }
 
 // verdictWord is a verdict in a column.
