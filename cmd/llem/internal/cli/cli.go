@@ -11,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/llenergymeasure/llem/cmd/llem/internal/help"
 	"github.com/llenergymeasure/llem/internal/campaign"
 	"github.com/llenergymeasure/llem/internal/digits"
 	"github.com/llenergymeasure/llem/internal/host"
@@ -104,14 +105,14 @@ func newRoot(env *Env) *cobra.Command {
 		newPlot(env), newServe(env), newSchema(env)}
 	root.Args = noCommand(commands)
 	root.SetHelpFunc(func(cmd *cobra.Command, _ []string) {
-		text := env.help(cmd)
+		text := help.Text{Columns: env.tableWidth()}.Command(cmd)
 		if cmd == root {
-			text = env.firstHelp(root, commands)
+			text = help.Text{Columns: env.tableWidth()}.Program(root, commands)
 		}
 		fmt.Fprint(env.text(cmd.OutOrStdout()), text)
 	})
 	root.SetUsageFunc(func(cmd *cobra.Command) error {
-		_, err := fmt.Fprint(env.text(cmd.OutOrStdout()), env.usage(cmd))
+		_, err := fmt.Fprint(env.text(cmd.OutOrStdout()), help.Text{Columns: env.tableWidth()}.Usage(cmd))
 		return err
 	})
 	root.AddCommand(append(commands, newWorker(), servePages(env))...)

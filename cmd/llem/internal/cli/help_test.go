@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/llenergymeasure/llem/cmd/llem/internal/help"
 	"github.com/llenergymeasure/llem/internal/table"
 )
 
@@ -33,9 +34,9 @@ func TestHelpFitsTheTerminal(t *testing.T) {
 			}
 			for line := range strings.Lines(out.String()) {
 				line = strings.TrimSuffix(line, "\n")
-				most := min(width, usualHelpWidth)
+				most := min(width, help.Width)
 				if strings.HasPrefix(strings.TrimSpace(line), "llem ") {
-					most = usualHelpWidth
+					most = help.Width
 				}
 				if table.Width(line) > most {
 					t.Errorf("%q in %d columns: %q", args, width, line)

@@ -76,6 +76,20 @@ var keyFlags = []struct {
 		"quick (1 cycle), standard (3, with rests) or publication (5 and more)"},
 }
 
+// engineNames lists the engines for a flag's help.
+func engineNames() string {
+	var words []string
+	for _, d := range engines.All() {
+		if d.Simulated {
+			words = append(words, d.Name+" ("+d.Summary+")")
+			continue
+		}
+		words = append(words, d.Name)
+	}
+	last := len(words) - 1
+	return strings.Join(words[:last], ", ") + " or " + words[last]
+}
+
 func newRun(env *Env) *cobra.Command {
 	var f runFlags
 	cmd := &cobra.Command{

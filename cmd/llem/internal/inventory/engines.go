@@ -1,4 +1,4 @@
-package cli
+package inventory
 
 import (
 	"fmt"
@@ -41,20 +41,6 @@ func outfit(b *strings.Builder, s *host.Snapshot, found []runners.Runner, c stud
 // inContainers returns the engines that can run in containers.
 func inContainers() engine.Descriptors {
 	return slices.DeleteFunc(engines.All(), func(d engine.Descriptor) bool { return d.Simulated })
-}
-
-// engineNames lists the engines for a flag's help.
-func engineNames() string {
-	var words []string
-	for _, d := range engines.All() {
-		if d.Simulated {
-			words = append(words, d.Name+" ("+d.Summary+")")
-			continue
-		}
-		words = append(words, d.Name)
-	}
-	last := len(words) - 1
-	return strings.Join(words[:last], ", ") + " or " + words[last]
 }
 
 // containerSettings returns the container settings of this machine.

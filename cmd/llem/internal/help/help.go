@@ -1,4 +1,5 @@
-package cli
+// Package help writes the help of the commands within the width of a terminal, down to 40 columns.
+package help
 
 import (
 	"fmt"
@@ -9,36 +10,42 @@ import (
 	"github.com/llenergymeasure/llem/internal/table"
 )
 
-// usualHelpWidth is the width of help texts off a terminal, and the largest on one: longer lines are hard to read.
-const usualHelpWidth = 80
+// Width of help texts off a terminal, and the largest on one: longer lines are hard to read.
+const Width = 80
 
-// helpWidth is the width of help texts in columns.
-func (env *Env) helpWidth() int {
-	if n := env.tableWidth(); n > 0 {
-		return min(n, usualHelpWidth)
-	}
-	return usualHelpWidth
+// Text writes help.
+type Text struct {
+	// Columns is the width of the terminal; 0 if there is none.
+	Columns int
 }
 
-// help returns the help of a command.
-func (env *Env) help(cmd *cobra.Command) string {
-	text := cmd.Long
-	if text == "" {
-		text = cmd.Short
+// width returns the width of the lines.
+func (t Text) width() int {
+	if t.Columns > 0 {
+		return min(t.Columns, Width)
 	}
-	return fold(text, env.helpWidth()) + "\n" + env.usage(cmd)
+	return Width
 }
 
-// usage returns how a command is used, with its flags within the width of a terminal. Examples are not folded: they are
+// Command returns the help of a command.
+func (t Text) Command(cmd *cobra.Command) string {
+	long := cmd.Long
+	if long == "" {
+		long = cmd.Short
+	}
+	return fold(long, t.width()) + "\n" + t.Usage(cmd)
+}
+
+// Usage returns how a command is used, with its flags within the width of a terminal. Examples are not folded: they are
 // commands to paste.
-func (env *Env) usage(cmd *cobra.Command) string {
+func (t Text) Usage(cmd *cobra.Command) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "Usage:\n%s", table.Wrap("  ", "    ", cmd.UseLine(), env.helpWidth()))
+	fmt.Fprintf(&b, "Usage:\n%s", table.Wrap("  ", "    ", cmd.UseLine(), t.width()))
 	if cmd.HasExample() {
 		fmt.Fprintf(&b, "\nExamples:\n%s\n", cmd.Example)
 	}
 	if cmd.HasAvailableLocalFlags() {
-		fmt.Fprintf(&b, "\nFlags:\n%s", env.flags(cmd))
+		fmt.Fprintf(&b, "\nFlags:\n%s", t.flags(cmd))
 	}
 	return b.String()
 }
@@ -47,13 +54,13 @@ func (env *Env) usage(cmd *cobra.Command) string {
 const leastHelp = 24
 
 // flags returns the flags of a command with their texts.
-func (env *Env) flags(cmd *cobra.Command) string {
-	width := env.helpWidth()
+func (t Text) flags(cmd *cobra.Command) string {
+	width := t.width()
 	text := cmd.LocalFlags().FlagUsagesWrapped(width)
 	var b strings.Builder
 	for line := range strings.Lines(text) {
 		if width-textColumn(text) < leastHelp || table.Width(strings.TrimSuffix(line, "\n")) > width {
-			return env.flagsBelow(cmd)
+			return t.flagsBelow(cmd)
 		}
 		b.WriteString(line)
 	}
@@ -67,7 +74,7 @@ func textColumn(text string) int {
 }
 
 // flagsBelow returns the flags of a command with each text below its name, for narrow terminals.
-func (env *Env) flagsBelow(cmd *cobra.Command) string {
+func (t Text) flagsBelow(cmd *cobra.Command) string {
 	var b strings.Builder
 	for line := range strings.Lines(cmd.LocalFlags().FlagUsages()) {
 		name, text, found := strings.Cut(strings.TrimSpace(line), "   ")
@@ -75,7 +82,7 @@ func (env *Env) flagsBelow(cmd *cobra.Command) string {
 			b.WriteString(line)
 			continue
 		}
-		fmt.Fprintf(&b, "  %s\n%s", name, table.Wrap("      ", "      ", text, env.helpWidth()))
+		fmt.Fprintf(&b, "  %s\n%s", name, table.Wrap("      ", "      ", text, t.width()))
 	}
 	return b.String()
 }
@@ -113,10 +120,10 @@ func fold(text string, width int) string {
 	return b.String()
 }
 
-// firstHelp returns the help of the program: its commands in the order of work, each with the first line of its
+// Program returns the help of the program: its commands in the order of work, each with the first line of its
 // examples.
-func (env *Env) firstHelp(root *cobra.Command, commands []*cobra.Command) string {
-	width := env.helpWidth()
+func (t Text) Program(root *cobra.Command, commands []*cobra.Command) string {
+	width := t.width()
 	var b strings.Builder
 	b.WriteString(fold(root.Long, width) + "\nCommands, in the order of work:\n")
 	for _, c := range commands {
