@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Checks the page of `llem report --html`: its types by tsc, and what it does by Chromium. Needs chromium and npm;
-# npm's packages are kept in a folder outside of the repository.
+# Checks the page of `llem report --html` and the pages of `llem serve`: their types by tsc, and what they do by
+# Chromium. Needs chromium and npm; npm's packages are kept in a folder outside of the repository.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 llem=$(realpath "$1")
@@ -15,7 +15,7 @@ installed typescript "$typescript" && installed axe-core "$axe" ||
   npm install --silent --no-audit --no-fund --prefix "$cache" "typescript@$typescript" "axe-core@$axe"
 
 "$cache/node_modules/.bin/tsc" --noEmit --allowJs --checkJs --strict --target es2022 \
-  --lib es2022,dom,dom.iterable --module esnext cmd/llem/internal/page/page.js
+  --lib es2022,dom,dom.iterable --module esnext cmd/llem/internal/page/page.js cmd/llem/internal/web/live.js
 
 pages=$(mktemp -d)
 trap 'rm -rf "$pages"' EXIT
@@ -26,4 +26,5 @@ tar -xzf bench/results/2026-11-29-h200/gallery.tar.gz -C "$pages"
 "$llem" report "$pages/llama-batch-precision" --html "$pages/gallery.html"
 LLEM_TEST_PAGES="$pages" CGO_ENABLED=0 go test -count=1 -run '^(TestHostileNames|TestLarge)$' ./cmd/llem/internal/page
 cd testdata/browser
-LLEM_TEST_PAGES="$pages" LLEM_TEST_AXE="$cache/node_modules/axe-core/axe.min.js" go test -count=1 "${@:2}" .
+LLEM_TEST_LLEM="$llem" LLEM_TEST_PAGES="$pages" LLEM_TEST_AXE="$cache/node_modules/axe-core/axe.min.js" \
+  go test -count=1 "${@:2}" .

@@ -284,36 +284,48 @@ func TestHostile(t *testing.T) {
 	p.fits(320)
 }
 
-// TestAccessible runs axe-core, whose path LLEM_TEST_AXE names.
-func TestAccessible(t *testing.T) {
-	axe := os.Getenv("LLEM_TEST_AXE")
-	if axe == "" {
+// axe is the source of axe-core, whose path LLEM_TEST_AXE names.
+func axe(t *testing.T) string {
+	t.Helper()
+	path := os.Getenv("LLEM_TEST_AXE")
+	if path == "" {
 		t.Skip("LLEM_TEST_AXE is not set: ACCESSIBILITY IS NOT CHECKED; run testdata/browser/check.sh")
 	}
-	source, err := os.ReadFile(axe)
+	source, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)
 	}
+	return string(source)
+}
+
+// accessible runs axe-core on the page.
+func (p *tab) accessible(source, name string) {
+	p.Helper()
+	read[bool](p, source+";true")
+	found := read[string](p, `axe.run()
+		.then((r) => JSON.stringify(r.violations
+		.filter((v) => v.impact === "serious" || v.impact === "critical")
+		.map((v) => ({id: v.id, help: v.help,
+			nodes: v.nodes.slice(0, 4).map((n) => n.html.slice(0, 200))}))))`)
+	var list []struct {
+		ID, Help string
+		Nodes    []string
+	}
+	if err := json.Unmarshal([]byte(found), &list); err != nil {
+		p.Fatal(err)
+	}
+	for _, v := range list {
+		p.Errorf("%s, %s: %s\n%s", name, v.ID, v.Help, strings.Join(v.Nodes, "\n"))
+	}
+}
+
+func TestAccessible(t *testing.T) {
+	source := axe(t)
 	for _, scheme := range []string{"light", "dark"} {
 		for _, name := range []string{"simulated.html", "gallery.html"} {
 			t.Run(name+" "+scheme, func(t *testing.T) {
 				p := open(t, name, media(&emulation.MediaFeature{Name: "prefers-color-scheme", Value: scheme}))
-				read[bool](p, string(source)+";true")
-				found := read[string](p, `axe.run()
-					.then((r) => JSON.stringify(r.violations
-					.filter((v) => v.impact === "serious" || v.impact === "critical")
-					.map((v) => ({id: v.id, help: v.help,
-						nodes: v.nodes.slice(0, 4).map((n) => n.html.slice(0, 200))}))))`)
-				var list []struct {
-					ID, Help string
-					Nodes    []string
-				}
-				if err := json.Unmarshal([]byte(found), &list); err != nil {
-					t.Fatal(err)
-				}
-				for _, v := range list {
-					t.Errorf("%s: %s\n%s", v.ID, v.Help, strings.Join(v.Nodes, "\n"))
-				}
+				p.accessible(source, name)
 			})
 		}
 	}
