@@ -29,7 +29,7 @@
 //
 //     func Descriptor() engine.Descriptor {
 //     return engine.Descriptor{
-//     Name: "ctranslate2", Title: "CTranslate2", Install: "…",
+//     Name: "ctranslate2", Title: "CTranslate2",
 //     Section: func() engine.Section { return new(settings) },
 //     New:     func(e engine.Env) backend.Backend { return launcher{Python: e.Python} },
 //     }
@@ -116,8 +116,6 @@ type Descriptor struct {
 	// Image and Program are the container image and the program in it; an empty Image means llem-NAME, which docker/
 	// builds.
 	Image, Program string
-	// Install is a one-line instruction to install the engine.
-	Install string
 	// Variable is the environment variable that names the engine's own interpreter or program; empty for none.
 	Variable string
 	// Packages are the Python packages of the engine whose versions can change a result, in lower case with hyphens. A

@@ -35,6 +35,9 @@ import (
 // Name of the backend in study files.
 const name = "ctranslate2"
 
+// install is how a user installs the engine.
+const install = "python3 -m venv ct2 && ct2/bin/pip install ctranslate2 tokenizers; then --python ct2/bin/python"
+
 // scripts is the worker.
 //
 //go:embed worker/__main__.py worker/llem_ctranslate2/*.py
@@ -80,7 +83,7 @@ func (b launcher) worker() (pyworker.Worker, error) {
 	if err != nil {
 		return pyworker.Worker{}, err
 	}
-	return pyworker.Worker{Name: name, Scripts: scripts, Limits: b.Limits,
+	return pyworker.Worker{Name: name, Install: install, Scripts: scripts, Limits: b.Limits,
 		Env: []string{"LLEM_CTRANSLATE2_CACHE=" + filepath.Join(cache, name)}}, nil
 }
 

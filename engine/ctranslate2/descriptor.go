@@ -66,7 +66,6 @@ func Descriptor() engine.Descriptor {
 			return device != "auto" && device != "cpu"
 		},
 		Program:  "python3",
-		Install:  "python3 -m venv ct2 && ct2/bin/pip install ctranslate2 tokenizers; then --python ct2/bin/python",
 		Variable: variable,
 		Packages: []string{"ctranslate2"},
 		New:      func(e engine.Env) backend.Backend { return launcher{Python: e.Own(variable)} },

@@ -32,7 +32,7 @@ func Descriptor() engine.Descriptor {
 		Estimate: estimate,
 		GPU:      func(s engine.Section) bool { return s.(*settings).gpuLayers != "0" },
 		Image:    "ghcr.io/ggml-org/llama.cpp:server-cuda", Program: program,
-		Install: install, Variable: variable,
+		Variable: variable,
 		Profile:  profile(),
 		Symptoms: symptoms(),
 		Packages: []string{"llama-cpp-python"},

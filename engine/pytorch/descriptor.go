@@ -31,7 +31,6 @@ func Descriptor() engine.Descriptor {
 			return device != "auto" && device != "cpu"
 		},
 		Program:  "python3",
-		Install:  "python3 -m venv torch && torch/bin/pip install torch transformers; then --python torch/bin/python",
 		Variable: variable,
 		Profile:  profile(),
 		Packages: []string{"torch*", "transformers", "accelerate", "tokenizers", "safetensors", "sentencepiece",

@@ -12,6 +12,9 @@ import (
 // name of the backend in study files.
 const name = "pytorch"
 
+// install is how a user installs the engine.
+const install = "python3 -m venv torch && torch/bin/pip install torch transformers; then --python torch/bin/python"
+
 // scripts is the worker, without its tests.
 //
 //go:embed worker/__main__.py worker/llem_worker/*.py
@@ -56,7 +59,7 @@ func (b launcher) Start(ctx context.Context, spec backend.Spec) (backend.Session
 }
 
 func (b launcher) worker() pyworker.Worker {
-	return pyworker.Worker{Name: name, Scripts: scripts, Limits: b.Limits}
+	return pyworker.Worker{Name: name, Install: install, Scripts: scripts, Limits: b.Limits}
 }
 
 // interpreter finds the Python that runs the worker.

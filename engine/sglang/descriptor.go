@@ -26,7 +26,7 @@ func Descriptor() engine.Descriptor {
 		Estimate: estimate,
 		Serves:   func(engine.Section) bool { return true },
 		Image:    "lmsysorg/sglang", Program: "python3",
-		Install: install, Variable: variable,
+		Variable: variable,
 		Profile:  profile(),
 		Symptoms: symptoms(),
 		Packages: []string{"sglang*", "sgl-*", "flashinfer*"},

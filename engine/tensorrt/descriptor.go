@@ -35,7 +35,7 @@ func Descriptor() engine.Descriptor {
 		Serves:   func(engine.Section) bool { return true },
 		Image:    "nvcr.io/nvidia/tensorrt-llm/release:1.3.0rc5", // there is no tag "latest"
 		Program:  program,
-		Install:  install, Variable: variable,
+		Variable: variable,
 		Profile:  profile(),
 		Symptoms: symptoms(),
 		Packages: []string{"tensorrt*"},

@@ -26,7 +26,7 @@ func Descriptor() engine.Descriptor {
 		Estimate: estimate,
 		Serves:   func(s engine.Section) bool { return s.(*settings).mode != offlineMode },
 		Image:    "vllm/vllm-openai", Program: program,
-		Install: install, Variable: variable,
+		Variable: variable,
 		Profile:  profile(),
 		Symptoms: symptoms(),
 		Packages: []string{"vllm*", "ray", "compressed-tensors", "llmcompressor", "outlines-core", "xgrammar"},

@@ -44,7 +44,7 @@ func (b launcher) startOffline(ctx context.Context, spec backend.Spec) (backend.
 			return nil, err
 		}
 	}
-	w := pyworker.Worker{Name: name, Scripts: scripts, Inside: server.Interpreted,
+	w := pyworker.Worker{Name: name, Install: install, Scripts: scripts, Inside: server.Interpreted,
 		Limits: backend.WorkerOptions{LoadTimeout: b.Options.StartTimeout},
 		Env:    []string{"VLLM_ENABLE_V1_MULTIPROCESSING=0", "VLLM_NO_USAGE_STATS=1"}}
 	return w.Start(ctx, b.Interpreter, spec)

@@ -14,7 +14,9 @@ import (
 	"os"
 
 	"github.com/llenergymeasure/llem/backend"
+	"github.com/llenergymeasure/llem/internal/codes"
 	"github.com/llenergymeasure/llem/internal/scratch"
+	"github.com/llenergymeasure/llem/note"
 )
 
 // protocol is imported by all workers.
@@ -26,6 +28,8 @@ var protocol embed.FS
 type Worker struct {
 	// Name of the engine.
 	Name string
+	// Install is how a user installs the engine: the next step where a package is missing.
+	Install string
 	// Scripts holds them in the folder worker.
 	Scripts fs.FS
 	// Env is added to [Environment] and the user's variables.
@@ -56,7 +60,23 @@ func (w Worker) Probe(ctx context.Context, python string) (backend.Info, error) 
 	if err != nil {
 		return backend.Info{}, err
 	}
-	return backend.ProbeWorker(ctx, command, limits)
+	info, err := backend.ProbeWorker(ctx, command, limits)
+	return info, installing(err, w.Install)
+}
+
+// inImage is the next step where an image lacks a package.
+const inImage = "name an image that has it with container.image"
+
+// installing adds the next step to the failure of a worker whose packages are missing: the worker leaves it to this
+// program, which has one for all who ask.
+func installing(err error, next string) error {
+	f, ok := errors.AsType[*note.Failure](err)
+	if !ok || f.Class != codes.ClassNotInstalled || f.Next != "" {
+		return err
+	}
+	out := *f
+	out.Next = next
+	return &out
 }
 
 // Start starts the worker and loads the model of spec. An image has its own interpreter; otherwise find returns
@@ -77,7 +97,12 @@ func (w Worker) Start(ctx context.Context, find func(context.Context) (string, e
 	if spec.Container != nil && w.Inside != nil {
 		spec.Container, command.Args = w.Inside(spec.Container, command.Args...)
 	}
-	return backend.StartWorker(ctx, w.Name, command, spec, limits)
+	next := w.Install
+	if spec.Container != nil {
+		next = inImage
+	}
+	session, err := backend.StartWorker(ctx, w.Name, command, spec, limits)
+	return session, installing(err, next)
 }
 
 // StartPulser starts a worker that can generate a load with known edges on a device.
@@ -86,7 +111,8 @@ func (w Worker) StartPulser(ctx context.Context, python, device string) (*backen
 	if err != nil {
 		return nil, err
 	}
-	return backend.StartPulser(ctx, w.Name, command, device, limits)
+	pulser, err := backend.StartPulser(ctx, w.Name, command, device, limits)
+	return pulser, installing(err, w.Install)
 }
 
 // unpack writes the worker into a private folder, which is removed when the worker is gone. It writes files

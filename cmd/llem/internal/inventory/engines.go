@@ -15,7 +15,7 @@ import (
 	"github.com/llenergymeasure/llem/study"
 )
 
-// outfit prints the GPUs, what can run engines in containers, and how engines are installed.
+// outfit prints the GPUs, and what can run engines in containers.
 func outfit(b *strings.Builder, s *host.Snapshot, found []runners.Runner, c study.ContainerSection) {
 	b.WriteString("\nGPUs\n")
 	if len(s.GPUs) == 0 {
@@ -28,12 +28,6 @@ func outfit(b *strings.Builder, s *host.Snapshot, found []runners.Runner, c stud
 	fmt.Fprintf(b, "  %-11s always\n", terms.RunProcess)
 	for _, r := range found {
 		runnerText(b, r)
-	}
-	b.WriteString("\nInstalling engines\n")
-	for _, d := range engines.All() {
-		if d.Install != "" {
-			fmt.Fprintf(b, "  %-11s %s\n", d.Name, d.Install)
-		}
 	}
 	containers(b, found, c)
 }

@@ -29,10 +29,8 @@ def describe() -> dict:
     try:
         import ctranslate2
     except ModuleNotFoundError as exc:
-        raise Failure("not_installed", f"{sys.executable} cannot import ctranslate2: {exc}",
-                      f"{sys.executable} -m pip install ctranslate2 tokenizers, "
-                      "or name another interpreter with --python"
-                      ) from exc
+        # The next step is the launcher's.
+        raise Failure("not_installed", f"{sys.executable} cannot import ctranslate2: {exc}") from exc
     except (ImportError, OSError) as exc:
         raise Failure("version_mismatch", f"{sys.executable} cannot load ctranslate2: {exc}",
                       "reinstall ctranslate2 in a fresh virtual environment") from exc

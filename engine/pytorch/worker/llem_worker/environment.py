@@ -19,7 +19,7 @@ MIN_TORCH = (2, 5)
 # From here on `dtype=` and `logits_to_keep=` have these names.
 MIN_TRANSFORMERS = (4, 56)
 
-INSTALL_HINT = "{python} -m pip install --upgrade torch transformers"
+UPGRADE = "{python} -m pip install --upgrade torch transformers"
 
 
 def describe() -> dict:
@@ -46,11 +46,8 @@ def import_torch():
     try:
         import torch
     except ModuleNotFoundError as exc:
-        raise Failure(
-            "not_installed",
-            f"{sys.executable} cannot import torch: {exc}",
-            INSTALL_HINT.format(python=sys.executable) + ", or name another interpreter with --python",
-        ) from exc
+        # The next step is the launcher's.
+        raise Failure("not_installed", f"{sys.executable} cannot import torch: {exc}") from exc
     except (ImportError, OSError) as exc:
         failure = from_exception(exc)
         raise Failure("version_mismatch", f"{sys.executable} cannot load torch: {failure.message}",
@@ -63,11 +60,7 @@ def installed_version(distribution: str) -> str:
     try:
         return importlib.metadata.version(distribution)
     except importlib.metadata.PackageNotFoundError as exc:
-        raise Failure(
-            "not_installed",
-            f"{sys.executable} has no module {distribution}",
-            INSTALL_HINT.format(python=sys.executable),
-        ) from exc
+        raise Failure("not_installed", f"{sys.executable} has no module {distribution}") from exc
 
 
 def require(distribution: str, version: str, minimum: tuple[int, int]) -> None:
@@ -76,7 +69,7 @@ def require(distribution: str, version: str, minimum: tuple[int, int]) -> None:
         raise Failure(
             "version_mismatch",
             f"{distribution} {version} is too old: {minimum[0]}.{minimum[1]} or newer is needed",
-            INSTALL_HINT.format(python=sys.executable),
+            UPGRADE.format(python=sys.executable),
         )
 
 

@@ -39,8 +39,8 @@ def describe() -> dict:
         import torch
         import vllm
     except ModuleNotFoundError as exc:
-        raise Failure("not_installed", f"{sys.executable} cannot import vllm: {exc}",
-                      f"{sys.executable} -m pip install vllm, or name another interpreter with --python") from exc
+        # The next step is the launcher's.
+        raise Failure("not_installed", f"{sys.executable} cannot import vllm: {exc}") from exc
     except (ImportError, OSError) as exc:
         raise Failure("version_mismatch", f"{sys.executable} cannot load vllm: {exc}",
                       "install vllm in an environment of its own") from exc
