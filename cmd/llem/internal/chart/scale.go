@@ -27,19 +27,24 @@ const (
 	zeroFrom = 0.3
 	// farthest is how far beyond the largest value an interval stretches a scale, as a multiple of it.
 	farthest = 2
+	// alike is the part of a value by which values must differ to be told apart on a scale.
+	alike = 1e-9
 )
+
+// finite reports whether a value has a place on a scale.
+func finite(v float64) bool { return !math.IsNaN(v) && !math.IsInf(v, 0) }
 
 // NewScale returns a scale of a width on which all points lie.
 func NewScale(points []Point, width int) Scale {
 	least, most := math.Inf(1), math.Inf(-1)
 	low, high := math.Inf(1), math.Inf(-1)
 	for _, p := range points {
-		if math.IsNaN(p.Value) {
+		if !finite(p.Value) {
 			continue
 		}
 		least, most = min(least, p.Value), max(most, p.Value)
 		low, high = min(low, p.Value), max(high, p.Value)
-		if !math.IsNaN(p.Low) && !math.IsNaN(p.High) {
+		if finite(p.Low) && finite(p.High) {
 			low, high = min(low, p.Low), max(high, p.High)
 		}
 	}
@@ -55,7 +60,7 @@ func NewScale(points []Point, width int) Scale {
 	default:
 		s.Low, s.High = low, high
 	}
-	if s.Low == s.High {
+	if s.High-s.Low <= alike*math.Abs(s.High) {
 		s.Low, s.High = s.Low-math.Abs(s.Low)/10, s.High+math.Abs(s.High)/10
 	}
 	if s.Low == s.High { // all are 0

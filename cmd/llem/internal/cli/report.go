@@ -14,7 +14,9 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/llenergymeasure/llem/cmd/llem/internal/picture"
 	"github.com/llenergymeasure/llem/cmd/llem/internal/report"
+	"github.com/llenergymeasure/llem/cmd/llem/internal/screen"
 	"github.com/llenergymeasure/llem/internal/campaign"
 	"github.com/llenergymeasure/llem/internal/digits"
 	"github.com/llenergymeasure/llem/internal/join"
@@ -30,7 +32,7 @@ type reportFlags struct {
 	json, recompute, verbose, line bool
 	metrics                        bool
 	sort, format, best             string
-	where, pareto, columns         []string
+	where, pareto, columns, chart  []string
 	limit, top                     int
 }
 
@@ -44,6 +46,9 @@ func (f reportFlags) how() detail {
 	}
 	return oneScreen
 }
+
+// usualChart are the metrics of --chart without names, across and upwards: as in `llem plot DIR pareto`.
+const usualChart = "throughput.output_tokens_per_s,energy.per_output_token_j"
 
 // formats of a report.
 var formats = []string{"text", "md", "csv", "json"}
@@ -66,6 +71,7 @@ func newReport(env *Env) *cobra.Command {
 		Example: "  llem report\n" +
 			"  llem report results/batches --sort J/out --top 5\n" +
 			"  llem report results/batches --best J/out --where 'TTFT p99<200'\n" +
+			"  llem report results/batches --chart=TTFT,J/out\n" +
 			"  llem report results/batches:3fa9 -v",
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) > 1 {
@@ -111,6 +117,8 @@ func newReport(env *Env) *cobra.Command {
 	flags.IntVar(&f.top, "top", 0, "show the N best by --sort, or by energy per output token")
 	flags.StringSliceVar(&f.pareto, "pareto", nil,
 		"compute the Pareto front of these metrics, such as J/out,\"TTFT p99\"; default: J/out,tok/s")
+	flags.StringSliceVar(&f.chart, "chart", nil,
+		"draw two metrics, across and upwards, such as \"TTFT p99\",J/out; default: tok/s,J/out")
 	flags.StringSliceVar(&f.columns, "columns", nil,
 		"show these metrics instead of the default columns, such as TTFT,TPOT,power")
 	flags.StringVar(&f.format, "format", "text", "text, md (Markdown), csv or json")
@@ -122,7 +130,7 @@ func newReport(env *Env) *cobra.Command {
 	flags.BoolVarP(&f.verbose, "verbose", "v", false,
 		"print everything: each number with its interval and method, and all cautions")
 	flags.BoolVar(&f.line, "line", false, "print one line per run, to paste")
-	completeMetrics(cmd, "sort", "best", "pareto", "columns", "where")
+	completeMetrics(cmd, "sort", "best", "pareto", "chart", "columns", "where")
 	return cmd
 }
 
@@ -144,11 +152,13 @@ func (env *Env) reported(args []string) (string, error) {
 	return dir, nil
 }
 
-// withDefaults gives --pareto its default metrics where no names follow: at the end, before a flag or a folder.
+// withDefaults gives --pareto and --chart their default metrics where no names follow: at the end, before a flag or a
+// folder.
 func withDefaults(args []string) []string {
+	usual := map[string]string{"--pareto": strings.Join(result.ParetoMetrics(), ","), "--chart": usualChart}
 	out := slices.Clone(args)
 	for i, a := range args {
-		if a != "--pareto" {
+		if usual[a] == "" {
 			continue
 		}
 		named := i+1 < len(args) && !strings.HasPrefix(args[i+1], "-")
@@ -157,7 +167,7 @@ func withDefaults(args []string) []string {
 			named = err != nil || !info.IsDir()
 		}
 		if !named {
-			out[i] = a + "=" + strings.Join(result.ParetoMetrics(), ",")
+			out[i] = a + "=" + usual[a]
 		}
 	}
 	return out
@@ -169,6 +179,15 @@ func (env *Env) report(dir string, f reportFlags, limited bool) error {
 		return &usageError{"--where goes with --best",
 			"add the metric to optimize, such as --best J/out"}
 	}
+	if n := len(f.chart); n > 0 {
+		switch {
+		case n != 2:
+			return &usageError{fmt.Sprintf("--chart takes two metrics, across and upwards; it has %d", n),
+				`write --chart="TTFT p99",J/out, or --chart for tok/s,J/out`}
+		case f.json || f.html != "" || f.format != formats[0] || f.best != "" || f.line:
+			return &usageError{"--chart is drawn alone", "leave out --json, --html, --format, --best and --line"}
+		}
+	}
 	asked := slices.Concat([]*string{&f.sort, &f.best}, pointers(f.pareto), pointers(f.columns))
 	if err := nameMetrics(asked...); err != nil {
 		return err
@@ -176,6 +195,9 @@ func (env *Env) report(dir string, f reportFlags, limited bool) error {
 	if one, err := env.findRun(dir); one != nil || err != nil {
 		if err != nil {
 			return err
+		}
+		if len(f.chart) > 0 {
+			return &usageError{"--chart compares the configurations of a study", "give the folder of the study"}
 		}
 		return env.printRun(one, f)
 	}
@@ -201,6 +223,9 @@ func (env *Env) printReport(res *result.StudyResult, f reportFlags, limited bool
 		t.Limit = -1
 	}
 	switch {
+	case len(f.chart) > 0:
+		x, y := f.chart[0], f.chart[1]
+		return wrongChart(screen.Pareto(env.Stdout, t, res, picture.Options{X: x, Y: y}, env.tableWidth()))
 	case f.best != "":
 		return env.best(res, f)
 	case f.html != "":

@@ -132,7 +132,10 @@ func (s study) title() string {
 	if len(s.Experiments) == 0 {
 		return s.Name
 	}
-	text := s.Name + ": " + s.Experiments[0].Config.Model
+	text := s.Experiments[0].Config.Model
+	if s.Name != "" {
+		text = s.Name + ": " + text
+	}
 	if d := s.Experiments[0].Device; d != "" {
 		text += " on " + d
 	}

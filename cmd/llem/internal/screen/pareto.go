@@ -1,0 +1,156 @@
+package screen
+
+import (
+	"cmp"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+
+	"github.com/llenergymeasure/llem/cmd/llem/internal/chart"
+	"github.com/llenergymeasure/llem/cmd/llem/internal/picture"
+	"github.com/llenergymeasure/llem/cmd/llem/internal/report"
+	"github.com/llenergymeasure/llem/internal/digits"
+	"github.com/llenergymeasure/llem/internal/figure"
+	"github.com/llenergymeasure/llem/internal/table"
+	"github.com/llenergymeasure/llem/result"
+)
+
+// Sizes of a chart in a terminal: with its legend it fits 24 lines.
+const (
+	chartLines = 23
+	chartLeast = 10 // lines of the chart alone
+	chartWidth = 80 // columns where the terminal's width is not known, and at most
+	chartNamed = 5  // configurations of the front that the legend names
+)
+
+// Pareto draws two metrics of a study in the cells of a terminal of a width, 0 if it is not known: the data of
+// `llem plot DIR pareto`.
+func Pareto(w io.Writer, t report.Terminal, res *result.StudyResult, o picture.Options, width int) error {
+	p, err := picture.New("pareto", res, o)
+	if err != nil {
+		return err
+	}
+	pareto, ok := p.Chart.(figure.Pareto)
+	if !ok {
+		return fmt.Errorf("the chart of two metrics is a %T", p.Chart)
+	}
+	names := ""
+	if slices.ContainsFunc(pareto.Marks, func(m figure.Mark) bool { return strings.Contains(m.Label, " · ") }) {
+		names = "names: " + strings.Join(report.Naming(res).Heads(), " · ")
+	}
+	return drawChart(w, t, pareto, names, min(cmp.Or(width, chartWidth), chartWidth))
+}
+
+// drawChart prints the chart of two metrics in at most chartLines lines, if its texts do not wrap often. Names are the
+// parts of the configurations' names.
+func drawChart(w io.Writer, t report.Terminal, p figure.Pareto, names string, width int) error {
+	front := members(p.Marks, figure.OnFront)
+	slices.SortStableFunc(front, func(a, b figure.Mark) int { return cmp.Compare(a.X.Value, b.X.Value) })
+	legend := chartLegend(t, p, front, width)
+	head := table.Cut(table.Clean(p.Title), width) + "\n" + table.Cut("upwards: "+axisName(p.Y), width) + "\n"
+	below := []string{table.Cut("across: "+axisName(p.X), width)}
+	if names != "" {
+		below = append(below, table.Cut(names, width))
+	}
+	c := chart.Scatter{Width: width, UnitX: p.X.Unit, UnitY: p.Y.Unit,
+		Height: max(chartLeast, chartLines-2-len(below)-len(legend)),
+		Paint:  func(k chart.Kind, s string) string { return t.Paint([...]string{"2", "33", "1;32"}[k], s) }}
+	for _, m := range p.Marks {
+		c.Spots = append(c.Spots, chart.Spot{X: pointOf(m.X), Y: pointOf(m.Y), Kind: kindOf(m.Front),
+			Tag: tagOf(front, m)})
+	}
+	lines, _ := t.Style.Scatter(c)
+	text := head + strings.Join(slices.Concat(lines, below, legend), "\n") + "\n"
+	_, err := io.WriteString(w, t.Style.Text(text))
+	return err
+}
+
+// chartLegend explains the marks, and names the configurations of the front.
+func chartLegend(t report.Terminal, p figure.Pareto, front []figure.Mark, width int) (out []string) {
+	mark := func(k chart.Kind) string { return t.Style.Mark(k) }
+	for i, m := range front {
+		if i == chartNamed && len(front) > chartNamed+1 {
+			out = append(out, fmt.Sprintf("  and %d more on the front", len(front)-i))
+			break
+		}
+		values := axisValue(m.X.Value, p.X) + ", " + axisValue(m.Y.Value, p.Y)
+		name := mark(chart.Best) + tagOf(front, m) + " "
+		room := max(8, width-table.Width(name)-2-table.Width(values))
+		out = append(out, name+table.Cut(table.Clean(m.Label), room)+"  "+values)
+	}
+	about := []string{mark(chart.Best) + " Pareto front: no other is better in both"}
+	if worse := members(p.Marks, figure.Dominated); len(worse) > 0 {
+		about[0] += fmt.Sprintf(" · %s worse (%d)", mark(chart.Worse), len(worse))
+	}
+	if near := members(p.Marks, figure.Inseparable); len(near) > 0 {
+		about = append(about, fmt.Sprintf("%s not separable from the front (%d): the intervals overlap",
+			mark(chart.Close), len(near)))
+	}
+	if slices.ContainsFunc(p.Marks, func(m figure.Mark) bool { return pointOf(m.X).Has() || pointOf(m.Y).Has() }) {
+		about = append(about, "lines through marks: 95 % intervals")
+	}
+	for _, line := range about {
+		out = append(out, strings.Split(strings.TrimRight(table.Wrap("", "", line, width), "\n"), "\n")...)
+	}
+	return out
+}
+
+// members are the marks of a state.
+func members(all []figure.Mark, state figure.Front) (out []figure.Mark) {
+	for _, m := range all {
+		if m.Front == state {
+			out = append(out, m)
+		}
+	}
+	return out
+}
+
+// tagOf is the letter of a mark on the front; the others have none.
+func tagOf(front []figure.Mark, m figure.Mark) string {
+	i := slices.IndexFunc(front, func(f figure.Mark) bool {
+		return f.Label == m.Label && f.X.Value == m.X.Value && f.Y.Value == m.Y.Value
+	})
+	if m.Front != figure.OnFront || i < 0 || i > chartNamed || i == chartNamed && len(front) > chartNamed+1 {
+		return ""
+	}
+	return string(rune('a' + i))
+}
+
+func kindOf(f figure.Front) chart.Kind {
+	switch f {
+	case figure.OnFront:
+		return chart.Best
+	case figure.Inseparable:
+		return chart.Close
+	}
+	return chart.Worse
+}
+
+func pointOf(v figure.Value) chart.Point {
+	return chart.Point{Low: v.Low, Value: v.Value, High: v.High}
+}
+
+// axisName is the label of an axis with its unit.
+func axisName(a figure.Axis) string {
+	if a.Unit == "" {
+		return a.Label
+	}
+	return a.Label + " (" + a.Unit + ")"
+}
+
+// axisValue prints a value of an axis with its unit, or with the name of the axis that has none.
+func axisValue(v float64, a figure.Axis) string {
+	if a.Unit == "" {
+		return digits.Significant(v, 3) + unitless(a.Label)
+	}
+	return digits.SI(v, a.Unit)
+}
+
+// unitless is a short name of what is counted at an axis without a unit.
+func unitless(label string) string {
+	if strings.HasSuffix(label, "tokens per second") {
+		return " tok/s"
+	}
+	return ""
+}
