@@ -48,10 +48,10 @@ func drawChart(w io.Writer, t report.Terminal, p figure.Pareto, names string, wi
 	front := members(p.Marks, figure.OnFront)
 	slices.SortStableFunc(front, func(a, b figure.Mark) int { return cmp.Compare(a.X.Value, b.X.Value) })
 	legend := chartLegend(t, p, front, width)
-	head := table.Cut(table.Clean(p.Title), width) + "\n" + table.Cut("upwards: "+axisName(p.Y), width) + "\n"
-	below := []string{table.Cut("across: "+axisName(p.X), width)}
+	head := cutTo(t.Style, table.Clean(p.Title), width) + "\n" + cutTo(t.Style, "upwards: "+axisName(p.Y), width) + "\n"
+	below := []string{cutTo(t.Style, "across: "+axisName(p.X), width)}
 	if names != "" {
-		below = append(below, table.Cut(names, width))
+		below = append(below, cutTo(t.Style, names, width))
 	}
 	c := chart.Scatter{Width: width, UnitX: p.X.Unit, UnitY: p.Y.Unit,
 		Height: max(chartLeast, chartLines-2-len(below)-len(legend)),
@@ -77,7 +77,7 @@ func chartLegend(t report.Terminal, p figure.Pareto, front []figure.Mark, width 
 		values := axisValue(m.X.Value, p.X) + ", " + axisValue(m.Y.Value, p.Y)
 		name := mark(chart.Best) + tagOf(front, m) + " "
 		room := max(8, width-table.Width(name)-2-table.Width(values))
-		out = append(out, name+table.Cut(table.Clean(m.Label), room)+"  "+values)
+		out = append(out, name+cutTo(t.Style, table.Clean(m.Label), room)+"  "+values)
 	}
 	about := []string{mark(chart.Best) + " Pareto front: no other is better in both"}
 	if worse := members(p.Marks, figure.Dominated); len(worse) > 0 {
@@ -153,4 +153,13 @@ func unitless(label string) string {
 		return " tok/s"
 	}
 	return ""
+}
+
+// cutTo shortens a text to a width, in which its ellipsis has two characters in ASCII.
+func cutTo(s chart.Style, text string, width int) string {
+	text = s.Text(text)
+	if s == chart.ASCII && table.Width(text) > width {
+		width--
+	}
+	return s.Text(table.Cut(text, width))
 }
