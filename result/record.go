@@ -55,6 +55,8 @@ type Record struct {
 	Compute *Compute `json:"compute"`
 	// Memory of the engine, in bytes.
 	Memory Memory `json:"memory"`
+	// Worker is the worker that executed the run, one of several processes; empty in a study of one process.
+	Worker string `json:"worker,omitempty"`
 	// WorkloadHash is equal for runs that computed the same token ids.
 	WorkloadHash string `json:"workload_hash,omitempty"`
 	// Warmup describes the warm-up; nil if there was none.

@@ -41,6 +41,8 @@ type Row struct {
 	// WorkloadHash is equal for runs that computed the same token ids.
 	WorkloadHash string `json:"workload_hash,omitempty"`
 	OutputHash   string `json:"output_hash,omitempty"` // of [Tokens]
+	// Worker is the worker that executed the run; empty in a study of one process.
+	Worker string `json:"worker,omitempty"`
 	// Warnings are the distinct codes of the run's warnings.
 	Warnings []note.Code `json:"warnings,omitempty"`
 	// TookS is the duration of the run, including preparation and cleanup, in seconds.

@@ -10,6 +10,7 @@ import (
 	"github.com/llenergymeasure/llem/backend"
 	"github.com/llenergymeasure/llem/internal/digits"
 	"github.com/llenergymeasure/llem/internal/host"
+	"github.com/llenergymeasure/llem/internal/nodes"
 	"github.com/llenergymeasure/llem/internal/shell"
 	"github.com/llenergymeasure/llem/internal/store"
 	"github.com/llenergymeasure/llem/internal/tick"
@@ -75,7 +76,7 @@ func (f *folder) create(results string, selfTest any, estimate bool) error {
 // reopen opens the folder of a resumed study, if its files and GPUs have not changed.
 func (f *folder) reopen(path string) error {
 	for f.part = 1; ; f.part++ {
-		if _, err := os.Stat(filepath.Join(path, store.EnvPart(f.part))); err != nil {
+		if _, err := os.Stat(filepath.Join(path, nodes.EnvPart(f.part))); err != nil {
 			break
 		}
 	}
@@ -95,7 +96,7 @@ func (f *folder) reopen(path string) error {
 	if err := f.sameExperiments(); err != nil {
 		return errors.Join(err, f.dir.Close())
 	}
-	if err := f.dir.WriteJSON(store.EnvPart(f.part), f.snapshot); err != nil {
+	if err := f.dir.WriteJSON(nodes.EnvPart(f.part), f.snapshot); err != nil {
 		return errors.Join(err, f.dir.Close())
 	}
 	return nil
@@ -205,5 +206,5 @@ func (f *folder) summarize(runErr error, interrupted bool) (*result.StudyResult,
 	for _, n := range f.dir.Repairs() {
 		summary.Caveats.Warn(n.Code, n.Message)
 	}
-	return summary, errors.Join(err, f.dir.WriteJSON(store.EnvPart(f.part), f.snapshot), f.dir.WriteSummary(summary))
+	return summary, errors.Join(err, f.dir.WriteJSON(nodes.EnvPart(f.part), f.snapshot), f.dir.WriteSummary(summary))
 }

@@ -170,6 +170,8 @@ const (
 	LatinSquareUnbalanced note.Code = "latin_square_unbalanced"
 	JournalGone           note.Code = "journal_gone"
 	RunGone               note.Code = "run_gone"
+	RunTwice              note.Code = "run_twice"
+	MachineMixed          note.Code = "machine_mixed"
 	FilesUnchecked        note.Code = "files_unchecked"
 )
 
@@ -305,6 +307,9 @@ func Codes() []Entry {
 		{LatinSquareUnbalanced, Care, "The cycles do not fill a latin square, so order effects are not balanced."},
 		{JournalGone, Told, "The journal of a resumed study was missing and was rebuilt from its runs."},
 		{RunGone, Told, "Runs of a resumed study were missing and are repeated."},
+		{RunTwice, Told, "Two workers executed the same run: one result counts, the other is kept aside."},
+		{MachineMixed, Excluded,
+			"The worker joined with --allow-mixed and its machine differs from the study's first machine."},
 		{FilesUnchecked, Told,
 			"An earlier version stored files of the study without checksums, so they cannot be verified."},
 

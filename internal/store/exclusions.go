@@ -19,6 +19,8 @@ var unequal = note.List{
 		Next: "check for a prefix cache, prompts truncated to the model's context, or an output that ends " +
 			"early; fix " +
 			"it and rerun the configuration in a new study"},
+	{Code: codes.MachineMixed, Message: "the worker's machine differs from the machine on which the study began",
+		Next: "compare these runs by their rows (llem report DIR --json), or run a study on one kind of machine"},
 	{Code: codes.RequestsFailed, Message: "requests failed, and the total includes their energy",
 		Next: "find the reasons in requests.parquet (failure) and engine.log of the run; fix them and rerun the " +
 			"configuration in a new study"},

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io"
 	"iter"
-	"path/filepath"
 	"time"
 
 	"github.com/llenergymeasure/llem/internal/disk"
@@ -77,21 +76,15 @@ func (d *Dir) appendJournal(rec *result.Record, manifest string) error {
 	return nil
 }
 
-// ReadJournal returns the entries of a study's journal. It ignores an incomplete last line, left by a crash
+// ReadJournal returns the entries of a study's journals: one of a process that works alone, and one for each worker.
+// Entries of several journals are in the order of their times. It ignores an incomplete last line, left by a crash
 // during a write; any other bad or changed line is a [*DamageError]. Lines of an earlier version have no
 // checksums, or no values.
-func ReadJournal(dir string) ([]Entry, error) {
-	f, err := disk.Open(filepath.Join(dir, JournalFile), disk.MaxList)
-	if err != nil {
-		return nil, fmt.Errorf("read journal: %w", err)
-	}
-	defer f.Close()
-	return parseJournal(dir, f)
-}
+func ReadJournal(dir string) ([]Entry, error) { return NewTail(dir).Next() }
 
 func parseJournal(dir string, r io.Reader) ([]Entry, error) {
 	var out []Entry
-	for e, err := range entries(dir, r) {
+	for e, err := range entries(dir, JournalFile, r) {
 		if err != nil {
 			return nil, err
 		}
@@ -101,7 +94,7 @@ func parseJournal(dir string, r io.Reader) ([]Entry, error) {
 }
 
 // entries returns an iterator over the lines of a journal. Strings that many lines share are stored once.
-func entries(dir string, r io.Reader) iter.Seq2[Entry, error] {
+func entries(dir, name string, r io.Reader) iter.Seq2[Entry, error] {
 	return func(yield func(Entry, error) bool) {
 		shared := intern.Pool{}
 		br := bufio.NewReaderSize(r, 1<<16)
@@ -119,7 +112,7 @@ func entries(dir string, r io.Reader) iter.Seq2[Entry, error] {
 				err = checkLine(line, e)
 			}
 			if err != nil {
-				yield(Entry{}, &DamageError{dir, []Problem{{fmt.Sprintf("%s:%d", JournalFile, n), "cannot be used: " +
+				yield(Entry{}, &DamageError{dir, []Problem{{fmt.Sprintf("%s:%d", name, n), "cannot be used: " +
 					err.Error(), journalNext(dir)}}})
 				return
 			}

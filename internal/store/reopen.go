@@ -1,11 +1,9 @@
 package store
 
 import (
-	"bytes"
 	"cmp"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"maps"
 	"os"
@@ -57,18 +55,12 @@ func (d *Dir) reconcile(noJournal bool) error {
 	if err := disk.LockFolder(d.journal); err != nil {
 		return err
 	}
-	text, err := io.ReadAll(d.journal)
-	if err != nil {
-		return fmt.Errorf("read journal: %w", err)
-	}
-	entries, err := parseJournal(d.path, bytes.NewReader(text))
-	if err != nil {
+	if err := d.cutTorn(); err != nil {
 		return err
 	}
-	if whole := bytes.LastIndexByte(text, '\n') + 1; whole < len(text) {
-		if err := d.journal.Truncate(int64(whole)); err != nil {
-			return disk.Problem("cut the torn end off the journal", d.path, err)
-		}
+	entries, err := ReadJournal(d.path)
+	if err != nil {
+		return err
 	}
 	for _, e := range entries {
 		d.made[RunKey{e.ID, e.Cycle}] = e
@@ -151,7 +143,7 @@ func (d *Dir) enterFinished(noJournal bool) error {
 			lost = append(lost, key)
 		case l.rec != nil:
 			d.made[key] = entryOf(l.rec, l.manifest)
-			if l.enter {
+			if l.enter && (d.worker == "" || d.worker == l.rec.Worker) { // a worker enters its own
 				entered++
 				if err := d.appendJournal(l.rec, l.manifest); err != nil {
 					return err

@@ -20,7 +20,8 @@ func RowOf(r *result.Record) result.Row {
 		Provenance: r.Energy.Provenance,
 		DType:      r.Backend.DType, MemoryMethod: r.Memory.Method, ProcessMethod: r.Memory.ProcessMethod,
 		Version: r.Backend.Version, Device: deviceOf(r),
-		WorkloadHash: r.WorkloadHash, OutputHash: outputHash(r), TookS: r.Timing.TookS, Missing: r.Missing()}
+		Worker: r.Worker, WorkloadHash: r.WorkloadHash, OutputHash: outputHash(r), TookS: r.Timing.TookS,
+		Missing: r.Missing()}
 	if r.Failure != nil {
 		row.Class, row.Message = r.Failure.Class, r.Failure.Message
 	}
@@ -187,14 +188,22 @@ func (e Entry) sameNumbers(own result.Row) bool {
 
 // lookAt compares the journal with the folders of runs.
 func lookAt(dir string) (*found, error) {
-	there, again, err := runFolders(dir)
-	if err != nil {
+	// The journals are read first: workers rename a run into place before they write its line.
+	journal, err := ReadJournal(dir)
+	f := &found{dir: dir, lost: map[RunKey]bool{}, noJournal: errors.Is(err, fs.ErrNotExist)}
+	if err != nil && !f.noJournal {
 		return nil, err
 	}
-	f := &found{dir: dir, lost: map[RunKey]bool{}}
-	journal, err := ReadJournal(dir)
-	if f.noJournal = errors.Is(err, fs.ErrNotExist); err != nil && (!f.noJournal || len(there) == 0) {
+	there, again, runsErr := runFolders(dir)
+	if runsErr != nil {
+		return nil, runsErr
+	}
+	if f.noJournal && len(there) == 0 {
 		return nil, err
+	}
+	mayLack := 1
+	if names, err := journals(dir); err == nil {
+		mayLack = len(names)
 	}
 	last := make(map[string]int, len(journal))
 	for i, e := range journal {
@@ -220,7 +229,7 @@ func lookAt(dir string) (*found, error) {
 			f.unchecked++
 		}
 	}
-	if n := len(there); n > 1 && !f.noJournal {
+	if n := len(there); n > mayLack && !f.noJournal {
 		f.problems = append(f.problems,
 			Problem{JournalFile, fmt.Sprintf("lacks the lines of %d existing runs: a "+
 				"crash loses one at most", n), journalNext(dir)})

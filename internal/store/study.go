@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/llenergymeasure/llem/internal/codes"
+	"github.com/llenergymeasure/llem/internal/nodes"
 	"github.com/llenergymeasure/llem/internal/study/terms"
 	"github.com/llenergymeasure/llem/note"
 	"github.com/llenergymeasure/llem/result"
@@ -128,7 +129,8 @@ func (s summary) caveats(x study.Execution, n int) {
 		s.Caveats.Warn(codes.LatinSquareUnbalanced, text)
 	}
 	s.memoryCaveats()
-	if text := machines(s.Dir); text != "" {
+	s.discarded()
+	if text := nodes.Changed(s.Dir); text != "" {
 		s.Caveats.Warn(codes.MachinesDiffer, text)
 	}
 	for i := range s.Experiments {

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/llenergymeasure/llem/internal/disk"
+	"github.com/llenergymeasure/llem/internal/nodes"
 	"github.com/llenergymeasure/llem/internal/secret"
 	"github.com/llenergymeasure/llem/note"
 	"github.com/llenergymeasure/llem/result"
@@ -20,7 +21,7 @@ import (
 // Names of files in a study's folder.
 const (
 	StudyFile   = "study.yaml"
-	EnvFile     = "env.json"
+	EnvFile     = nodes.EnvFile
 	JournalFile = "journal.jsonl"
 	DoctorFile  = "doctor.json"
 	engineLog   = "engine.log"
@@ -33,6 +34,8 @@ const Partial = ".partial"
 type Dir struct {
 	path    string
 	journal *os.File
+	// worker is the name of the worker; empty for a process that works alone.
+	worker string
 	// made are the runs on disk, with their lines.
 	made map[RunKey]Entry
 	// repairs lists what was repaired when the folder was opened.
@@ -127,6 +130,9 @@ type Run struct {
 func (d *Dir) Begin(id string, cycle int) (*Run, error) {
 	name := filepath.FromSlash(result.RunPath(id, cycle))
 	path := filepath.Join(d.path, name+Partial)
+	if d.worker != "" {
+		path = filepath.Join(d.path, name+"."+d.worker+Partial)
+	}
 	if err := os.RemoveAll(path); err != nil {
 		return nil, disk.Problem("clear an unfinished run", path, err)
 	}
@@ -140,9 +146,50 @@ func (d *Dir) Begin(id string, cycle int) (*Run, error) {
 func (r *Run) LogPath() string { return filepath.Join(r.path, engineLog) }
 
 // Commit writes everything, renames the folder into place and appends the journal line. If it fails, the
-// folder stays unfinished; Abort removes it.
+// folder stays unfinished; Abort removes it. If another worker has executed the run, the error is [ErrTwice].
 func (r *Run) Commit(rec *result.Record, s series.All) error {
-	err := errors.Join(
+	sum, err := r.write(rec, s)
+	if err != nil {
+		return err
+	}
+	final := filepath.Join(r.dir.path, r.name)
+	if r.dir.worker != "" {
+		err = r.publish(final, sum)
+	} else {
+		err = putInPlace(r.path, final)
+	}
+	if err == nil {
+		err = disk.SyncDir(filepath.Dir(final))
+	}
+	if err != nil {
+		return err
+	}
+	return r.dir.appendJournal(rec, sum)
+}
+
+// Discard writes everything, and keeps it under a name that marks it as not counted.
+func (r *Run) Discard(rec *result.Record, s series.All) error {
+	if _, err := r.write(rec, s); err != nil {
+		return err
+	}
+	return r.discard(filepath.Join(r.dir.path, r.name))
+}
+
+// putInPlace renames a folder into place; an earlier try keeps another name.
+func putInPlace(path, final string) error {
+	if err := setAside(final); err != nil {
+		return disk.Problem("rename an earlier try of the run", final, err)
+	}
+	if err := os.Rename(path, final); err != nil {
+		return disk.Problem("finish the run's folder", final, err)
+	}
+	return nil
+}
+
+// write writes all files of a run, and returns the checksum of its manifest.
+func (r *Run) write(rec *result.Record, s series.All) (sum string, err error) {
+	rec.Worker = r.dir.worker
+	err = errors.Join(
 		writeSeries(r, "power", s.Power),
 		writeSeries(r, "telemetry", s.Telemetry),
 		writeSeries(r, "counters", s.Counters),
@@ -150,10 +197,10 @@ func (r *Run) Commit(rec *result.Record, s series.All) error {
 		writeSeries(r, "steps", s.Steps),
 	)
 	if err != nil {
-		return err
+		return "", err
 	}
 	if found, err := cleanLog(r.LogPath()); err != nil {
-		return disk.Problem("take secrets out of", r.LogPath(), err)
+		return "", disk.Problem("take secrets out of", r.LogPath(), err)
 	} else if found {
 		r.files["engine_log"] = engineLog
 	}
@@ -162,23 +209,9 @@ func (r *Run) Commit(rec *result.Record, s series.All) error {
 	err = disk.WriteFile(filepath.Join(r.path, result.RecordFile),
 		func(w io.Writer) error { return disk.EncodeJSON(w, rec) })
 	if err != nil {
-		return err
+		return "", err
 	}
-	sum, err := writeManifest(r.path)
-	if err != nil {
-		return err
-	}
-	final := filepath.Join(r.dir.path, r.name)
-	if err := setAside(final); err != nil {
-		return disk.Problem("rename an earlier try of the run", final, err)
-	}
-	if err := os.Rename(r.path, final); err != nil {
-		return disk.Problem("finish the run's folder", final, err)
-	}
-	if err := disk.SyncDir(filepath.Dir(final)); err != nil {
-		return err
-	}
-	return r.dir.appendJournal(rec, sum)
+	return writeManifest(r.path)
 }
 
 // cleanRecord removes secrets and terminal commands from texts of engines, sensors and the system. The user's

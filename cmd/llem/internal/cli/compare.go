@@ -10,8 +10,8 @@ import (
 
 	"github.com/llenergymeasure/llem/cmd/llem/internal/report"
 	"github.com/llenergymeasure/llem/internal/compare"
+	"github.com/llenergymeasure/llem/internal/nodes"
 	"github.com/llenergymeasure/llem/internal/shell"
-	"github.com/llenergymeasure/llem/internal/store"
 	"github.com/llenergymeasure/llem/result"
 )
 
@@ -132,7 +132,7 @@ func (env *Env) side(arg string) (side, error) {
 	if err != nil {
 		return side{}, err
 	}
-	runs.Machine = store.Machine(s.Dir)
+	runs.Machine = nodes.Machine(s.Dir)
 	out := side{runs, found[0].Excluded}
 	if len(out.Runs) == 0 && len(out.excluded) > 0 {
 		x := out.excluded[0]

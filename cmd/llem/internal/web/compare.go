@@ -9,7 +9,7 @@ import (
 	"github.com/llenergymeasure/llem/cmd/llem/internal/report"
 	"github.com/llenergymeasure/llem/internal/compare"
 	"github.com/llenergymeasure/llem/internal/digits"
-	"github.com/llenergymeasure/llem/internal/store"
+	"github.com/llenergymeasure/llem/internal/nodes"
 )
 
 // choice is a configuration that can be compared.
@@ -104,7 +104,7 @@ func (s *Server) side(name string) (compare.Side, error) {
 	if err != nil {
 		return compare.Side{}, err
 	}
-	out.Machine = store.Machine(st.path)
+	out.Machine = nodes.Machine(st.path)
 	if len(out.Runs) == 0 {
 		return compare.Side{}, errors.New("no run of it can be compared")
 	}

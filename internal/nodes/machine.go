@@ -1,4 +1,4 @@
-package store
+package nodes
 
 import (
 	"encoding/json"
@@ -8,6 +8,9 @@ import (
 
 	"github.com/llenergymeasure/llem/internal/disk"
 )
+
+// EnvFile is the snapshot of the machine on which a study was started, in its folder.
+const EnvFile = "env.json"
 
 // EnvPart returns the name of the snapshot of a part of a study: env.json for the first part, env-2.json for
 // the second.
@@ -66,8 +69,8 @@ func readMachine(dir string, part int) (m machine, err error) {
 	return m, json.Unmarshal(text, &m)
 }
 
-// machines reports that the parts of a study ran on different machines; empty if not, or if unknown.
-func machines(dir string) string {
+// Changed reports that the parts of a study ran on different machines; empty if not, or if unknown.
+func Changed(dir string) string {
 	first := ""
 	for n := 1; ; n++ {
 		m, err := readMachine(dir, n)
