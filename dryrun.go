@@ -20,6 +20,8 @@ type DryRunOptions struct {
 	Limit int
 	// Only selects the experiments whose label or key=value contains it.
 	Only string
+	// Estimate allows estimating CPU power if no sensor can be read, as in [Options].
+	Estimate bool
 	// GPU names a GPU of the catalogue for which needs are estimated; empty means the first GPU of this
 	// machine.
 	GPU string
@@ -56,7 +58,7 @@ func DryRun(ctx context.Context, s *study.Study, o DryRunOptions) (*Preview, err
 	if o.Results == "" {
 		o.Results = "results"
 	}
-	meters, missing := machine.Meters(ctx, false, machine.NeedsOf(s).Pages()...)
+	meters, missing := machine.Meters(ctx, o.Estimate, machine.NeedsOf(s).Pages()...)
 	defer machine.Close(meters)
 	snapshot, err := machine.Snapshot(ctx, meters, s.Engines)
 	if err != nil {

@@ -90,7 +90,7 @@ func Run(ctx context.Context, s *study.Study, o Options) (*result.StudyResult, e
 		if s, err = campaign.Frozen(o.Resume, s); err != nil {
 			return nil, err
 		}
-		estimated, err := campaign.Estimated(o.Resume)
+		estimated, err := campaign.Estimating(o.Resume, o.Estimate)
 		if err != nil {
 			return nil, err
 		}

@@ -10,6 +10,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -17,6 +18,7 @@ import (
 	"github.com/llenergymeasure/llem/internal/host"
 	"github.com/llenergymeasure/llem/internal/store"
 	"github.com/llenergymeasure/llem/internal/workload"
+	"github.com/llenergymeasure/llem/result"
 	"github.com/llenergymeasure/llem/study"
 )
 
@@ -220,8 +222,25 @@ type startOptions struct {
 	Estimate bool `json:"estimate"`
 }
 
-// Estimated reports whether the study in a folder was started with modelled power of the CPU.
-func Estimated(dir string) (bool, error) {
+// Estimating reports whether the power of the CPU may be modelled in a study that is resumed: as at its start. Asking
+// for it later is a [*ResumeError], because modelled energy would stand among measured energy, unless runs of an
+// earlier version, which records no options, are modelled.
+func Estimating(dir string, asked bool) (bool, error) {
+	started, err := estimated(dir)
+	if err != nil || started || !asked {
+		return started, err
+	}
+	journal, err := store.ReadJournal(dir)
+	if err == nil && slices.ContainsFunc(journal, func(e store.Entry) bool { return e.Provenance == result.Modelled }) {
+		return true, nil
+	}
+	return false, &ResumeError{Msg: "the study in " + dir + " was started without --estimate: its other runs would " +
+		"have modelled energy beside measured or missing energy",
+		Next: "leave --estimate out, or start the study again with it and without --resume"}
+}
+
+// estimated reports whether the study in a folder was started with modelled power of the CPU.
+func estimated(dir string) (bool, error) {
 	path := filepath.Join(dir, optionsFile)
 	text, err := disk.ReadFile(path, disk.MaxDocument)
 	if errors.Is(err, fs.ErrNotExist) {

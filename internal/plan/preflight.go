@@ -113,6 +113,10 @@ func unmetered(meters []power.Meter, missing []power.Unavailable) []Problem {
 	if machine.Metered(meters, func(_ power.Meter, d power.Device) bool { return !d.Modelled }) {
 		return missingGPUs(meters, missing)
 	}
+	if machine.Metered(meters, func(_ power.Meter, d power.Device) bool { return d.Modelled }) {
+		return []Problem{{Finding: Finding{Note: note.Note{Code: codes.NoSensor,
+			Message: "no power sensor can be read: the CPU's power is modelled, and marked so (--estimate)"}}}}
+	}
 	next := "--estimate models the CPU's power; llem doctor tells why each sensor is missing"
 	for _, m := range missing {
 		if strings.HasPrefix(m.Source, "nvml") && m.Next != "" && nvidiaCard(pciDevices) {

@@ -200,7 +200,7 @@ func (env *Env) run(cmd *cobra.Command, args []string, f runFlags) error {
 		env.leftOut(s)
 	}
 	if f.dryRun {
-		return env.dryRun(ctx, s, options.Results, f)
+		return env.dryRun(ctx, s, options, f)
 	}
 	return env.measure(ctx, s, options, f)
 }
@@ -278,9 +278,16 @@ func (env *Env) leftOut(s *study.Study) {
 }
 
 // dryRun prints the plan.
-func (env *Env) dryRun(ctx context.Context, s *study.Study, results string, f runFlags) error {
+func (env *Env) dryRun(ctx context.Context, s *study.Study, o llem.Options, f runFlags) error {
+	if o.Resume != "" {
+		var err error
+		if o.Estimate, err = campaign.Estimating(o.Resume, o.Estimate); err != nil {
+			return err
+		}
+	}
 	p, err := llem.DryRun(ctx, s,
-		llem.DryRunOptions{Results: results, Python: f.python, Limit: f.limit, Only: f.only, GPU: f.gpu})
+		llem.DryRunOptions{Results: o.Results, Python: f.python, Limit: f.limit, Only: f.only, Estimate: o.Estimate,
+			GPU: f.gpu})
 	if err != nil {
 		return err
 	}
