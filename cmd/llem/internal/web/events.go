@@ -6,9 +6,14 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
+	"maps"
 	"net/http"
 	"os"
+	"regexp"
+	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/llenergymeasure/llem/cmd/llem/internal/report"
@@ -23,8 +28,12 @@ const maxLine = 4 << 20
 
 // run is a finished run, as an event.
 type run struct {
-	// N is the number of its line in the journal, from 1: the id of the event.
+	// N counts the lines of all journals, from 1.
 	N int `json:"n"`
+	// The run is a line of a journal; at is the id of its event.
+	journal string
+	line    int
+	at      string
 	// ID and Cycle name the run; Label is the name of its configuration.
 	ID    string `json:"id"`
 	Cycle int    `json:"cycle"`
@@ -53,14 +62,18 @@ type progress struct {
 	Ended bool `json:"ended"`
 }
 
-// tail reads the complete lines of a journal as they are appended.
+// tail reads the complete lines of a study's journals as they are appended: one of each worker.
 type tail struct {
-	root   *os.Root
-	offset int64 // of the first byte that was not read
-	lines  int   // that were read
-	made   map[store.RunKey]bool
-	tookS  float64 // of all lines
-	names  func(id string) string
+	root *os.Root
+	// offset is the first byte of each journal that was not read, and lines the number of lines before it.
+	offset map[string]int64
+	lines  position
+	total  int // lines of all journals
+	// known are the lines that the client had before.
+	known position
+	made  map[store.RunKey]bool
+	tookS float64 // of all lines
+	names func(id string) string
 	// until is the metric of the study's goal, and goal its half width; empty and 0 without a goal.
 	until string
 	goal  float64
@@ -71,7 +84,8 @@ type tail struct {
 
 // newTail follows the journal of a study in an open folder.
 func (st *study) newTail(root *os.Root) (t *tail, planned int) {
-	t = &tail{root: root, made: map[store.RunKey]bool{}, by: map[string]*narrowing{}}
+	t = &tail{root: root, offset: map[string]int64{}, lines: position{}, made: map[store.RunKey]bool{},
+		by: map[string]*narrowing{}}
 	labels := map[string]string{}
 	t.names = func(id string) string { return labels[id] }
 	if st.contained() != nil {
@@ -95,9 +109,42 @@ func (st *study) newTail(root *os.Root) (t *tail, planned int) {
 // errShorter: the journal has less than was read of it, as after a repair.
 var errShorter = errors.New("the journal is shorter than it was")
 
-// next returns the runs of the lines that were added.
+// next returns the runs of the lines that were added, the earliest first. Lines of one journal keep their order.
 func (t *tail) next() ([]run, error) {
-	f, err := openFile(t.root, store.JournalFile)
+	var added [][]store.Entry
+	var names []string
+	for _, name := range journals(t.root.FS()) {
+		list, err := t.read(name)
+		if err != nil {
+			return nil, err
+		}
+		if len(list) > 0 {
+			added, names = append(added, list), append(names, name)
+		}
+	}
+	var out []run
+	for len(added) > 0 {
+		first := 0
+		for i := range added {
+			if added[i][0].At.Before(added[first][0].At) {
+				first = i
+			}
+		}
+		t.lines[names[first]]++
+		t.total++
+		if e := added[first][0]; e.ID != "" { // not a damaged line; llem report names it
+			out = append(out, t.run(names[first], e))
+		}
+		if added[first] = added[first][1:]; len(added[first]) == 0 {
+			added, names = slices.Delete(added, first, first+1), slices.Delete(names, first, first+1)
+		}
+	}
+	return out, nil
+}
+
+// read returns the lines that were added to a journal; a damaged one is empty.
+func (t *tail) read(name string) (out []store.Entry, err error) {
+	f, err := openFile(t.root, name)
 	if err != nil {
 		return nil, nil // not yet written
 	}
@@ -106,31 +153,94 @@ func (t *tail) next() ([]run, error) {
 	switch {
 	case err != nil:
 		return nil, err
-	case info.Size() < t.offset:
+	case info.Size() < t.offset[name]:
 		return nil, errShorter
 	}
-	var out []run
-	br := bufio.NewReaderSize(io.NewSectionReader(f, t.offset, info.Size()-t.offset), 1<<16)
+	br := bufio.NewReaderSize(io.NewSectionReader(f, t.offset[name], info.Size()-t.offset[name]), 1<<16)
 	for {
 		line, err := br.ReadBytes('\n')
 		switch {
 		case len(line) > maxLine:
-			return nil, fmt.Errorf("line %d of the journal is too long", t.lines+1)
+			return nil, fmt.Errorf("line %d of %s is too long", t.lines[name]+len(out)+1, name)
 		case err != nil:
 			return out, nil // the rest is being written
 		}
-		t.offset += int64(len(line))
-		t.lines++
+		t.offset[name] += int64(len(line))
 		var e store.Entry
 		if json.Unmarshal(line, &e) != nil {
-			continue // a damaged line; llem report names it
+			e = store.Entry{}
 		}
-		out = append(out, t.run(e))
+		out = append(out, e)
 	}
 }
 
+// journalName matches the journal of a study, and the journals of its workers if there are several.
+var journalName = regexp.MustCompile(`^journal(?:-[A-Za-z0-9._-]+)?\.jsonl$`)
+
+// journals lists the journals in the folder of a study.
+func journals(folder fs.FS) (names []string) {
+	list, _ := fs.ReadDir(folder, ".") // what cannot be read is not shown
+	for _, e := range list {
+		if e.Type().IsRegular() && journalName.MatchString(e.Name()) {
+			names = append(names, e.Name())
+		}
+	}
+	return names
+}
+
+// position is a number of lines of each journal, by its name. As the id of an event it is the number for the study's
+// own journal, and NAME:NUMBER for others, separated by commas.
+type position map[string]int
+
+// String returns the id of an event.
+func (p position) String() string {
+	parts := []string{strconv.Itoa(p[store.JournalFile])}
+	for _, name := range slices.Sorted(maps.Keys(p)) {
+		if name != store.JournalFile {
+			parts = append(parts, name+":"+strconv.Itoa(p[name]))
+		}
+	}
+	return strings.Join(parts, ",")
+}
+
+// parsePosition reads the id of an event; nil if it is none.
+func parsePosition(text string) position {
+	out := position{}
+	for i, part := range strings.Split(text, ",") {
+		name, number, ok := strings.Cut(part, ":")
+		if i == 0 && !ok {
+			name, number = store.JournalFile, part
+		}
+		n, err := strconv.Atoi(number)
+		if err != nil || n < 0 || !journalName.MatchString(name) {
+			return nil
+		}
+		out[name] = n
+	}
+	return out
+}
+
+// and returns the larger number of each journal.
+func (p position) and(q position) position {
+	out := maps.Clone(p)
+	for name, n := range q {
+		out[name] = max(out[name], n)
+	}
+	return out
+}
+
+// within reports whether all lines of p were read.
+func (p position) within(read position) bool {
+	for name, n := range p {
+		if n > read[name] {
+			return false
+		}
+	}
+	return true
+}
+
 // run turns a line into an event.
-func (t *tail) run(e store.Entry) run {
+func (t *tail) run(journal string, e store.Entry) run {
 	if e.Status != result.Interrupted {
 		t.made[store.RunKey{ID: e.ID, Cycle: e.Cycle}] = true
 	}
@@ -141,11 +251,12 @@ func (t *tail) run(e store.Entry) run {
 		n = &narrowing{id: e.ID, values: map[int]float64{}}
 		t.by[e.ID], t.order = n, append(t.order, n)
 	}
-	n.add(e.Cycle, t.lines, m)
+	n.add(e.Cycle, t.total, m)
 	if e.Status == result.Failed {
 		n.failed++
 	}
-	out := run{N: t.lines, ID: e.ID, Cycle: e.Cycle, Label: t.names(e.ID), Status: e.Status, Message: e.Message,
+	out := run{N: t.total, journal: journal, line: t.lines[journal], at: t.lines.and(t.known).String(), ID: e.ID, Cycle: e.Cycle,
+		Label: t.names(e.ID), Status: e.Status, Message: e.Message,
 		Metric: m.Name, TookS: e.TookS, At: e.At, Text: "–"}
 	if m.Name != "" {
 		out.Value, out.Text = &m.Value, report.Value(m.Value, m.Unit)
@@ -159,16 +270,17 @@ func (t *tail) run(e store.Entry) run {
 // progress returns how far the study is.
 func (t *tail) progress(planned int, ended bool) progress {
 	p := progress{Done: len(t.made), Planned: planned, Ended: ended}
-	if t.lines > 0 && t.tookS > 0 && planned >= p.Done {
-		left := t.tookS / float64(t.lines) * float64(planned-p.Done)
+	if t.total > 0 && t.tookS > 0 && planned >= p.Done {
+		left := t.tookS / float64(t.total) * float64(planned-p.Done)
 		p.LeftS = &left
 	}
 	return p
 }
 
 // events sends what a study does ("now"), how far it is ("progress"), its intervals ("intervals") and its finished runs
-// ("run") as they are written. An event of a run is a line of the journal, whose number is its id: a client that comes
-// back with the id of the last event that it got receives the lines after it, each once. The
+// ("run") as they are written. An event of a run is a line of a journal, and its id is how far
+// the journals were read: a
+// client that comes back with the id of the last event that it got receives the lines after it, each once. The
 // others come in full on each
 // connection.
 func (s *Server) events(w http.ResponseWriter, r *http.Request, st *study) {
@@ -199,6 +311,7 @@ func (s *Server) events(w http.ResponseWriter, r *http.Request, st *study) {
 // follow sends events until the study is complete, the client leaves or the server ends.
 func (s *Server) follow(r *http.Request, to *stream, st *study, t *tail, planned int) {
 	from := lastEvent(r)
+	t.known = from
 	poll := time.NewTicker(s.o.Poll)
 	defer poll.Stop()
 	beat := time.NewTicker(s.o.Heartbeat)
@@ -208,18 +321,18 @@ func (s *Server) follow(r *http.Request, to *stream, st *study, t *tail, planned
 	ending := s.ending
 	for first, last := true, false; ; first = false {
 		runs, err := t.next()
-		if err != nil || first && from > t.lines {
-			to.send("reset", 0, struct{}{}) // the page is loaded again
+		if err != nil || first && !from.within(t.lines) {
+			to.send("reset", "", struct{}{}) // the page is loaded again
 			return
 		}
 		for _, one := range runs {
-			if one.N > from {
-				to.send("run", one.N, one)
+			if one.line > from[one.journal] {
+				to.send("run", one.at, one)
 			}
 		}
 		doing := s.nowOf(st)
 		if first || len(runs) > 0 || doing.Complete {
-			to.send("progress", 0, t.progress(planned, doing.Complete))
+			to.send("progress", "", t.progress(planned, doing.Complete))
 			s.sendFragment(to, "intervals", happening{}, t.intervals())
 		}
 		shown = s.sendNow(to, doing, shown)
@@ -229,7 +342,7 @@ func (s *Server) follow(r *http.Request, to *stream, st *study, t *tail, planned
 		select {
 		case <-poll.C:
 		case <-beat.C:
-			to.send("beat", 0, struct{}{})
+			to.send("beat", "", struct{}{})
 		case <-r.Context().Done():
 			return
 		case <-ending: // what is known now is the last that the client gets
@@ -261,7 +374,7 @@ func (s *Server) sendNow(to *stream, doing now, shown string) string {
 		return shown
 	}
 	h.HTML = text
-	to.send("now", 0, h)
+	to.send("now", "", h)
 	return h.Text + h.Class + text
 }
 
@@ -273,17 +386,17 @@ func (s *Server) sendFragment(to *stream, name string, h happening, data any) {
 		return
 	}
 	h.HTML = text
-	to.send(name, 0, h)
+	to.send(name, "", h)
 }
 
-// lastEvent returns the number of the last line that a client knows.
-func lastEvent(r *http.Request) int {
+// lastEvent returns the lines that a client knows.
+func lastEvent(r *http.Request) position {
 	for _, text := range []string{r.Header.Get("Last-Event-ID"), r.URL.Query().Get("from")} {
-		if n, err := strconv.Atoi(text); err == nil && n >= 0 {
-			return n
+		if p := parsePosition(text); p != nil {
+			return p
 		}
 	}
-	return 0
+	return nil
 }
 
 // ended reports whether a study is complete: its summary says so, and is not older than its journal.
@@ -302,15 +415,15 @@ type stream struct {
 	err error
 }
 
-// send writes an event; n is its id, 0 for an event that changes nothing about where a client goes on.
-func (s *stream) send(kind string, n int, v any) {
+// send writes an event; id is empty for an event that changes nothing about where a client continues.
+func (s *stream) send(kind, id string, v any) {
 	text, err := json.Marshal(v)
 	if err != nil {
 		s.err = err
 		return
 	}
-	if n > 0 {
-		s.printf("id: %d\n", n)
+	if id != "" {
+		s.printf("id: %s\n", id)
 	}
 	s.printf("event: %s\ndata: %s\n\n", kind, text)
 }

@@ -13,7 +13,7 @@ const pause = 2_000; // ms before another try if the browser gives up
 
 /** @type {EventSource | undefined} */
 let source;
-let newest = 0; // number of the newest run that is shown
+let newest = ''; // id of the newest event of a run: what is shown up to it does not come again
 let heard = Date.now();
 let over = false;
 
@@ -27,7 +27,6 @@ function say(e, text) {
 
 /** @param {any} run */
 function addRun(run) {
-  newest = run.n;
   const row = runs.insertRow(0);
   row.insertCell().textContent = String(run.n);
   const to = document.createElement('a');
@@ -78,12 +77,13 @@ function lost() {
 function connect() {
   source?.close();
   heard = Date.now();
-  source = new EventSource(`${state.dataset.events}?from=${newest}`);
+  source = new EventSource(`${state.dataset.events}?from=${encodeURIComponent(newest)}`);
   for (const [kind, take] of Object.entries(takes)) {
     source.addEventListener(kind, (event) => {
       heard = Date.now();
       say(link, '');
       document.body.classList.remove('lost');
+      if (event.lastEventId) newest = event.lastEventId;
       take(JSON.parse(event.data));
     });
   }

@@ -364,3 +364,51 @@ func TestNarrowing(t *testing.T) {
 		t.Errorf("chart %s", l.Chart)
 	}
 }
+
+// TestSeveralJournals follows the journals of two workers over a cut connection: each run comes once.
+func TestSeveralJournals(t *testing.T) {
+	t.Parallel()
+	dir := filepath.Join(t.TempDir(), "study")
+	write := func(name string, cycles ...int) {
+		t.Helper()
+		f, err := os.OpenFile(filepath.Join(dir, name), os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer f.Close()
+		for _, c := range cycles {
+			at := time.Unix(int64(c), 0).UTC().Format(time.RFC3339)
+			fmt.Fprintf(f, `{"id":"a","cycle":%d,"status":"ok","at":%q,"run":"runs/a-c%[1]d"}`+"\n", c, at)
+		}
+	}
+	if err := os.Mkdir(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	write("journal.jsonl")
+	write("journal-w1.jsonl", 1, 4)
+	write("journal-w2.jsonl", 2)
+	s, h := serve(t, Options{Dirs: []string{filepath.Dir(dir)}})
+	key := keyOf(t, s, "study")
+	before := s.library.study(key).state()
+	ids, _ := follow(t, h, key, "", 3)
+	if want := "[0,journal-w1.jsonl:1 0,journal-w1.jsonl:1,journal-w2.jsonl:1 " +
+		"0,journal-w1.jsonl:2,journal-w2.jsonl:1]"; fmt.Sprint(ids) !=
+		want {
+		t.Fatalf("ids %v", ids)
+	}
+	write("journal-w2.jsonl", 3) // which finished before the last one that the client knows
+	if s.library.study(key).state() == before {
+		t.Error("the line of a worker does not change the study")
+	}
+	if ids, _ = follow(t, h, key, ids[2], 1); fmt.Sprint(ids) != "[0,journal-w1.jsonl:2,journal-w2.jsonl:2]" {
+		t.Errorf("after the cut: %v", ids)
+	}
+	for _, bad := range []string{"x", "1,x:2", "-1", "1,journal-../x.jsonl:2", "1,journal-w.jsonl:z", ""} {
+		if parsePosition(bad) != nil {
+			t.Errorf("%q is a position", bad)
+		}
+	}
+	if _, kinds := follow(t, h, key, "0,journal-w1.jsonl:9", 1); len(kinds) == 0 || kinds[0] != "reset" {
+		t.Errorf("after a loss: %v", kinds)
+	}
+}

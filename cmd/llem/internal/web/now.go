@@ -22,6 +22,8 @@ type now struct {
 	Class string
 	// Complete reports whether nothing is left to do.
 	Complete bool
+	// Finished and Planned count the runs of the study, as far as its processes know.
+	Finished, Planned int
 	// Workers are the processes.
 	Workers []worker
 }
@@ -87,6 +89,7 @@ func (s *Server) nowOf(st *study) now {
 		if !w.Live {
 			out.Class = "problem"
 		}
+		out.Finished, out.Planned = max(out.Finished, w.Finished), max(out.Planned, w.Planned)
 		texts, out.Workers = append(texts, text), append(out.Workers, w)
 	}
 	out.Text = strings.Join(texts, " ")

@@ -179,7 +179,8 @@ func (st *study) contained() error {
 	})
 }
 
-// state returns the sizes and times of the files that change when the study does.
+// state returns the sizes and times of the files that change when the study does. The journals of several workers are
+// taken as one.
 func (st *study) state() state {
 	of := func(name string) fileState {
 		info, err := st.in.root.Stat(filepath.FromSlash(path.Join(st.rel, name)))
@@ -188,7 +189,19 @@ func (st *study) state() state {
 		}
 		return fileState{info.Size(), info.ModTime()}
 	}
-	return state{of(result.SummaryFile), of(store.JournalFile)}
+	out := state{summary: of(result.SummaryFile)}
+	folder, err := fs.Sub(st.in.root.FS(), st.rel)
+	if err != nil {
+		return out
+	}
+	for _, name := range journals(folder) {
+		one := of(name)
+		out.journal.size += one.size
+		if one.modified.After(out.journal.modified) {
+			out.journal.modified = one.modified
+		}
+	}
+	return out
 }
 
 // changed returns when the study last changed.
