@@ -255,7 +255,8 @@ func (t *tail) run(journal string, e store.Entry) run {
 	if e.Status == result.Failed {
 		n.failed++
 	}
-	out := run{N: t.total, journal: journal, line: t.lines[journal], at: t.lines.and(t.known).String(), ID: e.ID, Cycle: e.Cycle,
+	out := run{N: t.total, journal: journal, line: t.lines[journal], at: t.lines.and(t.known).String(),
+		ID: e.ID, Cycle: e.Cycle,
 		Label: t.names(e.ID), Status: e.Status, Message: e.Message,
 		Metric: m.Name, TookS: e.TookS, At: e.At, Text: "–"}
 	if m.Name != "" {
