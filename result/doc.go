@@ -19,6 +19,7 @@
 //	    counters.parquet  readings of the energy counters (type series.Counter)
 //	    engine.log        the output of the engine
 //	    manifest.sha256   the sums of the other files, for sha256sum -c
+//	  live-*.state    what a running process does, for docs/serve.md; removed at its end
 //	  summary.json    written last; can be rebuilt from runs/
 //	  manifest.sha256 the sums of the JSON files beside it
 //

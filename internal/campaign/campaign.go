@@ -67,7 +67,7 @@ func (o *Options) watched(dir string) running.Options {
 			modelled[d.ID] = d.Modelled
 		}
 	}
-	return running.Options{Dir: dir, Alone: true, Clock: o.Clock,
+	return running.Options{Dir: dir, Clock: o.Clock,
 		OutputTokens: func(id string) int { return experiments[id].Workload.OutputTokens },
 		Origin: func(device, id string) string {
 			source := result.Measured

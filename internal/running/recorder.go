@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -31,8 +32,6 @@ const (
 type Options struct {
 	// Dir is the folder of the study.
 	Dir string
-	// Alone reports whether no other process works on the study, so that files of others are leftovers.
-	Alone bool
 	// OutputTokens returns the number of output tokens of each request of an experiment; 0 if unknown.
 	OutputTokens func(id string) int
 	// Origin returns "modelled" or "simulated" for a device whose power in a run of an experiment is not from a sensor.
@@ -79,22 +78,30 @@ func Start(o Options) *Recorder {
 		state: State{SchemaVersion: schemaVersion, Process: p, Began: now, Since: now,
 			EveryS: every.Seconds(), Phase: event.Prepare}}
 	r.pace.rows = map[string]*row{}
-	sweep(o.Dir, o.Alone)
+	sweep(o.Dir)
 	r.stopped.Go(r.loop)
 	return r
 }
 
-// sweep removes the files of dead processes, or of all others.
-func sweep(dir string, all bool) {
+// workerJournal begins the name of the journal of one of several workers (see package store).
+const workerJournal = "journal-"
+
+// sweep removes the files of dead processes. In the folder of a study without several workers, which this process has
+// locked, all other files are leftovers, also of another machine or container.
+func sweep(dir string) {
 	list, _ := os.ReadDir(dir) // nothing else depends on it
+	several := slices.ContainsFunc(list, func(e os.DirEntry) bool { return strings.HasPrefix(e.Name(), workerJournal) })
 	for _, e := range list {
 		name := e.Name()
-		if !names.MatchString(name) {
-			if len(name) == 0 || name[0] != '.' || !names.MatchString(name[1:]) || !all {
+		switch hidden := strings.TrimPrefix(name, "."); {
+		case !names.MatchString(hidden):
+			continue
+		case several && hidden != name: // being written
+			continue
+		case several:
+			if s, err := readFile(os.DirFS(dir), name); err != nil || s.Standing() != Died {
 				continue
 			}
-		} else if s, err := readFile(os.DirFS(dir), name); !all && (err != nil || s.Standing() != Died) {
-			continue
 		}
 		_ = os.Remove(filepath.Join(dir, name))
 	}

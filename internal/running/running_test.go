@@ -19,7 +19,7 @@ import (
 // record starts a recorder in a new folder.
 func record(t testing.TB, dir string) *Recorder {
 	t.Helper()
-	return Start(Options{Dir: dir, Alone: true, Clock: tick.Clock{},
+	return Start(Options{Dir: dir, Clock: tick.Clock{},
 		OutputTokens: func(string) int { return 10 },
 		Origin:       func(string, string) string { return "simulated" }})
 }
@@ -175,8 +175,11 @@ func TestLeftovers(t *testing.T) {
 	t.Parallel()
 	dead := Process{System: kin.System(), PID: 1 << 22, Start: 1}
 	far := Process{System: "00000000", PID: 7, Start: 1}
-	for alone, want := range map[bool]int{true: 0, false: 1} {
+	for journal, want := range map[string]int{"journal.jsonl": 0, "journal-w1.jsonl": 1} {
 		dir := t.TempDir()
+		if err := os.WriteFile(filepath.Join(dir, journal), nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
 		for _, p := range []Process{dead, far} {
 			text, _ := json.Marshal(State{SchemaVersion: schemaVersion, Process: p})
 			if err := os.WriteFile(filepath.Join(dir, p.file()), text, 0o600); err != nil {
@@ -186,10 +189,10 @@ func TestLeftovers(t *testing.T) {
 		if err := os.WriteFile(filepath.Join(dir, "live-notes.state"), nil, 0o600); err != nil {
 			t.Fatal(err)
 		}
-		sweep(dir, alone)
+		sweep(dir)
 		all, err := Read(os.DirFS(dir))
 		if err != nil || len(all) != want {
-			t.Errorf("alone %v: %d states, %v", alone, len(all), err)
+			t.Errorf("%s: %d states, %v", journal, len(all), err)
 		}
 		if _, err := os.Stat(filepath.Join(dir, "live-notes.state")); err != nil {
 			t.Error("a file of the user was removed")

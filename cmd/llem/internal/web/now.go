@@ -80,9 +80,15 @@ func (s *Server) nowOf(st *study) now {
 	}
 	out := now{}
 	var texts []string
+	run := 0 // processes
 	for i := range states {
 		w := workerOf(states[i], time.Now())
 		text := standing(&states[i], st)
+		if states[i].Standing() == running.Running {
+			if run++; run > 1 {
+				text = ""
+			}
+		}
 		if len(states) > 1 {
 			w.Title = fmt.Sprintf("Process %d on %s", w.Process.PID, w.Process.Host)
 		}
@@ -90,9 +96,15 @@ func (s *Server) nowOf(st *study) now {
 			out.Class = "problem"
 		}
 		out.Finished, out.Planned = max(out.Finished, w.Finished), max(out.Planned, w.Planned)
-		texts, out.Workers = append(texts, text), append(out.Workers, w)
+		if text != "" {
+			texts = append(texts, text)
+		}
+		out.Workers = append(out.Workers, w)
 	}
 	out.Text = strings.Join(texts, " ")
+	if run > 1 {
+		out.Text += fmt.Sprintf(" %d processes run the study.", run)
+	}
 	return out
 }
 
