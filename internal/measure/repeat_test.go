@@ -95,3 +95,13 @@ func TestShortWindowWarns(t *testing.T) {
 func lasting(seconds float64) attribute.Window {
 	return attribute.Window{Start: 1, End: 1 + int64(seconds*1e9)}
 }
+
+// TestRequestsText: a window that repeats its prompts says so beside the number of its requests.
+func TestRequestsText(t *testing.T) {
+	if got, want := requestsText(4, 48, 3), "4 of 48 (16 prompts × 3 repeats)"; got != want {
+		t.Errorf("%q, want %q", got, want)
+	}
+	if got, want := requestsText(4, 16, 1), "4 of 16 requests"; got != want {
+		t.Errorf("%q, want %q", got, want)
+	}
+}

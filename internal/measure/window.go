@@ -59,7 +59,7 @@ func (d *desk) measureWindow(ctx context.Context, c *collected, l length) (*meas
 func (d *desk) measureOnce(ctx context.Context, e *running, w work, l length) (m *measured, err error) {
 	detail := digits.Count(len(w.requests), "request")
 	if l.repeats > 1 {
-		detail += fmt.Sprintf(", %d times", l.repeats)
+		detail = roundsText(len(w.requests), l.repeats)
 	}
 	d.phase(event.Measure, detail)
 	m = &measured{length: l}
@@ -126,7 +126,12 @@ func noCompletedRequest(log *backend.Log) error {
 // requestsText returns how many requests of a window are done: the prompts may run several times.
 func requestsText(done, total, repeats int) string {
 	if repeats > 1 && total%repeats == 0 {
-		return fmt.Sprintf("%d of %d × %d requests", done, total/repeats, repeats)
+		return fmt.Sprintf("%d of %d (%s)", done, total, roundsText(total/repeats, repeats))
 	}
 	return fmt.Sprintf("%d of %d requests", done, total)
+}
+
+// roundsText returns how the requests of a window come about.
+func roundsText(prompts, repeats int) string {
+	return fmt.Sprintf("%s × %d repeats", digits.Count(prompts, "prompt"), repeats)
 }

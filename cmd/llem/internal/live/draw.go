@@ -92,7 +92,13 @@ func (v *view) status(now time.Time) string {
 	if p := v.powerText(); p != "" {
 		parts = append(parts, p)
 	}
-	return strings.TrimRight(strings.Join(append(parts, v.detail()), "  "), " ")
+	if detail := v.detail(); detail != "" {
+		parts = append(parts, detail)
+	}
+	if left := v.plannedLeft(now); left != "" {
+		parts = append(parts, left)
+	}
+	return strings.TrimRight(strings.Join(parts, "  "), " ")
 }
 
 // head returns the progress of the study. It drops parts that do not fit: the elapsed time,
@@ -115,9 +121,9 @@ func (v *view) head(width int, now time.Time) string {
 		}
 		short = []string{fmt.Sprintf("%s %s left", about, spanText(left))}
 		end = []string{short[0] + ", until " + timeOfDay(now.Add(left), now)}
-	} else if low, high := v.planned(now); high > 0 {
-		short = []string{fmt.Sprintf("%s to %s left", spanText(low), spanText(high))}
-		end = []string{short[0] + " by the plan"}
+	} else if text := v.plannedLeft(now); text != "" {
+		short = []string{text}
+		end = []string{text + " by the plan"}
 	}
 	shorter := [][]string{slices.Concat(facts, elapsed, end), slices.Concat(facts, end), slices.Concat(facts, short),
 		slices.Concat(runs, short)}
@@ -135,6 +141,15 @@ func (v *view) head(width int, now time.Time) string {
 func (v *view) planned(now time.Time) (low, high time.Duration) {
 	spent := now.Sub(v.began)
 	return max(0, v.study.Expected[0]-spent), max(0, v.study.Expected[1]-spent)
+}
+
+// plannedLeft is the rest of the study by its plan as a text; empty if the plan says nothing, or is over.
+func (v *view) plannedLeft(now time.Time) string {
+	low, high := v.planned(now)
+	if high <= 0 {
+		return ""
+	}
+	return fmt.Sprintf("%s to %s left", spanText(low), spanText(high))
 }
 
 // between separates facts.
@@ -313,8 +328,11 @@ func (v *view) current(width int, now time.Time) []string {
 		strings.TrimRight(power+v.sparks(min(sparks, width-table.Width(power))), " "),
 	}
 	var last []string
-	if v.split != "" {
+	switch {
+	case v.split != "":
 		last = append(last, "last run, J/token: "+v.split)
+	case v.grid.finished() == 0:
+		last = append(last, "J/token by phase: none yet")
 	}
 	if v.link != "" {
 		last = append(last, "watch: "+v.link)

@@ -305,8 +305,11 @@ func TestBeforeTheFirstRun(t *testing.T) {
 func TestPhasesAndLink(t *testing.T) {
 	p := play(false, studyOf(2, 3))
 	const link = "http://127.0.0.1:43210/study/one"
-	p.link = link
 	p.start(0, 1)
+	if got := p.render(120, 24, p.now); !strings.HasSuffix(got, "\nJ/token by phase: none yet\n") {
+		t.Errorf("before the first run is finished:\n%s", got)
+	}
+	p.link = link
 	p.event(event.RunFinished{Index: 1, Total: 6, ID: "id0", Cycle: 1, Status: statusOK, Took: time.Minute,
 		Metric:  event.Metric{Name: "energy.per_output_token_j", Unit: "J", Value: 1.4, Origin: "simulated"},
 		Prefill: event.Metric{Name: "p", Unit: "J", Value: 0.0312},
@@ -321,6 +324,24 @@ func TestPhasesAndLink(t *testing.T) {
 	}
 }
 
+// TestPlannedRun: the line of a single run has the time that is left by the plan, until the plan is over.
+func TestPlannedRun(t *testing.T) {
+	p := play(false, event.StudyStarted{Name: "one", Runs: 1, Cycles: 1, Experiments: experiments(1),
+		Expected: [2]time.Duration{time.Minute, 3 * time.Minute}})
+	p.total = 1
+	p.start(0, 1)
+	p.event(event.PhaseStarted{Phase: event.Measure, Detail: "16 prompts × 3 repeats"})
+	p.now = p.now.Add(20 * time.Second)
+	const want = "measure   ░░░░░░░░░░░░░░░░░░░░  0:20  16 prompts × 3 repeats  0:40 to 2:40 left\n"
+	if got := p.render(80, 24, p.now); got != want {
+		t.Errorf("%q, want %q", got, want)
+	}
+	p.now = p.now.Add(3 * time.Minute)
+	if got := p.render(80, 24, p.now); strings.Contains(got, "left") {
+		t.Error(got)
+	}
+}
+
 // TestPlainCharacters: nothing but ASCII goes to a terminal whose locale is not UTF-8, lines and view.
 func TestPlainCharacters(t *testing.T) {
 	var out strings.Builder
@@ -330,7 +351,7 @@ func TestPlainCharacters(t *testing.T) {
 	s.Dir = "/results/größe"
 	for _, e := range []event.Event{s, event.RunStarted{Index: 1, Total: 6, ID: "id0", Label: "größe ×", Cycle: 1},
 		event.PhaseStarted{Phase: event.Measure}, event.Power{Device: "gpu0", Watts: 300},
-		event.Progress{Phase: event.Measure, Fraction: 0.5, Detail: "4 of 16 × 3 requests"},
+		event.Progress{Phase: event.Measure, Fraction: 0.5, Detail: "4 of 48 (16 prompts × 3 repeats)"},
 		event.Note{Message: "µ – “quoted”"}} {
 		d.Observe(e)
 		line.observe(e)
@@ -341,7 +362,7 @@ func TestPlainCharacters(t *testing.T) {
 			t.Fatalf("%q in %q", r, text[max(0, i-20):i+4])
 		}
 	}
-	if !strings.Contains(text, "16 x 3 requests") {
+	if !strings.Contains(text, "4 of 48 (16 prompts x 3 repeats)") {
 		t.Error(text)
 	}
 }
