@@ -96,6 +96,22 @@ func TestStandings(t *testing.T) {
 			t.Errorf("no %q in\n%s", want, text)
 		}
 	}
+	for what, change := range map[string]func(*running.State){
+		"about 1:30, until ": func(*running.State) {},
+		"1:00 to 2:00, by the plan": func(s *running.State) {
+			s.LeftS, s.PlanS, s.Began = nil, &[2]float64{60, 120.9},
+				time.Now().Add(time.Second/2)
+		},
+		"</dl>": func(s *running.State) { s.Process.Start++ }, // a dead process has nothing left
+	} {
+		dir := stored(t)
+		running1(t, filepath.Join(dir, "ends"), change)
+		s, h := serve(t, Options{Dirs: []string{dir}})
+		_, text, _ := get(t, h, "/study/"+keyOf(t, s, "ends")+"/live")
+		if !strings.Contains(text, what) || strings.Contains(text, "Left of the study") != (what != "</dl>") {
+			t.Errorf("no %q in\n%s", what, text)
+		}
+	}
 	stopped := exec.CommandContext(t.Context(), "sleep", "60")
 	if err := stopped.Start(); err != nil {
 		t.Fatal(err)

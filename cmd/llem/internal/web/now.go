@@ -181,13 +181,9 @@ func workerOf(s running.State, at time.Time) worker {
 		if r.TokensPerS != nil {
 			w.Tokens, w.Provisional = digits.Significant(*r.TokensPerS, 3)+" 1/s", true
 		}
-		w.LeftRun = leftText(r.LeftS, "")
 	}
-	w.LeftStudy = leftText(s.LeftS, at.Add(secondsOf(s.LeftS)).UTC().Format(", until 15:04 UTC"))
-	if plan := s.PlanS; s.LeftS == nil && plan != nil {
-		spent := at.Sub(s.Began).Seconds()
-		low, high := max(0, plan[0]-spent), max(0, plan[1]-spent)
-		w.LeftStudy = clockText(secondsOf(&low)) + " to " + clockText(secondsOf(&high)) + ", by the plan"
+	if is == running.Running {
+		w.left(at)
 	}
 	for _, d := range s.Devices {
 		m := meter{Device: d, Watts: "–", Spark: spark(d.History)}
@@ -201,6 +197,19 @@ func workerOf(s running.State, at time.Time) worker {
 		w.Meters = append(w.Meters, m)
 	}
 	return w
+}
+
+// left sets how long the run and the study still take, at a time.
+func (w *worker) left(at time.Time) {
+	if r := w.State.Run; r != nil {
+		w.LeftRun = leftText(r.LeftS, "")
+	}
+	w.LeftStudy = leftText(w.LeftS, at.Add(secondsOf(w.LeftS)).UTC().Format(", until 15:04 UTC"))
+	if plan := w.PlanS; w.LeftS == nil && plan != nil {
+		spent := at.Sub(w.Began).Seconds()
+		low, high := max(0, plan[0]-spent), max(0, plan[1]-spent)
+		w.LeftStudy = clockText(secondsOf(&low)) + " to " + clockText(secondsOf(&high)) + ", by the plan"
+	}
 }
 
 func nameOr(label, id string) string {
