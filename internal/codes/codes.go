@@ -65,6 +65,26 @@ func (c Consequence) Effect() Effect {
 	return NoEffect
 }
 
+// Word returns what a doubt is called where it is printed: refused, flag, caution, or note if it has no effect on a
+// number.
+func (e Effect) Word() string {
+	switch e {
+	case Refuses:
+		return "refused"
+	case NoEffect:
+		return "note"
+	}
+	return string(e)
+}
+
+// WordOf returns what a doubt is called where it is printed; a code of another version is a caution.
+func WordOf(code note.Code) string {
+	if entry, known := Lookup(code); known {
+		return entry.Consequence.Effect().Word()
+	}
+	return Cautions.Word()
+}
+
 // Excludes reports whether a run with such a doubt is excluded from means, comparisons, fronts and estimates.
 func (c Consequence) Excludes() bool { return c == Excluded || c == Withheld }
 

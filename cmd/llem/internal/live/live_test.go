@@ -87,7 +87,7 @@ func TestLinesLast(t *testing.T) {
 	for g := range 3 {
 		at := 0
 		for i := range 30 {
-			note := fmt.Sprintf("warning: note %d of goroutine %d.", i, g)
+			note := fmt.Sprintf("caution: note %d of goroutine %d.", i, g)
 			next := strings.Index(text[at:], note)
 			if next < 0 || strings.Count(text, note) != 1 {
 				t.Fatalf("%q stands %d times in the output, or out of order", note, strings.Count(text, note))
@@ -138,7 +138,7 @@ func TestCloseAtOnce(t *testing.T) {
 		d := New(&out, Options{Terminal: true})
 		d.Observe(event.Note{Message: "the machine is busy"})
 		d.Close()
-		if !strings.Contains(out.String(), "warning: the machine is busy") {
+		if !strings.Contains(out.String(), "caution: the machine is busy") {
 			t.Errorf("the note is lost: %q", out.String())
 		}
 	}
@@ -154,7 +154,7 @@ func TestViewThatEnds(t *testing.T) {
 	d.Observe(event.Note{Message: "the machine is busy"})
 	d.Observe(event.RunFinished{Index: 1, Total: 4, ID: "id0", Cycle: 1, Status: "failed", Message: "no memory"})
 	d.Close()
-	for _, want := range []string{"its view cannot be drawn", "warning: the machine is busy\n",
+	for _, want := range []string{"its view cannot be drawn", "caution: the machine is busy\n",
 		"failed  batch_size=1, cycle 1: no memory\n"} {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("%q is missing in %q", want, out.String())

@@ -31,7 +31,7 @@ func (p *plain) observe(e event.Event) {
 	case event.PhaseStarted:
 		p.line("  %6s %-8s %s", clockText(p.now().Sub(p.started)), e.Phase, e.Detail)
 	case event.Note:
-		p.line("%s: %s", p.paint("33", "warning"), e.Message)
+		p.line("%s: %s", p.paint("33", "caution"), e.Message)
 	case event.RunFinished:
 		status := strings.TrimSpace(e.Status + " " + numbers(e))
 		if e.Status != statusOK {

@@ -47,7 +47,7 @@ func script(t *testing.T, o Options) string {
 
 func TestPlain(t *testing.T) {
 	const want = `2 runs, results in results/two
-warning: the CPU governor is powersave
+caution: the CPU governor is powersave
 [1/2] tiny batch 1, cycle 1
     0:01 baseline 5 s idle
     0:04 warmup   1 of 1
@@ -64,7 +64,7 @@ warning: the CPU governor is powersave
 
 func TestColorIsOnlyColor(t *testing.T) {
 	colored := script(t, Options{Color: true})
-	for _, want := range []string{"\x1b[33mwarning\x1b[0m: the CPU", "\x1b[31mfailed\x1b[0m no memory"} {
+	for _, want := range []string{"\x1b[33mcaution\x1b[0m: the CPU", "\x1b[31mfailed\x1b[0m no memory"} {
 		if !strings.Contains(colored, want) {
 			t.Errorf("%q is missing in\n%s", want, colored)
 		}

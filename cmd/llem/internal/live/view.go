@@ -72,7 +72,7 @@ func (v *view) observe(e event.Event, now time.Time) {
 	case event.Note:
 		if !v.told[e.Message] { // many are the same in every run
 			v.told[e.Message] = true
-			v.print("%s: %s", v.theme.warning.Render("warning"), table.Clean(e.Message))
+			v.print("%s: %s", v.theme.warning.Render("caution"), table.Clean(e.Message))
 		}
 	case event.RunFinished:
 		v.finish(e, now)

@@ -42,7 +42,7 @@ func TestWarnedConfigurations(t *testing.T) {
 		s.Experiments[i].Warnings = []result.Warned{{Code: codes.HostBusy, Runs: 1}}
 	}
 	s.Experiments[2].OK = 2
-	if text, want := render(t, Terminal{}, s), "warning (2 of 3 runs: batch_size=1; batch_size=4): "+
+	if text, want := render(t, Terminal{}, s), "caution (2 of 3 runs: batch_size=1; batch_size=4): "+
 		message; !strings.Contains(text, want) {
 		t.Errorf("no %q in\n%s", want, text)
 	}
@@ -62,7 +62,7 @@ func TestWarnedConfigurations(t *testing.T) {
 	for _, i := range []int{0, 1, 2} {
 		s.Experiments[i].Warnings = []result.Warned{{Code: codes.HostBusy, Runs: 1}}
 	}
-	if text, want := render(t, Terminal{}, s), "warning (2 of 3 runs): "+message; !strings.Contains(text, want) {
+	if text, want := render(t, Terminal{}, s), "caution (2 of 3 runs): "+message; !strings.Contains(text, want) {
 		t.Errorf("no %q in\n%s", want, text)
 	}
 }

@@ -56,7 +56,7 @@ func TestLargeTable(t *testing.T) {
 			fmt.Sprintf("the first %d of 3000 configurations", want)); cut != (want < 3000) {
 			t.Errorf("limit %d: that it is cut is said: %v", limit, cut)
 		}
-		for _, want := range []string{"large: 3000 of 3000 runs ok", "warning (3 of 3000 runs): the machine was busy",
+		for _, want := range []string{"large: 3000 of 3000 runs ok", "caution (3 of 3000 runs): the machine was busy",
 			"caution: not balanced", "known to ±50 %; wanted was ±2 %"} {
 			if !strings.Contains(text, want) {
 				t.Errorf("limit %d: no %q", limit, want)

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/llenergymeasure/llem/internal/codes"
 	"github.com/llenergymeasure/llem/internal/digits"
 	"github.com/llenergymeasure/llem/internal/metric"
 	"github.com/llenergymeasure/llem/internal/shell"
@@ -201,7 +202,7 @@ func Doubts(s *result.StudyResult) []result.Doubt {
 		seen := map[note.Code]bool{}
 		for _, w := range r.Warnings {
 			if !seen[w.Code] {
-				add(doubt{"warning", w.Code}, w.Message)
+				add(doubt{doubtOfRuns, w.Code}, w.Message)
 			}
 			seen[w.Code] = true
 		}
@@ -212,6 +213,9 @@ func Doubts(s *result.StudyResult) []result.Doubt {
 	}
 	return all
 }
+
+// doubtOfRuns is the kind of doubts, in summaries, that the runs themselves have.
+const doubtOfRuns = "warning"
 
 // shared prints doubts that runs share, and which have them, if not all.
 func (t Terminal) shared(b *strings.Builder, s *result.StudyResult, doubts []result.Doubt, runs int) {
@@ -224,7 +228,11 @@ func (t Terminal) shared(b *strings.Builder, s *result.StudyResult, doubts []res
 		if d.Runs < runs {
 			in = fmt.Sprintf(" (%d of %s%s)", d.Runs, digits.Count(runs, "run"), warnedIn(s, named, d.Code))
 		}
-		t.wrap(b, t.warn(d.Kind)+in+": ", "         ", d.Message)
+		word := d.Kind
+		if word == doubtOfRuns {
+			word = codes.WordOf(d.Code)
+		}
+		t.wrap(b, t.warn(word)+in+": ", "         ", d.Message)
 	}
 }
 

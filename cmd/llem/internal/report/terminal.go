@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/llenergymeasure/llem/cmd/llem/internal/chart"
+	"github.com/llenergymeasure/llem/internal/codes"
 	"github.com/llenergymeasure/llem/internal/table"
 	"github.com/llenergymeasure/llem/note"
 	"github.com/llenergymeasure/llem/result"
@@ -90,7 +91,7 @@ func (t Terminal) run(b *strings.Builder, v View) {
 	if len(v.Warnings) > 0 {
 		b.WriteString("\n")
 		for _, w := range v.Warnings {
-			t.wrap(b, t.warn("warning")+": ", "         ", w)
+			t.wrap(b, t.warn(codes.WordOf(w.Code))+": ", "         ", w.Message)
 		}
 	}
 	if v.Line != "" {

@@ -22,7 +22,7 @@ type View struct {
 	Subtitle string
 	// Sections hold rows of a label and cells.
 	Sections []Section
-	Warnings []string
+	Warnings note.List
 	// Line is one line for a chat or a paper.
 	Line   string
 	Status result.Status
@@ -50,9 +50,7 @@ const missing = table.Missing
 // NewView makes the view of a record.
 func NewView(r *result.Record) View {
 	v := View{Title: Title(r), Subtitle: Subtitle(r), Status: r.Status, Failure: r.Failure}
-	for _, w := range r.Warnings {
-		v.Warnings = append(v.Warnings, w.Message)
-	}
+	v.Warnings = r.Warnings
 	if r.Status != result.OK {
 		return v
 	}

@@ -90,18 +90,11 @@ func (p *page) cautions(dir string, all []doubt, told []note.Code) {
 			break
 		}
 		shown++
-		word := "caution"
-		switch d.effect {
-		case codes.Flags:
-			word = "flag"
-		case codes.Refuses:
-			word = "refused"
-		}
 		text := d.Message
 		if d.in != "" {
 			text += " (" + d.in + ")"
 		}
-		p.painted(yellow, word+": ", "  ", text, cautionLines)
+		p.painted(yellow, d.effect.Word()+": ", "  ", text, cautionLines)
 	}
 	cautions, notes := 0, 0
 	for _, d := range all[shown:] {
