@@ -99,8 +99,7 @@ func TestStandings(t *testing.T) {
 	for what, change := range map[string]func(*running.State){
 		"about 1:30, until ": func(*running.State) {},
 		"1:00 to 2:00, by the plan": func(s *running.State) {
-			s.LeftS, s.PlanS, s.Began = nil, &[2]float64{60, 120.9},
-				time.Now().Add(time.Second/2)
+			s.LeftS, s.PlanS, s.Began = nil, &[2]float64{60, 120}, time.Now().Add(time.Second/2)
 		},
 		"</dl>": func(s *running.State) { s.Process.Start++ }, // a dead process has nothing left
 	} {
