@@ -233,7 +233,7 @@ func TestBadSensors(t *testing.T) {
 		"disagreement": {func(s *sim.Sensors) { s.Counter.Gain = 0.2 }, doctor.Fail, "neither can be trusted", 0},
 		"slight":       {func(s *sim.Sensors) { s.Counter.Gain = 0.05 }, doctor.Warn, "differ by", 0},
 		"throttled": {func(s *sim.Sensors) { s.Faults.ThrottleAfter, s.Faults.ThrottleReasons = 1, 0x20 },
-			doctor.Warn, "thermal slowdown by software", 0},
+			doctor.Warn, "software thermal slowdown", 0},
 		"power limit": {func(s *sim.Sensors) { s.Faults.ThrottleAfter, s.Faults.ThrottleReasons = 1, 0x4 },
 			doctor.Good, "as intended", 0},
 		"neighbour": {func(s *sim.Sensors) {

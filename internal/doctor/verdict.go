@@ -134,14 +134,14 @@ func (r *Report) state(d *Device) {
 			"other processes are on the GPU (%v): their power would be in every result", d.Neighbours)
 	}
 	// At full load, any card reaches its power limit, which is the limit's purpose.
-	if d.Throttled&powerCap != 0 {
+	if d.Throttled&sensor.PowerCap != 0 {
 		r.find(Good, codes.Throttled, d.Device, "", "the power limit reduced the clocks at full load, as intended")
 	}
-	if d.Throttled&^powerCap != 0 {
+	if d.Throttled&^sensor.PowerCap != 0 {
 		r.find(Warn, codes.Throttled, d.Device,
 			fmt.Sprintf("check the cooling and the power supply (nvidia-smi -i %d -q -d PERFORMANCE)", d.index),
 			"clocks were throttled during the test: %s; this affects results",
-			strings.Join(throttleReasons(d.Throttled&^powerCap), ", "))
+			strings.Join(throttleReasons(d.Throttled&^sensor.PowerCap), ", "))
 	}
 	if d.Persistence != nil && !*d.Persistence {
 		r.find(Warn, codes.PersistenceOff, d.Device, fmt.Sprintf("sudo nvidia-smi -i %d -pm 1", d.index),
@@ -160,25 +160,13 @@ func (r *Report) state(d *Device) {
 	}
 }
 
-// powerCap is the clocks-event reason of the software power limit.
-const powerCap = 0x04
-
-// reasonNames are NVML's clocks event reasons that throttle clocks.
-var reasonNames = []struct {
-	bit  int64
-	name string
-}{
-	{0x08, "hardware slowdown"}, {0x20, "thermal slowdown by software"}, {0x40,
-		"thermal slowdown by hardware"}, {0x80, "external power brake"},
-}
-
 // throttleReasons returns the names of the bits of a mask.
 func throttleReasons(mask int64) []string {
 	var out []string
-	for _, q := range reasonNames {
-		if mask&q.bit != 0 {
-			out = append(out, q.name)
-			mask &^= q.bit
+	for _, q := range sensor.Slowdowns() {
+		if mask&q.Bit != 0 {
+			out = append(out, q.Name)
+			mask &^= q.Bit
 		}
 	}
 	if mask != 0 {

@@ -21,7 +21,9 @@ func charts() map[string]interface{ Draw(Style) *Drawing } {
 	near := func(v, share float64) Value { return Value{v, v * (1 - share), v * (1 + share)} }
 	power := Power{Title: "Power of one run", Y: "power, simulated", From: 0, To: 10,
 		Parts:  []string{"prefill", "decode"},
-		Doubts: []Doubt{{6, 6.4, "gap in the readings"}}}
+		Doubts: []Doubt{{6, 6.4, "series_gaps", "gap in the readings"}, {6.2, 7, "throttled", "gpu0 <hot>"}},
+		Tracks: []Track{{"temperature", "°C", []float64{0, 2, 4, 6, 8, 10}, []float64{40, 44, 47, 60, 55, 55}},
+			{"clock", "MHz", []float64{0, 5}, []float64{1980, 1980}}}}
 	for i := range 2000 {
 		t := float64(i)/180 - 0.5
 		w := 90.0
@@ -57,8 +59,8 @@ func charts() map[string]interface{ Draw(Style) *Drawing } {
 			}},
 		"power": power,
 		"latency": Distribution{Title: "Time to first token", X: Axis{Label: "TTFT", Unit: "s"},
-			Series: []Values{{"batch 1", []float64{0.031, 0.033, 0.03, 0.05, 0.029}}, {"batch 8",
-				[]float64{0.07, 0.08, 0.075, 0.12, math.NaN()}}}},
+			Series: []Values{{"batch 1", []float64{0.031, 0.033, 0.03, 0.05, 0.029}, []Percentile{{0.5, 0.031}}},
+				{Label: "batch 8", Values: []float64{0.07, 0.08, 0.075, 0.12, math.NaN()}}}},
 		"scaling": Scaling{Title: "Energy over batch size", X: Axis{Label: "batch size", Log: true},
 			Y: Axis{Label: "energy per output token", Unit: "J", FromZero: true},
 			Lines: []Line{{"bfloat16", []float64{1, 8, 32}, []Value{near(2.8, .05), near(.83, .05), near(.21, .1)}},

@@ -8,6 +8,7 @@ type frame struct {
 	style                    Style
 	x, y                     scale
 	left, right, top, bottom float64
+	below                    float64 // height of what is drawn below over the same x
 }
 
 // textWidth estimates the width of a text in Helvetica or a font like it, in points.
@@ -42,9 +43,14 @@ func fit(text string, size, width float64) string {
 
 // newFrame draws the axes around the values, with room at the top for a legend of so many lines.
 func newFrame(d *Drawing, style Style, x, y Axis, xs, ys []float64, legend int) frame {
+	return newFrameAbove(d, style, x, y, xs, ys, legend, 0)
+}
+
+// newFrameAbove is newFrame with room below for more that has the same x.
+func newFrameAbove(d *Drawing, style Style, x, y Axis, xs, ys []float64, legend int, below float64) frame {
 	size := style.font()
-	f := frame{d: d, style: style, top: size * (0.8 + 1.35*float64(legend)), bottom: d.Height - 3.1*size,
-		right: d.Width - size}
+	f := frame{d: d, style: style, top: size * (0.8 + 1.35*float64(legend)), bottom: d.Height - 3.1*size - below,
+		right: d.Width - size, below: below}
 	f.y = newScale(y, ys, f.bottom, f.top, 2.2*size)
 	widest := 0.0
 	for _, t := range f.y.ticks {
@@ -68,12 +74,13 @@ func (f *frame) grid() {
 	last := f.left - 100
 	for _, t := range f.x.ticks {
 		x, half := f.x.at(t.at), textWidth(t.label, size)/2
-		f.d.line(Point{x, f.top}, Point{x, f.bottom}, 0.4, faint)
-		if x-half < last+0.5*size {
+		f.d.line(Point{x, f.top}, Point{x, f.bottom + f.below}, 0.4, faint)
+		at := min(x, f.d.Width-1.15*half)
+		if at-half < last+0.5*size {
 			continue
 		}
-		last = x + half
-		f.d.text(Text{At: Point{min(x, f.d.Width-half), f.bottom + 1.2*size}, Text: t.label, Size: size, Colour: ink,
+		last = at + half
+		f.d.text(Text{At: Point{at, f.bottom + f.below + 1.2*size}, Text: t.label, Size: size, Colour: ink,
 			Anchor: Middle})
 	}
 	f.d.line(Point{f.left, f.bottom}, Point{f.right, f.bottom}, 0.8, ink)

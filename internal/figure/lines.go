@@ -109,7 +109,12 @@ type Distribution struct {
 type Values struct {
 	Label  string
 	Values []float64
+	// Percentiles are marked on the line.
+	Percentiles []Percentile
 }
+
+// Percentile is a value and the share of values up to it.
+type Percentile struct{ Share, Value float64 }
 
 // maxSteps is the number of steps of a distribution that are drawn: more cannot be seen on paper.
 const maxSteps = 500
@@ -129,6 +134,10 @@ func (s Distribution) Draw(style Style) *Drawing {
 	for i, v := range s.Series {
 		c, dash := style.series(i), style.dash(i)
 		f.d.path(Path{Points: f.steps(v.Values), Stroke: c, Width: 1, Dash: dash, Title: v.Label})
+		for _, q := range v.Percentiles {
+			text := fmt.Sprintf("%s: p%.0f is %s", v.Label, 100*q.Share, tickLabel(q.Value, 0, s.X.Unit, q.Value))
+			f.d.mark(Point{f.x.at(q.Value), f.y.at(q.Share)}, i, size/4, c, style.Background(), true, text)
+		}
 		keys[i] = key{v.Label, func(at Point) {
 			d.path(Path{Points: []Point{{at.X - 0.6*size, at.Y}, {at.X + 0.6*size, at.Y}}, Stroke: c, Width: 1.4,
 				Dash: dash})
@@ -166,6 +175,15 @@ type Power struct {
 	Spans    []Span
 	Parts    []string // names of the phases of spans
 	Doubts   []Doubt
+	// Tracks are drawn below, over the same time.
+	Tracks []Track
+}
+
+// Track is a quantity over the time of a chart of power, such as the temperature.
+type Track struct {
+	Label, Unit string
+	// T are seconds from the start of the window, growing, V the values from then until the next.
+	T, V []float64
 }
 
 // Span is an interval in which the engine was in a phase.
@@ -177,26 +195,27 @@ type Span struct {
 // Doubt marks where something that limits the result happened, such as a gap in the readings.
 type Doubt struct {
 	From, To float64
-	Label    string
+	// Code names the kind of doubt, Label what happened.
+	Code, Label string
 }
 
 // Draw draws the chart. Of readings closer than half a point, the least and the greatest are drawn.
 func (p Power) Draw(style Style) *Drawing {
 	d := style.page(p.Title, fmt.Sprintf("Power over %.3g s, %d readings.", p.To-p.From, len(p.T)))
 	size := style.font()
-	f := newFrame(d, style, Axis{Label: "time in the window", Unit: "s", Tight: true},
+	room := trackHeight * size * float64(len(p.Tracks))
+	f := newFrameAbove(d, style, Axis{Label: "time in the window", Unit: "s", Tight: true},
 		Axis{Label: p.Y, Unit: "W", FromZero: true},
-		append([]float64{p.From, p.To}, p.T...), p.W, style.legendLines(d.Width-2*size, p.Parts))
+		append([]float64{p.From, p.To}, p.T...), p.W, style.legendLines(d.Width-2*size, p.Parts), room)
 	p.spans(&f)
-	for _, doubt := range p.Doubts {
-		c := okabeIto[1]
-		c.A = 0.25
-		f.d.rect(f.x.at(doubt.From), f.top, max(1, f.x.at(doubt.To)-f.x.at(doubt.From)), f.bottom-f.top, c, doubt.Label)
+	p.doubts(&f)
+	for i, t := range p.Tracks {
+		f.track(t, f.bottom+trackHeight*size*float64(i), trackHeight*size)
 	}
 	f.d.path(Path{Points: f.decimated(p.T, p.W), Stroke: style.ink(), Width: 0.8})
 	for _, edge := range []float64{p.From, p.To} {
 		x := f.x.at(edge)
-		f.d.path(Path{Points: []Point{{x, f.top}, {x, f.bottom}}, Stroke: style.ink(), Width: 0.6, Dash: 2})
+		f.d.path(Path{Points: []Point{{x, f.top}, {x, f.bottom + room}}, Stroke: style.ink(), Width: 0.6, Dash: 2})
 	}
 	keys := make([]key, len(p.Parts))
 	for i, label := range p.Parts {
@@ -206,6 +225,67 @@ func (p Power) Draw(style Style) *Drawing {
 	}
 	f.legend(keys)
 	return d
+}
+
+// trackHeight is the height of a track in sizes of the font.
+const trackHeight = 3.2
+
+// doubts shades where something happened, with its name where there is room for it.
+func (p Power) doubts(f *frame) {
+	size := f.style.font()
+	ends := []float64{} // of the names in each line
+	for _, doubt := range p.Doubts {
+		c := okabeIto[1]
+		c.A = 0.25
+		from, to := f.x.at(doubt.From), f.x.at(doubt.To)
+		f.d.rect(from, f.top, max(1, to-from), f.bottom-f.top, c, doubt.Code+": "+doubt.Label)
+		wide := textWidth(doubt.Code, size)
+		from = min(from, f.right-wide)
+		line := 0
+		for line < len(ends) && ends[line] > from {
+			line++
+		}
+		if line == maxNames {
+			continue // the title of the shade has it
+		}
+		if line == len(ends) {
+			ends = append(ends, 0)
+		}
+		ends[line] = from + wide + size
+		f.d.text(Text{At: Point{from, f.top + size*(1+1.2*float64(line))}, Text: doubt.Code, Size: size,
+			Colour: f.style.ink()})
+	}
+}
+
+// maxNames is the number of lines of names above each other.
+const maxNames = 3
+
+// track draws a quantity over time as a line of its own, between its least and its greatest value.
+func (f *frame) track(t Track, top, height float64) {
+	size, ink := f.style.font(), f.style.ink()
+	low, high := slices.Min(t.V), slices.Max(t.V)
+	at := func(v float64) float64 {
+		if high == low {
+			return top + height/2
+		}
+		return top + height - 0.3*size - (v-low)/(high-low)*(height-1.7*size)
+	}
+	f.d.line(Point{f.left, top + height}, Point{f.right, top + height}, 0.8, ink)
+	f.d.line(Point{f.left, top}, Point{f.left, top + height}, 0.8, ink)
+	var points []Point
+	for i := range t.T {
+		x := f.x.at(t.T[i])
+		if i > 0 {
+			points = append(points, Point{x, points[len(points)-1].Y})
+		}
+		points = append(points, Point{x, at(t.V[i])})
+	}
+	f.d.path(Path{Points: points, Stroke: ink, Width: 0.8, Title: t.Label})
+	text := fmt.Sprintf("%s %.4g to %.4g %s", t.Label, low, high, t.Unit)
+	if high == low {
+		text = fmt.Sprintf("%s %.4g %s", t.Label, low, t.Unit)
+	}
+	f.d.text(Text{At: Point{f.left + 0.4*size, top + 1.05*size}, Text: text, Size: 0.9 * size, Colour: ink})
 }
 
 // spans draws the phases as areas below, joined where they are closer than a tenth of a point.

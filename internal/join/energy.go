@@ -5,10 +5,10 @@ import (
 	"math"
 	"slices"
 	"sort"
-	"strings"
 
 	"github.com/llenergymeasure/llem/internal/codes"
 	"github.com/llenergymeasure/llem/internal/digits"
+	"github.com/llenergymeasure/llem/internal/sensor"
 	"github.com/llenergymeasure/llem/power"
 	"github.com/llenergymeasure/llem/result"
 )
@@ -151,25 +151,20 @@ func (j *join) harnessShare(devices []*deviceEnergy) {
 	}
 }
 
-// throttleReasons are the bits of NVML's clocks-event mask that slow a GPU down.
-var throttleReasons = map[int64]string{
-	powerCap: "power cap", 0x08: "hardware slowdown", 0x20: "software thermal slowdown",
-	0x40: "hardware thermal slowdown", 0x80: "hardware power brake",
-}
-
-// powerCap is the bit of the power limit.
-const powerCap = int64(0x04)
-
 // telemetryWarnings warns of throttling and of series with gaps.
 func (j *join) telemetryWarnings() {
-	seen := map[string]int{}
+	seen, capped := map[string]int{}, map[string]bool{}
 	for _, t := range j.Telemetry {
 		if t.Throttle == nil || t.MonoNS < j.Window.Start || t.MonoNS > j.Window.End {
 			continue
 		}
-		for bit, name := range throttleReasons {
-			if *t.Throttle&bit != 0 {
-				seen[t.Device+" "+name]++
+		for _, s := range sensor.Slowdowns() {
+			if *t.Throttle&s.Bit == 0 {
+				continue
+			}
+			seen[t.Device+" "+s.Name]++
+			if s.Bit == sensor.PowerCap {
+				capped[t.Device+" "+s.Name] = true
 			}
 		}
 	}
@@ -180,7 +175,7 @@ func (j *join) telemetryWarnings() {
 	sort.Strings(names)
 	for _, name := range names {
 		code := codes.Throttled
-		if strings.HasSuffix(name, " "+throttleReasons[powerCap]) {
+		if capped[name] {
 			code = codes.PowerCapped // the purpose of the limit
 		}
 		j.record.Warn(code,

@@ -24,7 +24,7 @@ trap 'rm -rf "$pages"' EXIT
 "$llem" report "$pages"/results/* --html "$pages/simulated.html"
 tar -xzf bench/results/2026-11-29-h200/gallery.tar.gz -C "$pages"
 "$llem" report "$pages/llama-batch-precision" --html "$pages/gallery.html"
-LLEM_TEST_PAGES="$pages" CGO_ENABLED=0 go test -count=1 -run '^(TestHostileNames|TestLarge)$' ./cmd/llem/internal/page
+LLEM_TEST_PAGES="$pages" CGO_ENABLED=0 go test -count=1 -run '^(TestHostileNames|TestLarge|TestReadings)$' ./cmd/llem/internal/page
 cd testdata/browser
 LLEM_TEST_LLEM="$llem" LLEM_TEST_PAGES="$pages" LLEM_TEST_AXE="$cache/node_modules/axe-core/axe.min.js" \
   go test -count=1 "${@:2}" .

@@ -23,7 +23,7 @@ import (
 	"github.com/chromedp/chromedp"
 )
 
-// pages is the folder with the reports: simulated.html, gallery.html, hostile.html, large.html.
+// pages is the folder with the reports: simulated.html, gallery.html, hostile.html, large.html, readings.html.
 func pages(t testing.TB) string {
 	t.Helper()
 	dir := os.Getenv("LLEM_TEST_PAGES")
@@ -214,6 +214,107 @@ func TestZoom(t *testing.T) {
 	changed("whole window")
 }
 
+// TestFacets chooses values of the keys that vary with the keyboard: the tables and the chart follow.
+func TestFacets(t *testing.T) {
+	p := open(t, "gallery.html")
+	press := func(label string) {
+		t.Helper()
+		if !read[bool](p, fmt.Sprintf(`(() => { const b = [...document.querySelectorAll("#facets button.chip")]
+			.find((b) => b.textContent.startsWith(%q)); b.focus(); return document.activeElement === b; })()`,
+			label+" ")) {
+			t.Fatalf("%s cannot be focused", label)
+		}
+		p.do(chromedp.KeyEvent(" "))
+	}
+	shown := func() [3]int {
+		return [3]int{read[int](p, `document.querySelectorAll("#table tbody tr:not([hidden])").length`),
+			read[int](p, `document.querySelectorAll("#joules tbody:not([hidden])").length`),
+			read[int](p, `document.querySelectorAll("#times tbody:not([hidden])").length`)}
+	}
+	all := shown()
+	press("float32")
+	if got := shown(); got != [3]int{3, 3, 3} || all != [3]int{8, 8, 8} {
+		t.Errorf("rows before %v, after float32 %v", all, got)
+	}
+	if text := read[string](p, `document.getElementById("best").textContent`); !strings.HasPrefix(text,
+		"3 of 8 configurations are chosen. Best energy per output token: float32 batch_size=32") {
+		t.Errorf("the chart says %q", text)
+	}
+	if !read[bool](p, `document.activeElement.getAttribute("aria-pressed") === "true"`) {
+		t.Error("the button is not marked as pressed")
+	}
+	press("32")
+	press("8")
+	if got := shown(); got[0] != 2 {
+		t.Errorf("float32 with batch size 8 or 32: %d rows", got[0])
+	}
+	read[bool](p, `(() => { [...document.querySelectorAll("button.chip")]
+		.find((b) => b.textContent === "Show all").click(); return true; })()`)
+	if got := shown(); got != all {
+		t.Errorf("after Show all: %v", got)
+	}
+}
+
+// TestTelemetry reads temperature, clock and marks below the power.
+func TestTelemetry(t *testing.T) {
+	p := open(t, "readings.html")
+	p.loaded()
+	if high := read[int](p, `document.getElementById("canvas").clientHeight`); high < 380 {
+		t.Errorf("the canvas is %d px high: there is no room for temperature and clock", high)
+	}
+	hover := func() string {
+		at := read[[]float64](p, `(() => { const c = document.getElementById("canvas");
+			c.scrollIntoView({block: "center"});
+			const r = c.getBoundingClientRect(); return [r.x + r.width / 2, r.y + r.height / 2]; })()`)
+		p.do(chromedp.MouseEvent(input.DispatchMouseEventTypeMouseMoved, at[0], at[1]))
+		return read[string](p, `document.getElementById("readout").textContent`)
+	}
+	for _, want := range []string{" W", "temperature 5", "clock 19"} {
+		if text := hover(); !strings.Contains(text, want) {
+			t.Errorf("under the pointer: %q, want %q", text, want)
+		}
+	}
+	if text := read[string](p, `document.getElementById("others").textContent`); !strings.Contains(text, "host_busy") ||
+		!strings.Contains(text, "at no recorded time") {
+		t.Errorf("without a time: %q", text)
+	}
+	read[bool](p, `(() => { [...document.querySelectorAll("#marks button")]
+		.find((b) => b.textContent.startsWith("series_gaps")).click(); return true; })()`)
+	p.frames()
+	if text := hover(); !strings.Contains(text, "series_gaps: gpu0") {
+		t.Errorf("in the middle of a mark that was chosen: %q", text)
+	}
+}
+
+// TestJoules finds gross and net energy with intervals in the table, and the reason of what is missing.
+func TestJoules(t *testing.T) {
+	p := open(t, "gallery.html")
+	text := read[string](p, `document.querySelector("#joules").innerText.replace(/\s+/g, " ")`)
+	for _, want := range []string{"prefill decode other, between steps not attributed total, gross net of bare idle",
+		"measured: total by nvml.energy, phases by nvml.samples", "output token", "request", "± ", "bounds ",
+		"no meter of the machine or its processors"} {
+		if !strings.Contains(text, want) {
+			t.Errorf("the section does not hold %q", want)
+		}
+	}
+	times := read[string](p, `document.querySelector("#times").innerText.replace(/\s+/g, " ")`)
+	for _, want := range []string{"TTFT TPOT ITL", "p50 p90 p99", "too few values", "Energy of each request"} {
+		if !strings.Contains(times, want) {
+			t.Errorf("the times do not hold %q", want)
+		}
+	}
+	if n := read[int](p, `document.querySelectorAll("#times svg").length`); n != 4 {
+		t.Errorf("%d distributions, want TTFT, TPOT, ITL and energy", n)
+	}
+	how := read[string](p, `document.querySelector("#how").textContent`)
+	for _, want := range []string{"NVIDIA H200", "Not run:", "llem doctor", "study.yaml", "--recompute",
+		"Study \"llama"} {
+		if !strings.Contains(how, want) {
+			t.Errorf("the method does not hold %q", want)
+		}
+	}
+}
+
 func media(features ...*emulation.MediaFeature) chromedp.Action[chromedp.Void] {
 	return func(ctx context.Context, _ *chromedp.Target) (chromedp.Void, error) {
 		_, err := chromedp.Call(ctx, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{Features: features})
@@ -250,7 +351,7 @@ func (p *tab) fits(width int64) {
 }
 
 func TestNarrow(t *testing.T) {
-	for _, name := range []string{"simulated.html", "gallery.html", "hostile.html"} {
+	for _, name := range []string{"simulated.html", "gallery.html", "hostile.html", "readings.html"} {
 		t.Run(name, func(t *testing.T) { open(t, name).fits(320) })
 	}
 }
@@ -263,7 +364,9 @@ func TestWithoutScript(t *testing.T) {
 	}
 	p := open(t, "gallery.html", off)
 	for what, selector := range map[string]string{"table": "#table td", "chart of two metrics": "#pareto svg",
-		"figures": "#figures svg", "power": "#power svg", "method": "#how dl"} {
+		"chart of phases": "#joules svg", "table of joules": "#joules table td", "distributions": "#times svg",
+		"percentiles": "#times table td", "values of the keys": "#facets .chip", "power": "#power svg",
+		"method": "#how dl"} {
 		if high := read[float64](p,
 			fmt.Sprintf(`document.querySelector(%q).getBoundingClientRect().height`, selector)); high < 10 {
 			t.Errorf("the %s is not shown", what)

@@ -44,7 +44,7 @@ func newPlot(env *Env) *cobra.Command {
 			"  pareto    two metrics of each configuration, with intervals and the Pareto front\n" +
 			"  phases    where the energy per output token goes: prefill, decode, other\n" +
 			"  power     power over the window of one run, with the phases of the engine below\n" +
-			"  latency   distribution of TTFT, or of itl, tpot or e2e (--x) over the requests\n" +
+			"  latency   distribution of TTFT, or of itl, tpot, e2e, energy (--x) over the requests\n" +
 			"  scaling   a metric over a swept number, such as the batch size\n" +
 			"  cycles    a metric of every run, in the order in which they ran",
 		Example: "  llem plot results/batches pareto -o pareto.pdf\n" +
@@ -68,7 +68,7 @@ func newPlot(env *Env) *cobra.Command {
 	flags.SortFlags = false
 	flags.StringVarP(&f.out, "output", "o", "", "the file to write: NAME.svg, NAME.pdf or NAME.png (default CHART.svg)")
 	flags.StringVar(&f.options.X, "x", "",
-		"the metric across, for pareto (llem report --metrics lists all); ttft, itl, tpot or e2e for latency")
+		"the metric across, for pareto (llem report --metrics lists all); ttft, itl, tpot, e2e or energy for latency")
 	flags.StringVar(&f.options.Y, "y", "", "the metric upwards, for pareto, scaling and cycles")
 	flags.StringVar(&f.options.Over, "over", "", "the swept key across, for scaling")
 	flags.StringVar(&f.options.Run, "run", "", "the run, for power: ID-c2 or the first digits of an id")

@@ -12,7 +12,6 @@ import (
 
 	"github.com/llenergymeasure/llem/cmd/llem/internal/picture"
 	"github.com/llenergymeasure/llem/cmd/llem/internal/report"
-	"github.com/llenergymeasure/llem/internal/codes"
 	"github.com/llenergymeasure/llem/internal/compare"
 	"github.com/llenergymeasure/llem/internal/figure"
 	"github.com/llenergymeasure/llem/internal/naming"
@@ -44,10 +43,18 @@ type builder struct {
 	labels []string
 	// metrics has every metric with a value, shown the metrics of the table.
 	metrics, shown []result.MetricInfo
+	// rows are the places of the runs with a result in Rows, by experiment.
+	rows map[string][]int
 }
 
 func (b *builder) prepare() {
 	b.naming = report.Naming(b.StudyResult)
+	b.rows = make(map[string][]int, len(b.Experiments))
+	for i, r := range b.Rows {
+		if r.Status == result.OK {
+			b.rows[r.ID] = append(b.rows[r.ID], i)
+		}
+	}
 	for i := range b.Experiments {
 		b.labels = append(b.labels, b.naming.Label(b.Experiments[i].Config))
 	}
@@ -247,35 +254,46 @@ func (b *builder) figures(d *data) error {
 		}
 	}
 	bars := max(40, min(160, 9*float64(len(b.Experiments))+25))
+	if len(b.Experiments) <= maxJoules {
+		if err := b.draw("phases", picture.Options{}, 178, bars, &b.model.Phases); err != nil {
+			return err
+		}
+	}
+	if err := b.divide(); err != nil {
+		return err
+	}
+	if err := b.distributions(); err != nil {
+		return err
+	}
+	if err := b.course(); err != nil {
+		return err
+	}
+	return b.power(d)
+}
+
+// course draws how the energy scales with a swept number, and how it moved over the study.
+func (b *builder) course() error {
+	if len(b.Experiments) > maxJoules {
+		return nil
+	}
 	for _, f := range []struct {
 		kind, caption string
 		height        float64
-		options       picture.Options
-	}{
-		{"phases", "Energy per output token by phase, gross. A dashed bar has no phase split.", bars,
-			picture.Options{}},
-		{"latency", "Distribution of the time to first token over all requests (service time).", 65, picture.Options{}},
-		{"latency", "Distribution of the time between tokens.", 65, picture.Options{X: "itl"}},
-		{"scaling", "Energy per output token over the first swept number.", 65, picture.Options{}},
+	}{{"scaling", "Energy per output token over the first swept number.", 65},
 		{"cycles", "Every run in the order in which it ran; a line is the mean of a configuration.",
-			55 + 4*float64(len(b.Experiments)),
-			picture.Options{}},
-	} {
-		if len(b.Experiments) > 6 && f.kind == "latency" {
-			continue // more lines than can be told apart
-		}
+			55 + 4*float64(len(b.Experiments))}} {
 		if f.kind == "cycles" && (len(b.Experiments) > 12 || b.OK <= len(b.Experiments)) {
 			continue
 		}
 		var svg template.HTML
-		if err := b.draw(f.kind, f.options, 105, f.height, &svg); err != nil {
+		if err := b.draw(f.kind, picture.Options{}, 105, f.height, &svg); err != nil {
 			return err
 		}
 		if svg != "" {
-			b.model.Figures = append(b.model.Figures, drawn{svg, f.caption})
+			b.model.Course = append(b.model.Course, drawn{svg, f.caption})
 		}
 	}
-	return b.power(d)
+	return nil
 }
 
 // draw draws a chart into a place of the page; it stays empty where the study has no numbers for it.
@@ -350,47 +368,15 @@ func (b *builder) compare() error {
 	return nil
 }
 
-// doubts lists the warnings of the study and of its runs, with what their codes mean.
-func (b *builder) doubts() {
-	for _, n := range b.Caveats {
-		b.model.Doubts = append(b.model.Doubts, doubt{string(n.Code), n.Message, "", meaning(string(n.Code))})
-	}
-	for _, d := range b.Doubts {
-		b.model.Doubts = append(b.model.Doubts,
-			doubt{string(d.Code), d.Message, fmt.Sprintf("%d of %d runs", d.Runs, b.OK),
-				meaning(string(d.Code))})
-	}
-}
-
-func meaning(code string) string {
-	for _, e := range codes.Codes() {
-		if string(e.Code) == code {
-			return e.Meaning
-		}
-	}
-	return ""
-}
-
-func (b *builder) how(o Options) {
-	dir := b.Dir
-	b.model.Recompute = "llem report " + shell.Quote(dir) + " --recompute"
-	b.model.Cite = fmt.Sprintf("Study %q, measured with llem %s, %s. Folder with raw data: %s.", b.Name, o.Version,
-		b.Finished.UTC().Format("2 January 2006"), dir)
-	if len(b.Experiments) > 0 {
-		e := b.Experiments[0]
-		b.model.Facts = append([]Fact{{"engine", strings.TrimSpace(e.Config.Backend + " " + e.Version)},
-			{"device", cmp.Or(e.Device, "–")}, {"energy", cmp.Or(string(e.Provenance), "not measured")}},
-			b.model.Facts...)
-	}
-}
-
 // sections lists the sections that the page has.
 func (b *builder) sections() {
 	for _, s := range []struct {
 		id, title string
 		has       bool
 	}{{"configurations", "Configurations", true}, {"pareto", "Two metrics", b.model.Pareto != ""},
-		{"figures", "Where the joules go", len(b.model.Figures) > 0}, {"power", "Power", b.model.Power != ""},
+		{"joules", "Where the joules go", b.model.Joules != nil || b.model.Phases != ""},
+		{"times", "Times of requests", b.model.Times != nil || len(b.model.Latencies) > 0},
+		{"power", "Power", b.model.Power != ""}, {"course", "Scaling and drift", len(b.model.Course) > 0},
 		{"compare", "Comparison", len(b.model.Comparisons) > 0}, {"doubts", "Limits", true}, {"how", "Method", true}} {
 		if s.has {
 			b.model.Sections = append(b.model.Sections, section{s.id, s.title})

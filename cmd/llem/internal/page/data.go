@@ -23,7 +23,15 @@ type data struct {
 	Series  []string     `json:"series"`
 	X       string       `json:"x"`
 	Y       string       `json:"y"`
+	Facets  []facetData  `json:"facets"`
 	Runs    []runData    `json:"runs"`
+}
+
+// facetData is a key that varies, with its values and how many configurations have each.
+type facetData struct {
+	Key    string   `json:"key"`
+	Values []string `json:"values"`
+	N      []int    `json:"n"`
 }
 
 type metricData struct {
@@ -39,6 +47,8 @@ type configData struct {
 	Series int    `json:"series"`
 	// Values are the mean of each metric and the ends of its interval, null where there is none.
 	Values map[string][3]*float64 `json:"v"`
+	// Facets are the places of the values of the keys that vary.
+	Facets []int `json:"f"`
 }
 
 // runData is the power of a run.
@@ -49,14 +59,26 @@ type runData struct {
 	// Data is base64 of gzip of int32, little-endian: differences of times in µs, then of powers in mW.
 	Data string `json:"data"`
 	// Spans are begin, end and phase, one after the other.
-	Spans  []float64 `json:"spans"`
-	Doubts [][3]any  `json:"doubts"`
+	Spans []float64 `json:"spans"`
+	// Doubts have begin, end, code and what happened.
+	Doubts [][4]any    `json:"doubts"`
+	Tracks []trackData `json:"tracks"`
+	// Others are codes and messages of what happened in the window at no recorded time.
+	Others [][2]string `json:"others"`
+}
+
+// trackData is the temperature or the clock over time.
+type trackData struct {
+	Label string    `json:"label"`
+	Unit  string    `json:"unit"`
+	T     []float64 `json:"t"`
+	V     []float64 `json:"v"`
 }
 
 // data collects the numbers of the configurations.
 func (b *builder) data() data {
 	d := data{X: "throughput.output_tokens_per_s", Y: energyMetric, Metrics: []metricData{}, Configs: []configData{},
-		Series: []string{}, Runs: []runData{}}
+		Series: []string{}, Facets: []facetData{}, Runs: []runData{}}
 	for _, m := range b.metrics {
 		d.Metrics = append(d.Metrics, metricData{m.Name, picture.Label(m), m.Unit, m.HigherIsBetter})
 	}
@@ -70,7 +92,7 @@ func (b *builder) data() data {
 		if i == maxPoints {
 			break
 		}
-		c := configData{e.ID, b.labels[i], of[i], map[string][3]*float64{}}
+		c := configData{ID: e.ID, Label: b.labels[i], Series: of[i], Values: map[string][3]*float64{}}
 		for _, m := range b.metrics {
 			v, ci, ok := b.value(i, m.Name)
 			if !ok || math.IsInf(v, 0) {
@@ -111,10 +133,10 @@ func (b *builder) power(d *data) error {
 			left = len(b.Experiments) - i
 			break
 		}
-		at := slices.IndexFunc(b.Rows, func(r result.Row) bool { return r.ID == e.ID && r.Status == result.OK })
-		if at < 0 {
+		if len(b.rows[e.ID]) == 0 {
 			continue
 		}
+		at := b.rows[e.ID][0]
 		name := fmt.Sprintf("%s-c%d", e.ID, b.Rows[at].Cycle)
 		p, err := picture.New(picture.PowerChart, b.StudyResult, picture.Options{Run: name})
 		if _, cannot := errors.AsType[*picture.Error](err); cannot {
@@ -128,7 +150,7 @@ func (b *builder) power(d *data) error {
 			continue
 		}
 		if b.model.Power == "" {
-			if b.model.Power, err = inline(p, 178, 70); err != nil {
+			if b.model.Power, err = inline(p, 178, 90); err != nil {
 				return err
 			}
 			b.model.PowerCaption = fmt.Sprintf(
@@ -139,17 +161,52 @@ func (b *builder) power(d *data) error {
 		if err != nil {
 			return err
 		}
+		if run.Others, err = b.untimed(b.Rows[at], chart.Doubts); err != nil {
+			return err
+		}
+		if len(d.Runs) == 0 {
+			b.powerMarks(run)
+		}
 		d.Runs = append(d.Runs, run)
 	}
 	b.model.PowerNote = "Drag to move, turn the wheel to zoom. The band below shows prefill (blue) and " +
-		"decode (yellow); " +
-		"shaded stretches have no readings. The full series is power.parquet in the folder of each run."
+		"decode (yellow). Shaded: what limits the numbers, with its code. The full series are power.parquet and " +
+		"telemetry.parquet in the folder of each run."
 	if left > 0 {
 		b.model.PowerNote += fmt.Sprintf(
 			" The page holds the first run of %d configurations; %d more are in the folder.",
 			len(d.Runs), left)
 	}
 	return nil
+}
+
+// untimed returns the warnings of a run that are marked nowhere in its window.
+func (b *builder) untimed(row result.Row, marked []figure.Doubt) ([][2]string, error) {
+	r, err := result.ReadRun(b.Dir, row.ID, row.Cycle)
+	if err != nil {
+		return nil, err
+	}
+	out := [][2]string{}
+	for _, w := range r.Warnings {
+		if !slices.ContainsFunc(marked, func(d figure.Doubt) bool { return d.Code == string(w.Code) }) {
+			out = append(out, [2]string{string(w.Code), w.Message})
+		}
+	}
+	return out, nil
+}
+
+// powerMarks lists the doubts of the run that is drawn without the script.
+func (b *builder) powerMarks(run runData) {
+	seen := map[any]int{}
+	for _, d := range run.Doubts {
+		if seen[d[2]]++; seen[d[2]] > 5 {
+			continue // the chart has it
+		}
+		b.model.PowerMarks = append(b.model.PowerMarks, fmt.Sprintf("%v, %.3g s to %.3g s: %v", d[2], d[0], d[1], d[3]))
+	}
+	for _, o := range run.Others {
+		b.model.PowerOthers = append(b.model.PowerOthers, o[0]+": "+o[1])
+	}
 }
 
 // packed encodes the power of a run.
@@ -176,12 +233,23 @@ func packed(p figure.Power, label string) (runData, error) {
 		return runData{}, err
 	}
 	out := runData{Label: label, From: p.From, To: p.To, Data: base64.StdEncoding.EncodeToString(raw.Bytes()),
-		Spans: spans(p.Spans), Doubts: [][3]any{}}
+		Spans: spans(p.Spans), Doubts: [][4]any{}, Tracks: []trackData{}, Others: [][2]string{}}
 	for _, d := range p.Doubts {
-		out.Doubts = append(out.Doubts, [3]any{d.From, d.To, d.Label})
+		out.Doubts = append(out.Doubts, [4]any{round4(d.From), round4(d.To), d.Code, d.Label})
+	}
+	for _, t := range p.Tracks {
+		times, values := decimated(t.T, t.V, maxTrack)
+		track := trackData{Label: t.Label, Unit: t.Unit, T: []float64{}, V: values}
+		for _, at := range times {
+			track.T = append(track.T, round4(at))
+		}
+		out.Tracks = append(out.Tracks, track)
 	}
 	return out, nil
 }
+
+// maxTrack is the number of values of a temperature or a clock in the page.
+const maxTrack = 4000
 
 // maxSpans is the number of stretches of a phase in the page; more are joined.
 const maxSpans = 5000

@@ -17,6 +17,7 @@ import (
 	"fmt"
 	"html/template"
 	"io"
+	"strings"
 
 	"github.com/llenergymeasure/llem/result"
 )
@@ -48,7 +49,7 @@ func Write(w io.Writer, s *result.StudyResult, o Options) error {
 	if err != nil {
 		return err
 	}
-	t, err := template.New("study.html").Parse(text)
+	t, err := template.New("study.html").Funcs(template.FuncMap{"code": code}).Parse(text)
 	if err != nil {
 		return fmt.Errorf("read the template of the page: %w", err)
 	}
@@ -78,17 +79,26 @@ type model struct {
 
 	Pareto        template.HTML
 	ParetoCaption string
-	Figures       []drawn
+	Facets        []facet
+	Phases        template.HTML
+	Joules        *joules
+	Latencies     []drawn
+	Times         *times
 	Power         template.HTML
 	PowerCaption  string
 	PowerNote     string
+	// Marks of the first run: what happened when, and what has no time.
+	PowerMarks, PowerOthers []string
+	Course                  []drawn
 
 	Comparisons    []comparison
 	CompareCaption string
 
 	Doubts    []doubt
 	Facts     []Fact
+	SelfTest  tested
 	StudyFile string
+	Command   string
 	Recompute string
 	Cite      string
 	Data      template.JS
@@ -116,7 +126,20 @@ type drawn struct {
 
 type comparison struct{ A, B, Answer, P string }
 
-type doubt struct{ Code, Message, Runs, Meaning string }
+type doubt struct{ Code, Message, Runs, Meaning, Effect string }
+
+// code escapes a text, and marks what stands between backticks as code.
+func code(text string) template.HTML {
+	var out strings.Builder
+	for i, part := range strings.Split(text, "`") {
+		part = template.HTMLEscapeString(part)
+		if i%2 == 1 {
+			part = "<code>" + part + "</code>"
+		}
+		out.WriteString(part)
+	}
+	return template.HTML(out.String()) //nolint:gosec // escaped above
+}
 
 // hash is a source of the content security policy.
 func hash(content string) string {
@@ -133,6 +156,7 @@ func newModel(s *result.StudyResult, o Options) (*model, error) {
 	b.answer()
 	b.table()
 	data := b.data()
+	b.facets(&data)
 	if err := b.figures(&data); err != nil {
 		return nil, err
 	}
@@ -140,7 +164,9 @@ func newModel(s *result.StudyResult, o Options) (*model, error) {
 		return nil, err
 	}
 	b.doubts()
-	b.how(o)
+	if err := b.how(o); err != nil {
+		return nil, err
+	}
 	encoded, err := json.Marshal(data) // with < and > as \u003c: safe inside a script element
 	if err != nil {
 		return nil, fmt.Errorf("encode the data of the page: %w", err)

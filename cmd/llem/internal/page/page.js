@@ -2,9 +2,11 @@
 // The page is complete without this script; it sorts, filters, draws any two metrics, and zooms.
 
 /** @typedef {{name: string, label: string, unit: string, higher: boolean}} Metric */
-/** @typedef {{id: string, label: string, series: number, v: Record<string, (number|null)[]>}} Config */
-/** @typedef {{label: string, from: number, to: number, data: string, spans: number[], doubts: [number, number, string][]}} Run */
-/** @typedef {{metrics: Metric[], configs: Config[], series: string[], x: string, y: string, runs: Run[]}} Data */
+/** @typedef {{id: string, label: string, series: number, v: Record<string, (number|null)[]>, f: number[]|null}} Config */
+/** @typedef {{key: string, values: string[], n: number[]}} Facet */
+/** @typedef {{label: string, unit: string, t: number[], v: number[]}} Track */
+/** @typedef {{label: string, from: number, to: number, data: string, spans: number[], doubts: [number, number, string, string][], tracks: Track[], others: [string, string][]}} Run */
+/** @typedef {{metrics: Metric[], configs: Config[], series: string[], x: string, y: string, facets: Facet[], runs: Run[]}} Data */
 
 const byId = (/** @type {string} */ id) => /** @type {any} */ (document.getElementById(id));
 /** @type {Data} */
@@ -22,6 +24,57 @@ function si(v, unit) {
   if (v === 0) return `0 ${unit}`;
   const p = prefixes.find((q) => Math.abs(v) >= q[0] * 0.9995) || prefixes[prefixes.length - 1];
   return `${Number((v / p[0]).toPrecision(3))} ${p[1]}${unit}`;
+}
+
+/* Facets: a value of each key that varies, or several. */
+/** The chosen places of values, by key. @type {Set<number>[]} */
+const chosen = data.facets.map(() => new Set());
+/** Called when the choice changes. @type {(() => void)[]} */
+const onChoice = [];
+/** @param {Config|undefined} c */
+const matches = (c) => chosen.every((set, k) => !set.size || !!c && !!c.f && set.has(c.f[k]));
+
+function facets() {
+  const list = byId("facets");
+  if (!list) return;
+  const all = document.createElement("button");
+  all.type = "button"; all.className = "chip"; all.textContent = "Show all"; all.hidden = true;
+  const changed = () => { all.hidden = chosen.every((s) => !s.size); for (const f of onChoice) f(); };
+  /** @type {(() => void)[]} */
+  const resets = [];
+  for (const [k, dd] of [...list.querySelectorAll(".chips")].entries()) {
+    const f = data.facets[k];
+    if (!f.values.length) continue; // too many: the filter finds them by words
+    if (f.values.length > 12) {
+      const select = document.createElement("select");
+      select.setAttribute("aria-label", f.key);
+      select.append(new Option("any", ""), ...f.values.map((v, i) => new Option(`${v} (${f.n[i]})`, String(i))));
+      select.addEventListener("input", () => { chosen[k].clear(); if (select.value) chosen[k].add(Number(select.value)); changed(); });
+      resets.push(() => { select.value = ""; });
+      dd.replaceChildren(select);
+      continue;
+    }
+    dd.setAttribute("role", "group");
+    dd.setAttribute("aria-label", f.key);
+    dd.replaceChildren(...f.values.map((v, i) => {
+      const b = document.createElement("button"), n = document.createElement("span");
+      b.type = "button"; b.className = "chip"; n.className = "pm"; n.textContent = String(f.n[i]);
+      b.append(v + " ", n);
+      b.setAttribute("aria-pressed", "false");
+      b.addEventListener("click", () => {
+        if (!chosen[k].delete(i)) chosen[k].add(i);
+        b.setAttribute("aria-pressed", String(chosen[k].has(i)));
+        changed();
+      });
+      resets.push(() => b.setAttribute("aria-pressed", "false"));
+      return b;
+    }));
+  }
+  all.addEventListener("click", () => { for (const s of chosen) s.clear(); for (const r of resets) r(); changed(); });
+  list.after(all);
+  const byConfig = new Map(data.configs.map((c) => [c.id, c]));
+  const bodies = /** @type {HTMLElement[]} */ ([...document.querySelectorAll("tbody[data-id]")]);
+  onChoice.push(() => { for (const b of bodies) b.hidden = !matches(byConfig.get(b.dataset.id || "")); });
 }
 
 /* The table. */
@@ -50,17 +103,19 @@ function table() {
     });
   }
   const filter = byId("filter"), shown = byId("shown");
+  const byRow = new Map(data.configs.map((c) => ["c-" + c.id, c]));
   const apply = () => {
     const words = filter.value.toLowerCase().split(/\s+/).filter(Boolean);
     let n = 0;
     for (const r of rows) {
       const text = (r.textContent || "").toLowerCase();
-      r.hidden = !words.every((/** @type {string} */ w) => text.includes(w));
+      r.hidden = !matches(byRow.get(r.id)) || !words.every((/** @type {string} */ w) => text.includes(w));
       if (!r.hidden) n++;
     }
     shown.textContent = `${n} of ${rows.length} configurations`;
   };
   filter.addEventListener("input", apply);
+  onChoice.push(apply);
   apply();
 }
 
@@ -124,7 +179,8 @@ function pareto() {
     const mx = metric(px.value), my = metric(py.value), ml = metric(lm.value);
     if (!mx || !my) return;
     let inside = data.configs.filter((c) => Number.isFinite(number(c, mx.name)) && Number.isFinite(number(c, my.name)));
-    const all = inside;
+    const all = inside, within = chosen.some((set) => set.size > 0);
+    inside = inside.filter(matches);
     byId("limit-text").textContent = "no limit";
     if (ml) {
       const values = data.configs.map((c) => number(c, ml.name)).filter(Number.isFinite).sort((a, b) => a - b);
@@ -139,12 +195,13 @@ function pareto() {
     let best = inside[0];
     for (const c of inside) if (better(number(c, my.name), number(best, my.name))) best = c;
     byId("best").textContent = best
-      ? `${ml ? `${inside.length} of ${data.configs.length} configurations meet the limit` : `${data.configs.length} configurations, no limit`}. Best ${my.label}: ${best.label} with ${si(number(best, my.name), my.unit)}, ${mx.label} ${si(number(best, mx.name), mx.unit)}.`
+      ? `${ml ? `${inside.length} of ${data.configs.length} configurations meet the limit` : within ? `${inside.length} of ${data.configs.length} configurations are chosen` : `${data.configs.length} configurations, no limit`}. Best ${my.label}: ${best.label} with ${si(number(best, my.name), my.unit)}, ${mx.label} ${si(number(best, mx.name), mx.unit)}.`
       : "No configuration meets the limit.";
     byId("pareto-figure").replaceChildren(chart(all, new Set(inside), mx, my));
   };
   for (const e of [px, py, lm, limit]) e.addEventListener("input", draw);
   lm.addEventListener("input", () => { const m = metric(lm.value); limit.value = m && m.higher ? "0" : "1000"; draw(); });
+  onChoice.push(draw);
   byId("pareto-controls").addEventListener("submit", (/** @type {Event} */ e) => e.preventDefault());
   draw();
 }
@@ -213,7 +270,7 @@ function pyramid(t, w) {
   return levels;
 }
 
-/** The index of the first time at or after x. @param {Float64Array} t @param {number} x */
+/** The index of the first time at or after x. @param {Float64Array|number[]} t @param {number} x */
 function search(t, x) {
   let a = 0, b = t.length;
   while (a < b) { const m = (a + b) >> 1; if (t[m] < x) a = m + 1; else b = m; }
@@ -230,58 +287,149 @@ async function unpack(text) {
   return {t, w};
 }
 
+/** The last value of a track before a time. @param {Track} k @param {number} at */
+function valueAt(k, at) {
+  const i = search(k.t, at);
+  return k.v[k.t[i] === at ? i : Math.max(0, i - 1)];
+}
+
+/** Step lengths of about so many parts. @param {number} range @param {number} parts */
+function niceStep(range, parts) {
+  const rough = range / parts, p = 10 ** Math.floor(Math.log10(rough));
+  return [1, 2, 5, 10].map((m) => m * p).find((s) => s >= rough) || rough;
+}
+
+const phaseColours = [colours[0], colours[5], "#999"];
+const left = 62, top0 = 10, trackHeight = 54;
+
+/** What the canvas shows. @typedef {{t: Float64Array, w: Float64Array, levels: ReturnType<typeof pyramid>, run: Run, peak: number}} Shown */
+
+/** Draws the readings between two places: a column of least to greatest for each pixel, or a line of steps.
+ * @param {CanvasRenderingContext2D} c @param {Shown} s @param {number} from @param {number} to
+ * @param {number} wide @param {(v: number) => number} y @param {number} ratio */
+function line(c, s, from, to, wide, y, ratio) {
+  const i0 = Math.max(0, search(s.t, from) - 1), i1 = Math.min(s.t.length, search(s.t, to) + 1);
+  const k = wide / (to - from), columns = wide * ratio;
+  if (i1 - i0 <= 2 * wide) {
+    c.beginPath();
+    for (let i = i0, last = NaN; i < i1; i++) {
+      const px = left + (s.t[i] - from) * k, py = y(s.w[i]);
+      if (Number.isNaN(last)) c.moveTo(px, py); else { c.lineTo(px, last); c.lineTo(px, py); }
+      last = py;
+    }
+    c.stroke();
+    return;
+  }
+  let level = 0;
+  while (level + 1 < s.levels.length && (i1 - i0) / s.levels[level + 1].size >= columns) level++;
+  const {low, high, size} = s.levels[level], one = 1 / ratio, zero = y(0), scale = zero - y(1);
+  let column = -1, least = Infinity, most = -Infinity, before = NaN;
+  const flush = () => {
+    if (column < 0) return;
+    if (before < least) least = before; // meets the column before
+    if (before > most) most = before;
+    c.fillRect(left + column * one, zero - most * scale, one, Math.max(one, (most - least) * scale));
+  };
+  for (let j = Math.floor(i0 / size), last = Math.ceil(i1 / size); j < last; j++) {
+    const at = Math.floor((s.t[j * size] - from) * k * ratio);
+    if (at !== column) { flush(); if (column >= 0) before = (least + most) / 2; column = at; least = Infinity; most = -Infinity; }
+    if (low[j] < least) least = low[j];
+    if (high[j] > most) most = high[j];
+  }
+  flush();
+}
+
+/** Draws the phases as a band, those closer than half a pixel as one. @param {CanvasRenderingContext2D} c @param {number[]} s
+ * @param {number} from @param {number} to @param {number} wide @param {number} y */
+function phases(c, s, from, to, wide, y) {
+  const k = wide / (to - from);
+  for (const [phase, colour] of phaseColours.entries()) {
+    c.fillStyle = colour;
+    let a = NaN, b = NaN;
+    for (let i = 0; i < s.length; i += 3) {
+      if (s[i + 2] !== phase || s[i + 1] < from) continue;
+      if (s[i] > to) break;
+      const x0 = left + Math.max(0, (s[i] - from) * k), x1 = left + Math.min(wide, (s[i + 1] - from) * k);
+      if (x0 - b < 0.5) { b = x1; continue; }
+      if (!Number.isNaN(a)) c.fillRect(a, y, Math.max(0.5, b - a), 12);
+      a = x0; b = x1;
+    }
+    if (!Number.isNaN(a)) c.fillRect(a, y, Math.max(0.5, b - a), 12);
+  }
+}
+
+/** Shades what limits the numbers, with its code. @param {CanvasRenderingContext2D} c @param {Run} run @param {string} ink
+ * @param {(t: number) => number} x @param {number} from @param {number} to @param {number} bottom */
+function doubts(c, run, ink, x, from, to, bottom) {
+  /** @type {number[]} */
+  const ends = [];
+  for (const [a, b, code] of run.doubts) {
+    if (b < from || a > to) continue;
+    const x0 = x(Math.max(a, from)), x1 = Math.max(x0 + 1, x(Math.min(b, to)));
+    c.globalAlpha = 0.25; c.fillStyle = colours[1]; c.fillRect(x0, top0, x1 - x0, bottom - top0);
+    c.globalAlpha = 1; c.fillStyle = ink; c.textAlign = "left";
+    const wide = c.measureText(code).width, at = Math.min(x0, x(to) - wide);
+    let row = 0;
+    while (row < ends.length && ends[row] > at) row++;
+    if (row === 3) continue; // the list below has it
+    ends[row] = at + wide + 8;
+    c.fillText(code, at + 2, top0 + 12 + 14 * row);
+  }
+}
+
+/** Draws the temperature or a clock. @param {CanvasRenderingContext2D} c @param {Track} k @param {(t: number) => number} x
+ * @param {number} from @param {number} to @param {number} wide @param {number} top */
+function track(c, k, x, from, to, wide, top) {
+  let low = Infinity, high = -Infinity;
+  for (const v of k.v) { if (v < low) low = v; if (v > high) high = v; }
+  const bottom = top + trackHeight - 8, y = (/** @type {number} */ v) => high === low ? (top + bottom) / 2 : bottom - (v - low) / (high - low) * (bottom - top - 16);
+  c.globalAlpha = 0.2; c.fillRect(left, bottom + 3, wide, 1); c.globalAlpha = 1;
+  c.textAlign = "right";
+  if (high !== low) c.fillText(`${high}`, left - 5, y(high) + 4);
+  c.fillText(`${low}`, left - 5, y(low) + 4);
+  c.textAlign = "left"; c.fillText(`${k.label} (${k.unit})`, left + 2, top + 8);
+  c.save(); c.beginPath(); c.rect(left, top, wide, trackHeight); c.clip(); c.beginPath();
+  for (let i = Math.max(0, search(k.t, from) - 1), last = NaN; i < k.t.length; i++) {
+    const px = x(k.t[i]), py = y(k.v[i]);
+    if (Number.isNaN(last)) c.moveTo(px, py); else { c.lineTo(px, last); c.lineTo(px, py); }
+    last = py;
+    if (k.t[i] > to) break;
+  }
+  c.stroke(); c.restore();
+}
+
 async function power() {
   const canvas = byId("canvas"), select = byId("run");
   if (!canvas || !data.runs.length) return;
   for (const [i, r] of data.runs.entries()) select.append(new Option(r.label, String(i)));
-  /** @type {{t: Float64Array, w: Float64Array, levels: ReturnType<typeof pyramid>, run: Run}} */
+  /** @type {Shown} */
   let shown;
-  let from = 0, to = 1, pending = false;
+  let from = 0, to = 1, pending = false, ink = "";
   const c = canvas.getContext("2d");
   const draw = () => {
     pending = false;
     const ratio = devicePixelRatio || 1, w = canvas.clientWidth, h = canvas.clientHeight;
-    if (canvas.width !== Math.round(w * ratio)) { canvas.width = Math.round(w * ratio); canvas.height = Math.round(h * ratio); }
+    if (canvas.width !== Math.round(w * ratio) || canvas.height !== Math.round(h * ratio)) { canvas.width = Math.round(w * ratio); canvas.height = Math.round(h * ratio); }
+    if (!ink) ink = getComputedStyle(canvas).color;
     c.setTransform(ratio, 0, 0, ratio, 0, 0);
     c.clearRect(0, 0, w, h);
-    const ink = getComputedStyle(canvas).color;
-    const left = 56, bottom = h - 44, top = 10, wide = w - left - 10;
-    let peak = 1;
-    const top1 = shown.levels[shown.levels.length - 1];
-    for (const v of top1.high) if (v > peak) peak = v;
-    const x = (/** @type {number} */ t) => left + (t - from) / (to - from) * wide, y = (/** @type {number} */ v) => bottom - v / peak * (bottom - top);
+    const run = shown.run, tracks = run.tracks.length * trackHeight, bottom = h - 44 - tracks, wide = w - left - 10, peak = shown.peak;
+    const x = (/** @type {number} */ t) => left + (t - from) / (to - from) * wide, y = (/** @type {number} */ v) => bottom - v / peak * (bottom - top0);
     c.fillStyle = ink; c.strokeStyle = ink; c.font = "12px system-ui, sans-serif"; c.lineWidth = 1;
-    const step = [1, 2, 5, 10].map((m) => m * 10 ** Math.floor(Math.log10(peak / 4))).find((s) => s >= peak / 5) || peak;
+    const step = niceStep(peak, 5);
     for (let v = 0; v <= peak; v += step) { c.globalAlpha = 0.2; c.fillRect(left, y(v), wide, 1); c.globalAlpha = 1; c.textAlign = "right"; c.fillText(si(v, "W"), left - 5, y(v) + 4); }
-    const rough = (to - from) / 6, ts = [1, 2, 5, 10].map((m) => m * 10 ** Math.floor(Math.log10(rough))).find((s) => s >= rough) || rough;
+    const ts = niceStep(to - from, Math.max(2, Math.min(6, wide / 90)));
     c.textAlign = "center";
-    for (let k = Math.ceil(from / ts); k * ts <= to; k++) { c.globalAlpha = 0.2; c.fillRect(x(k * ts), top, 1, bottom - top); c.globalAlpha = 1; c.fillText(si(k * ts, "s"), x(k * ts), h - 6); }
-    for (const [a, b] of shown.run.doubts) { c.globalAlpha = 0.3; c.fillStyle = colours[1]; c.fillRect(x(Math.max(a, from)), top, Math.max(1, x(Math.min(b, to)) - x(Math.max(a, from))), bottom - top); }
-    c.globalAlpha = 1;
-    const s = shown.run.spans;
-    for (let i = 0; i < s.length; i += 3) {
-      if (s[i + 1] < from || s[i] > to) continue;
-      c.fillStyle = [colours[0], colours[5], "#999"][s[i + 2]];
-      const a = Math.max(x(s[i]), left), b = Math.min(x(s[i + 1]), left + wide);
-      c.fillRect(a, bottom + 4, Math.max(0.5, b - a), 12);
-    }
-    const i0 = Math.max(0, search(shown.t, from) - 1), i1 = Math.min(shown.t.length, search(shown.t, to) + 1);
-    let level = 0;
-    while (level + 1 < shown.levels.length && (i1 - i0) / shown.levels[level + 1].size > 2 * wide) level++;
-    const l = shown.levels[level];
+    for (let k = Math.ceil(from / ts); k * ts <= to; k++) { c.globalAlpha = 0.2; c.fillRect(x(k * ts), top0, 1, h - 24 - top0); c.globalAlpha = 1; c.fillText(si(k * ts, "s"), x(k * ts), h - 6); }
+    phases(c, run.spans, from, to, wide, bottom + 4);
+    doubts(c, run, ink, x, from, to, bottom);
+    c.fillStyle = ink;
     c.save(); c.beginPath(); c.rect(left, 0, wide, h); c.clip();
-    c.strokeStyle = ink; c.beginPath();
-    let last = NaN;
-    for (let k = Math.floor(i0 / l.size); k * l.size < i1; k++) {
-      const px = x(shown.t[Math.min(k * l.size, shown.t.length - 1)]);
-      if (Number.isNaN(last)) c.moveTo(px, y(l.low[k])); else c.lineTo(px, last);
-      c.lineTo(px, y(l.low[k])); c.lineTo(px, y(l.high[k]));
-      last = y(l.high[k]);
-    }
-    c.stroke();
+    line(c, shown, from, to, wide, y, ratio);
     c.setLineDash([4, 4]);
-    for (const e of [shown.run.from, shown.run.to]) { c.beginPath(); c.moveTo(x(e), top); c.lineTo(x(e), bottom); c.stroke(); }
+    for (const e of [run.from, run.to]) { c.beginPath(); c.moveTo(x(e), top0); c.lineTo(x(e), h - 24); c.stroke(); }
     c.restore(); c.setLineDash([]);
+    for (const [i, k] of run.tracks.entries()) track(c, k, x, from, to, wide, bottom + 20 + i * trackHeight);
   };
   const later = () => { if (!pending) { pending = true; requestAnimationFrame(draw); } };
   const view = (/** @type {number} */ a, /** @type {number} */ b) => {
@@ -290,17 +438,37 @@ async function power() {
     later();
   };
   const zoom = (/** @type {number} */ f, share = 0.5) => { const at = from + (to - from) * share; view(at - (at - from) * f, at + (to - at) * f); };
-  const share = (/** @type {MouseEvent} */ e) => Math.min(1, Math.max(0, (e.offsetX - 56) / (canvas.clientWidth - 66)));
+  const share = (/** @type {MouseEvent} */ e) => Math.min(1, Math.max(0, (e.offsetX - left) / (canvas.clientWidth - left - 10)));
   const load = async () => {
-    const run = data.runs[Number(select.value)], u = await unpack(run.data);
-    shown = {t: u.t, w: u.w, levels: pyramid(u.t, u.w), run};
+    const run = data.runs[Number(select.value)], u = await unpack(run.data), levels = pyramid(u.t, u.w);
+    let peak = 1;
+    for (const v of levels[levels.length - 1].high) if (v > peak) peak = v;
+    shown = {t: u.t, w: u.w, levels, run, peak};
+    canvas.style.height = `${280 + run.tracks.length * trackHeight}px`;
+    marks(run);
     view(u.t[0], u.t[u.t.length - 1]);
+  };
+  /** Lists what limits the numbers of a run; a mark zooms to where it happened. @param {Run} run */
+  const marks = (run) => {
+    /** @type {Record<string, number>} */
+    const n = {};
+    const listed = run.doubts.filter((d) => (n[d[2]] = (n[d[2]] || 0) + 1) <= 5);
+    byId("marks").replaceChildren(...listed.map(([a, b, code, what]) => {
+      const li = document.createElement("li"), button = document.createElement("button");
+      button.type = "button"; button.className = "chip";
+      button.textContent = `${code}, ${si(a, "s")} to ${si(b, "s")}: ${what}`;
+      button.addEventListener("click", () => { const pad = Math.max(b - a, 0.2); view(a - pad, b + pad); canvas.focus(); });
+      li.append(button);
+      return li;
+    }));
+    const more = run.doubts.length > listed.length ? `${run.doubts.length - listed.length} more marks are in the chart. ` : "";
+    byId("others").textContent = more + (run.others.length ? `In this window, at no recorded time: ${run.others.map((o) => o[0]).join(", ")}.` : "");
+    byId("others").title = run.others.map((o) => `${o[0]}: ${o[1]}`).join("\n");
   };
   await load();
   select.addEventListener("input", load);
   byId("in").addEventListener("click", () => zoom(0.5));
   byId("out").addEventListener("click", () => zoom(2));
-  byId("all").addEventListener("click", () => view(-Infinity, Infinity));
   byId("all").addEventListener("click", () => { from = shown.t[0]; to = shown.t[shown.t.length - 1]; later(); });
   canvas.addEventListener("wheel", (/** @type {WheelEvent} */ e) => { e.preventDefault(); zoom(e.deltaY > 0 ? 1.25 : 0.8, share(e)); }, {passive: false});
   let held = NaN;
@@ -310,7 +478,9 @@ async function power() {
     const s = share(e);
     if (!Number.isNaN(held)) { const d = (held - s) * (to - from); held = s; view(from + d, to + d); }
     const t = from + s * (to - from), i = Math.max(0, search(shown.t, t) - 1);
-    byId("readout").textContent = `${si(shown.t[i], "s")}: ${si(shown.w[i], "W")}`;
+    const tracks = shown.run.tracks.map((k) => `, ${k.label} ${valueAt(k, t)} ${k.unit}`).join("");
+    const here = shown.run.doubts.filter(([a, b]) => a <= t && t <= b).map((d) => `; ${d[2]}: ${d[3]}`).join("");
+    byId("readout").textContent = `${si(shown.t[i], "s")}: ${si(shown.w[i], "W")}${tracks}${here}`;
   });
   canvas.addEventListener("keydown", (/** @type {KeyboardEvent} */ e) => {
     const d = (to - from) / 5;
@@ -319,9 +489,10 @@ async function power() {
     e.preventDefault();
   });
   new ResizeObserver(later).observe(canvas);
-  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", later);
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => { ink = ""; later(); });
 }
 
+facets();
 table();
 pareto();
 power();

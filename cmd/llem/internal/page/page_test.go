@@ -5,8 +5,11 @@ import (
 	"compress/gzip"
 	"encoding/base64"
 	"encoding/binary"
+	"encoding/json"
 	"html"
 	"math"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -25,6 +28,25 @@ func TestHostileNames(t *testing.T) {
 		{ID: "2", Config: study.Experiment{Model: "m", Backend: evil, DType: "b"}},
 	}}
 	s.Caveats.Warn("x", evil)
+	for i := range s.Experiments {
+		e := &s.Experiments[i]
+		e.Metrics = measured(t, e.ID, "", map[string]float64{"energy.total_j": 7, "energy.per_output_token_j": 1,
+			"throughput.output_tokens_per_s": 9, "latency.ttft_ms.p50": 3}).Metrics
+		e.Missing = []result.Missing{{Of: "energy.phases", Reason: evil}, {Of: "latency", Reason: evil}}
+	}
+	s.Dir = t.TempDir()
+	onDisk(t, s, 0, 400, evil)
+	for name, text := range map[string]any{"doctor.json": map[string]string{"skipped": evil, "next": evil},
+		"env.json": map[string]any{"cpu": map[string]string{"model": evil},
+			"gpus": []any{map[string]string{"name": evil}}}} {
+		b, err := json.Marshal(text)
+		if err == nil {
+			err = os.WriteFile(filepath.Join(s.Dir, name), b, 0o600)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
 	page := write(t, "hostile.html", s, Options{Version: evil, StudyFile: evil, Facts: []Fact{{evil, evil}}})
 	if n := strings.Count(page, "<script"); n != 2 { // the data and the program
 		t.Errorf("%d script elements", n)

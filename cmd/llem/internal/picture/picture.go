@@ -26,6 +26,8 @@ type Options struct {
 	Over string
 	// Run is the run of a chart of power, as ID-cCYCLE or the first digits of an id; empty takes the first.
 	Run string
+	// Only are the ids of the configurations in a chart of latency; empty takes all.
+	Only []string
 }
 
 // Picture is a chart and the table behind it, whose first row names the columns and their units.

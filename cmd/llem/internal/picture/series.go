@@ -20,12 +20,23 @@ func (s study) latency(o Options) (*Picture, error) {
 	which := strings.ToLower(cmp.Or(o.X, "ttft"))
 	of, label := latencies(which)
 	if of == nil {
-		return nil, &Error{fmt.Sprintf("there is no latency %q to draw", o.X), "use ttft, itl, tpot or e2e with --x"}
+		return nil, &Error{fmt.Sprintf("there is no distribution %q to draw", o.X),
+			"use ttft, itl, tpot, e2e or energy with --x"}
 	}
 	chart := figure.Distribution{Title: s.title(), X: figure.Axis{Label: label, Unit: "s"}}
-	data := [][]string{{"id", "configuration", "cycle", "request", which + "_s"}}
+	column := which + "_s"
+	if which == requestEnergy {
+		chart.X.Unit, column = "J", "energy_j"
+		if kind := s.source(); kind != "" {
+			chart.X.Label += ", " + kind
+		}
+	}
+	data := [][]string{{"id", "configuration", "cycle", "request", column}}
 	var all []float64
 	for i, e := range s.Experiments {
+		if len(o.Only) > 0 && !slices.Contains(o.Only, e.ID) {
+			continue
+		}
 		records, folders, err := s.runs(e.ID)
 		if err != nil {
 			return nil, err
@@ -52,6 +63,7 @@ func (s study) latency(o Options) (*Picture, error) {
 			}
 		}
 		if len(values.Values) > 0 {
+			values.Percentiles = s.percentiles(i, which)
 			chart.Series, all = append(chart.Series, values), append(all, values.Values...)
 		}
 	}
@@ -62,7 +74,24 @@ func (s study) latency(o Options) (*Picture, error) {
 	return &Picture{chart, data}, nil
 }
 
-// latencies returns the values of a latency in seconds of one request, and what it is called.
+// requestEnergy is the distribution of joules over requests.
+const requestEnergy = "energy"
+
+// percentiles returns the percentiles of a latency that the results hold: too few values have none.
+func (s study) percentiles(i int, which string) (out []figure.Percentile) {
+	for _, p := range []int{50, 90, 99} {
+		spread, ok := s.Experiments[i].Metrics.Get(fmt.Sprintf("latency.%s_ms.p%d", which, p))
+		if !ok {
+			continue
+		}
+		if v, _, _ := spread.Figure(); !math.IsNaN(v) {
+			out = append(out, figure.Percentile{Share: float64(p) / 100, Value: v / 1e3})
+		}
+	}
+	return out
+}
+
+// latencies returns the values of a latency in seconds of one request, or its joules, and what they are called.
 func latencies(which string) (func(series.Request) []float64, string) {
 	started := func(r series.Request) int64 {
 		if r.StartedNS != nil {
@@ -77,6 +106,13 @@ func latencies(which string) (func(series.Request) []float64, string) {
 	case "e2e":
 		return func(r series.Request) []float64 { return []float64{float64(r.EndNS-started(r)) / 1e9} },
 			"end to end (service)"
+	case requestEnergy:
+		return func(r series.Request) []float64 {
+			if r.PrefillJ == nil || r.DecodeJ == nil {
+				return nil
+			}
+			return []float64{*r.PrefillJ + *r.DecodeJ}
+		}, "energy of a request, prefill and decode"
 	case "tpot":
 		return func(r series.Request) []float64 {
 			if r.OutputTokens < 2 {
@@ -132,14 +168,6 @@ func (s study) run(name string) (*result.Record, string, error) {
 	}
 	return nil, "", &Error{fmt.Sprintf("no run %q was finished in %s", name, s.Dir),
 		"`llem report " + shell.Path(s.Dir) + " --format csv` lists the ids"}
-}
-
-// gaps are the stretches without readings.
-func gaps(r *result.Record) []result.Gap {
-	if r.Harness == nil {
-		return nil
-	}
-	return r.Harness.Gaps
 }
 
 // margin is how much of the time before and after the window is shown, as a share of it.
@@ -199,9 +227,25 @@ func (s study) powerOf(r *result.Record, raw series.All) (*Picture, error) {
 	if !slices.ContainsFunc(chart.Spans, func(x figure.Span) bool { return x.Phase == 2 }) {
 		chart.Parts = chart.Parts[:2]
 	}
-	for _, g := range gaps(r) {
-		chart.Doubts = append(chart.Doubts, figure.Doubt{From: max(0, seconds(g.StartNS)),
-			To: min(length, seconds(g.EndNS)), Label: "no readings: " + g.Reason})
+	l := timeline{start: start, length: length, counted: counted}
+	chart.Doubts, chart.Tracks = l.doubts(r, raw), l.tracks(raw.Telemetry)
+	for _, t := range chart.Tracks {
+		data[0] = append(data[0], fmt.Sprintf("%s (%s)", t.Label, t.Unit))
+		for i := range chart.T {
+			data[i+1] = append(data[i+1], heldAt(t, chart.T[i]))
+		}
 	}
 	return &Picture{chart, data}, nil
+}
+
+// heldAt prints the value of a track at a time: the last one before it.
+func heldAt(t figure.Track, at float64) string {
+	i, exact := slices.BinarySearch(t.T, at)
+	if !exact {
+		i--
+	}
+	if i < 0 {
+		return ""
+	}
+	return number(t.V[i])
 }

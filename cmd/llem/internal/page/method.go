@@ -1,0 +1,184 @@
+package page
+
+import (
+	"cmp"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"path/filepath"
+	"strings"
+
+	"github.com/llenergymeasure/llem/internal/codes"
+	"github.com/llenergymeasure/llem/internal/digits"
+	"github.com/llenergymeasure/llem/internal/disk"
+	"github.com/llenergymeasure/llem/internal/doctor"
+	"github.com/llenergymeasure/llem/internal/host"
+	"github.com/llenergymeasure/llem/internal/shell"
+	"github.com/llenergymeasure/llem/internal/store"
+)
+
+// how fills the section on the method, from the files of the study's folder.
+func (b *builder) how(o Options) error {
+	dir := b.Dir
+	b.model.Command = "llem run " + shell.Quote(filepath.Join(dir, store.StudyFile))
+	b.model.Recompute = "llem report " + shell.Quote(dir) + " --recompute"
+	b.model.Cite = fmt.Sprintf("Study %q, measured with llem %s, %s. Folder with raw data: %s.", b.Name, o.Version,
+		b.Finished.UTC().Format("2 January 2006"), dir)
+	if len(b.Experiments) > 0 {
+		e := b.Experiments[0]
+		b.model.Facts = append(b.model.Facts, Fact{"engine", strings.TrimSpace(e.Config.Backend + " " + e.Version)},
+			Fact{"device", cmp.Or(e.Device, "–")}, Fact{"energy", cmp.Or(string(e.Provenance), "not measured")})
+	}
+	text, err := b.file(store.EnvFile)
+	if err != nil {
+		return err
+	}
+	var machine host.Snapshot
+	if text != nil && json.Unmarshal(text, &machine) == nil {
+		b.model.Facts = append(b.model.Facts, machineFacts(&machine)...)
+	}
+	if text, err = b.file(store.DoctorFile); err != nil {
+		return err
+	}
+	b.model.SelfTest = selfTest(text)
+	return nil
+}
+
+// file reads a file of the study's folder; nil if it is missing.
+func (b *builder) file(name string) ([]byte, error) {
+	if b.Dir == "" {
+		return nil, nil
+	}
+	text, err := disk.ReadFile(filepath.Join(b.Dir, name), disk.MaxSmall)
+	if errors.Is(err, fs.ErrNotExist) || err != nil && len(b.Rows) == 0 {
+		return nil, nil
+	}
+	return text, err
+}
+
+// machineFacts describe the machine, as far as it was found out.
+func machineFacts(s *host.Snapshot) (out []Fact) {
+	add := func(name string, parts ...string) {
+		if text := strings.Join(strings.Fields(strings.Join(parts, " ")), " "); text != "" {
+			out = append(out, Fact{name, text})
+		}
+	}
+	for _, g := range s.GPUs {
+		facts := said(g.Name)
+		if v := g.VRAMTotalBytes; v != nil {
+			facts += ", " + digits.Bytes(*v).String()
+		}
+		if w := g.PowerLimitW; w != nil {
+			facts += fmt.Sprintf(", power limit %.0f W", *w)
+			if d := g.PowerLimitDefaultW; d != nil && *d != *w {
+				facts += fmt.Sprintf(" (default %.0f W)", *d)
+			}
+		}
+		add(fmt.Sprintf("GPU %d", g.Index), facts)
+	}
+	if d := said(s.CUDA.DriverVersion); d != "" {
+		add("driver", d, "· CUDA", said(s.CUDA.RuntimeVersion))
+	}
+	cpu := said(s.CPU.Model)
+	if n := s.CPU.CoresUsable; n != nil && cpu != "" {
+		cpu += fmt.Sprintf(", %g hardware threads usable", *n)
+	}
+	add("processor", cpu)
+	if m := s.Memory.RAMTotalBytes; m != nil {
+		add("memory", digits.Bytes(*m).String())
+	}
+	add("system", said(s.OS.Name), said(s.OS.Version), said(s.OS.Kernel), said(s.OS.Arch))
+	if v := said(s.OS.Virtualisation.Hypervisor); v != "none" {
+		add("virtual machine", v)
+	}
+	if v := said(s.OS.Virtualisation.Container); v != "none" {
+		add("container", v)
+	}
+	add("measured with", "llem", s.Build.Version)
+	return out
+}
+
+func said(text *string) string {
+	if text == nil {
+		return ""
+	}
+	return *text
+}
+
+// tested is what the self-test of the sensors found.
+type tested struct {
+	When string
+	// Without is why there is no self-test, Next the command that runs it.
+	Without, Next string
+	Findings      []finding
+	Text          string
+}
+
+type finding struct{ Level, Text, Next string }
+
+// selfTest reads doctor.json: a report of `llem doctor`, or why there is none.
+func selfTest(text []byte) tested {
+	var none struct{ Skipped, Reason, Next string }
+	if text == nil {
+		return tested{Without: "The study holds no self-test of the sensors.", Next: "llem doctor"}
+	}
+	if json.Unmarshal(text, &none) == nil && cmp.Or(none.Skipped, none.Reason) != "" {
+		return tested{Without: "Not run: " + cmp.Or(none.Skipped, none.Reason) + ".",
+			Next: cmp.Or(none.Next, "llem doctor")}
+	}
+	var r doctor.Report
+	if err := json.Unmarshal(text, &r); err != nil {
+		return tested{Without: "The self-test of the study cannot be read.", Next: "llem doctor"}
+	}
+	out := tested{When: r.When.UTC().Format("2006-01-02 15:04 MST")}
+	for _, f := range r.Verdict {
+		line := finding{string(f.Level), f.Message, f.Next}
+		if f.Device != "" {
+			line.Text = f.Device + ": " + line.Text
+		}
+		out.Findings = append(out.Findings, line)
+	}
+	var all strings.Builder
+	r.Text(&all)
+	out.Text = all.String()
+	return out
+}
+
+// doubts lists the warnings of the study and of its runs by what they do to the numbers, with what their codes mean.
+func (b *builder) doubts() {
+	for _, n := range b.Caveats {
+		b.doubt(string(n.Code), n.Message, "")
+	}
+	for _, d := range b.Doubts {
+		b.doubt(string(d.Code), d.Message, fmt.Sprintf("%d of %d runs", d.Runs, b.OK))
+	}
+}
+
+// doubt adds a warning to the group of its effect.
+func (b *builder) doubt(code, message, runs string) {
+	d := doubt{Code: code, Message: message, Runs: runs}
+	d.Meaning, d.Effect = meaning(code)
+	if d.Meaning == "" {
+		d.Meaning, d.Message = message, ""
+	}
+	b.model.Doubts = append(b.model.Doubts, d)
+}
+
+// meaning returns what a code means, and what it does to the numbers.
+func meaning(code string) (text, effect string) {
+	for _, e := range codes.Codes() {
+		if string(e.Code) == code {
+			return e.Meaning, effects[e.Consequence.Effect()]
+		}
+	}
+	return "", ""
+}
+
+// effects are what doubts do to numbers.
+var effects = map[codes.Effect]string{
+	codes.Refuses:  "refused: the number is null",
+	codes.Flags:    "flag: a number may be off by more than its interval",
+	codes.Cautions: "caution",
+	codes.NoEffect: "note: the numbers are valid",
+}
