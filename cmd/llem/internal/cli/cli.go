@@ -102,7 +102,7 @@ func newRoot(env *Env) *cobra.Command {
 	root.SuggestionsMinimumDistance = 2
 	root.CompletionOptions.HiddenDefaultCmd = true
 	commands := []*cobra.Command{newConfig(env), newDoctor(env), newRun(env), newReport(env), newCompare(env),
-		newPlot(env), newServe(env), newSchema(env)}
+		newPlot(env), newServe(env), newSite(env), newSchema(env)}
 	root.Args = noCommand(commands)
 	root.SetHelpFunc(func(cmd *cobra.Command, _ []string) {
 		text := help.Text{Columns: env.tableWidth()}.Command(cmd)

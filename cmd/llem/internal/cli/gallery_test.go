@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"github.com/llenergymeasure/llem/cmd/llem/internal/picture"
+	"github.com/llenergymeasure/llem/cmd/llem/internal/recheck"
 	"github.com/llenergymeasure/llem/internal/store"
 	"github.com/llenergymeasure/llem/result"
 )
@@ -117,11 +118,11 @@ func TestRecomputedByAnotherVersion(t *testing.T) {
 	own := rows[0]
 	own.Missing = []result.Missing{{Of: "latency.ttft_ms.p99", Reason: "too few values"},
 		{Of: "energy.cost", Reason: "new"}}
-	if !sameRow(row, own) {
+	if !recheck.SameRow(row, own) {
 		t.Error("a reason in other words is taken for damage")
 	}
 	row.Missing[0].Of = "energy"
-	if sameRow(row, own) {
+	if recheck.SameRow(row, own) {
 		t.Error("a line that lacks what its run has is taken for the same")
 	}
 }

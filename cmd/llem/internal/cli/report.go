@@ -1,12 +1,9 @@
 package cli
 
 import (
-	"bytes"
 	"cmp"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -15,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/llenergymeasure/llem/cmd/llem/internal/picture"
+	"github.com/llenergymeasure/llem/cmd/llem/internal/recheck"
 	"github.com/llenergymeasure/llem/cmd/llem/internal/report"
 	"github.com/llenergymeasure/llem/cmd/llem/internal/screen"
 	"github.com/llenergymeasure/llem/internal/campaign"
@@ -324,34 +322,18 @@ var errDiffer = errors.New("results and raw files do not match")
 
 // recompute checks every run of a study, or one run.
 func (env *Env) recompute(dir string, f reportFlags) error {
-	runs, err := runsIn(dir)
+	all, unchecked, err := recheck.Folder(dir)
+	if none, ok := errors.AsType[*recheck.NoRunError](err); ok {
+		return &usageError{none.Error(), none.NextStep()}
+	}
 	if err != nil {
 		return err
-	}
-	var all []join.Recomputed
-	unchecked := 0
-	manifests, _ := store.Manifests(dir) // a journal that cannot be read is reported below
-	for _, run := range runs {
-		problems, none := store.VerifyRun(run, manifests[filepath.Base(run)])
-		r := recomputed(run, problems)
-		if none && r.Error == "" {
-			unchecked++
-		}
-		all = append(all, r)
 	}
 	if unchecked > 0 {
 		fmt.Fprintf(env.Stderr, "llem: %s of an earlier version cannot be checked for changed files: no %s\n",
 			digits.Count(unchecked, "run"), store.ManifestFile)
 	}
-	if runs[0] != dir {
-		all = append(append(all, besideRuns(dir)...), staleSummary(dir)...)
-	}
-	bad := 0
-	for _, r := range all {
-		if r.Error != "" || len(r.Differ) > 0 || len(r.Files) > 0 {
-			bad++
-		}
-	}
+	bad := recheck.Bad(all)
 	if f.json {
 		err = env.printJSON(all)
 	} else {
@@ -361,42 +343,6 @@ func (env *Env) recompute(dir string, f reportFlags) error {
 		err = fmt.Errorf("%w: %d of %d", errDiffer, bad, len(all))
 	}
 	return err
-}
-
-// recomputed computes the numbers of a run again, with what is wrong with its files. Damaged series are not read:
-// a bit of a Parquet file can ask for more memory than there is.
-func recomputed(run string, problems []store.Problem) join.Recomputed {
-	var r join.Recomputed
-	bad := slices.IndexFunc(problems, func(p store.Problem) bool {
-		_, err := os.Stat(filepath.Join(filepath.Dir(run), filepath.FromSlash(p.File)))
-		return err == nil && (strings.HasSuffix(p.File, ".parquet") || strings.HasSuffix(p.File, store.ManifestFile))
-	})
-	if bad < 0 {
-		r = join.Recompute(run)
-	} else {
-		r = join.Recomputed{Run: filepath.Base(run), Differ: []join.Difference{},
-			Error: filepath.Base(problems[bad].File) + " has changed since it was written",
-			Next: "restore the file from a copy of the folder; without it the numbers cannot be checked, " +
-				"only measured again"}
-	}
-	for _, p := range problems {
-		r.Files = append(r.Files, p.File+" "+p.What)
-		r.Next = cmp.Or(r.Next, p.Next)
-	}
-	return r
-}
-
-// besideRuns reports what is wrong with the files beside the runs.
-func besideRuns(dir string) (out []join.Recomputed) {
-	damage, _ := errors.AsType[*store.DamageError](store.VerifyStudy(dir, true))
-	if damage == nil {
-		return nil
-	}
-	for _, p := range damage.Problems {
-		out = append(out, join.Recomputed{Run: p.File, Differ: []join.Difference{}, Error: "it " + p.What,
-			Next: p.Next})
-	}
-	return out
 }
 
 // checks are recomputations as the printer takes them.
@@ -412,154 +358,4 @@ func checks(all []join.Recomputed) []report.Check {
 	return out
 }
 
-// staleSummary reports a summary that does not match the runs beside it: the report
-// prints the summary.
-func staleSummary(dir string) []join.Recomputed {
-	summary, err := result.ReadStudy(dir)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	stale := join.Recomputed{Run: result.SummaryFile, Differ: []join.Difference{},
-		Next: "delete " + filepath.Join(dir, result.SummaryFile) + ": `llem report` then reads the runs themselves"}
-	if err != nil {
-		stale.Error = err.Error()
-		return []join.Recomputed{stale}
-	}
-	if summary.Stale() {
-		stale.Error = "an earlier llem wrote it: its means include runs with unequal work, or count " +
-			"response times as times to the first token"
-		return append([]join.Recomputed{stale}, staleJournal(dir)...)
-	}
-	return append(differing(stale, differences(dir, summary)), staleJournal(dir)...)
-}
-
-// staleJournal reports lines of the journal that do not match the runs: summaries
-// are computed from these lines.
-func staleJournal(dir string) []join.Recomputed {
-	stale := join.Recomputed{Run: store.JournalFile, Differ: []join.Difference{},
-		Next: "move " + filepath.Join(dir, store.JournalFile) + " and " + result.SummaryFile +
-			" away: `llem report` then reads the runs themselves"}
-	rows, err := store.Rows(dir)
-	if _, journalErr := store.ReadJournal(dir); err == nil && !errors.Is(journalErr, fs.ErrNotExist) {
-		err = journalErr
-	}
-	if err != nil {
-		stale.Error = err.Error()
-		return []join.Recomputed{stale}
-	}
-	var differ []string
-	for _, r := range rows {
-		own, err := result.ReadRun(dir, r.ID, r.Cycle)
-		if err != nil || !sameRow(r, store.RowOf(own)) {
-			differ = append(differ, nameOf(r.ID, r.Cycle))
-		}
-	}
-	return differing(stale, differ)
-}
-
-// sameRow compares a line of the journal with the row of its run. A line of an earlier version may lack values.
-func sameRow(line, own result.Row) bool {
-	if line.Values.Within(own.Values) {
-		line.Values = own.Values
-	}
-	if sameMissing(line.Missing, own.Missing) {
-		line.Missing = own.Missing
-	}
-	line.Version, line.Device = cmp.Or(line.Version, own.Version), cmp.Or(line.Device, own.Device)
-	return sameJSON(line, own)
-}
-
-// sameMissing reports whether a line names the same metrics as missing. The wording of the reasons depends
-// on the version that wrote the line, and lines of an earlier version lack metrics that this version added.
-func sameMissing(line, own []result.Missing) bool {
-	return !slices.ContainsFunc(line, func(m result.Missing) bool {
-		return !slices.ContainsFunc(own, func(o result.Missing) bool { return o.Of == m.Of })
-	})
-}
-
-// differing returns an outcome that names the given runs, or nil if there are none.
-func differing(stale join.Recomputed, runs []string) []join.Recomputed {
-	if len(runs) == 0 {
-		return nil
-	}
-	more := ""
-	if len(runs) > mostNamed {
-		more = fmt.Sprintf(" and %d more", len(runs)-mostNamed)
-		runs = runs[:mostNamed]
-	}
-	stale.Error = "it does not match the runs: " + strings.Join(runs, ", ") + more
-	return []join.Recomputed{stale}
-}
-
-// mostNamed is the maximum number of runs that an outcome names.
-const mostNamed = 20
-
 func nameOf(id string, cycle int) string { return fmt.Sprintf("%s-c%d", id, cycle) }
-
-// differences returns the runs whose values differ from the summary.
-func differences(dir string, summary *result.StudyResult) []string {
-	var out []string
-	for i, r := range summary.Rows {
-		own, err := result.ReadRun(dir, r.ID, r.Cycle)
-		same := err == nil && own.Status == r.Status
-		for _, m := range result.Metrics() {
-			if v, ok := r.Values.Get(m.Name); ok && same {
-				w, there := m.Value(own)
-				same = there && v == w
-			}
-		}
-		if i < len(summary.Runs) && same {
-			same = sameJSON(summary.Runs[i], own)
-		}
-		if !same {
-			out = append(out, nameOf(r.ID, r.Cycle))
-		}
-	}
-	for _, r := range summary.Runs[min(len(summary.Rows), len(summary.Runs)):] { // of an earlier version
-		if own, err := result.ReadRun(dir, r.ID, r.Cycle); err != nil || !sameJSON(r, own) {
-			out = append(out, nameOf(r.ID, r.Cycle))
-		}
-	}
-	return out
-}
-
-func sameJSON(a, b any) bool {
-	x, err1 := json.Marshal(a)
-	y, err2 := json.Marshal(b)
-	return err1 == nil && err2 == nil && bytes.Equal(x, y)
-}
-
-// runsIn returns the run folders of a study, from its journal and from disk, or the
-// folder itself if it is a run.
-func runsIn(dir string) ([]string, error) {
-	if _, err := os.Stat(filepath.Join(dir, result.RecordFile)); err == nil {
-		return []string{dir}, nil
-	}
-	seen := map[string]bool{}
-	var runs []string
-	add := func(run string) {
-		if name := filepath.Base(run); !seen[name] && !strings.HasSuffix(name, store.Partial) {
-			seen[name] = true
-			runs = append(runs, run)
-		}
-	}
-	entries, err := store.ReadJournal(dir)
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return nil, err
-	}
-	for _, e := range entries {
-		add(filepath.Join(dir, filepath.FromSlash(e.Run)))
-	}
-	found, err := filepath.Glob(filepath.Join(dir, result.RunsDir, "*", result.RecordFile))
-	if err != nil {
-		return nil, err
-	}
-	for _, f := range found {
-		add(filepath.Dir(f))
-	}
-	if len(runs) == 0 {
-		return nil, &usageError{dir + " contains no finished run",
-			"give the folder that `llem run` printed, or one of the folders in its " + result.RunsDir}
-	}
-	return runs, nil
-}
