@@ -57,7 +57,7 @@ type Options struct {
 // Made is what a site holds.
 type Made struct {
 	Studies, Configurations int
-	// Bytes is the size of the site, Raw that of its raw files, packed.
+	// Bytes is the size of the site. Raw is the size of its raw files, packed.
 	Bytes, Raw int64
 	// Differ is the number of studies whose numbers do not match their raw files.
 	Differ int
