@@ -327,7 +327,7 @@ func TestRunPage(t *testing.T) {
 		t.Errorf("the study does not lead to the run:\n%s", text)
 	}
 	code, text, _ := get(t, h, path)
-	for _, want := range []string{"<h2>Speed</h2>", "<h2>Doubts</h2>",
+	for _, want := range []string{"<h2>Speed</h2>", "<h2>Doubts</h2>", "<b>flag</b>: ",
 		"per output token, gross",
 		"<h2>Files</h2>", "power.parquet", `src="power.svg"`} {
 		if code != 200 || !strings.Contains(text, want) {

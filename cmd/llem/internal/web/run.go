@@ -48,8 +48,9 @@ type runPage struct {
 // doubt is a warning of a run, with its meaning.
 type doubt struct {
 	note.Note
+	// Word is what it is called: refused, flag, caution or note.
+	Word    string
 	Meaning string
-	Effect  codes.Effect
 }
 
 // errRun: a request names no run of a study.
@@ -103,9 +104,9 @@ func (s *Server) run(w http.ResponseWriter, r *http.Request, st *study) {
 	p := runPage{study: st, View: report.NewView(rec), Name: nameOfRun(row), Files: files,
 		Label: report.Naming(res).Label(rec.Config)}
 	for _, n := range rec.Warnings {
-		d := doubt{Note: n}
+		d := doubt{Note: n, Word: codes.WordOf(n.Code)}
 		if e, ok := codes.Lookup(n.Code); ok {
-			d.Meaning, d.Effect = e.Meaning, e.Consequence.Effect()
+			d.Meaning = e.Meaning
 		}
 		p.Doubts = append(p.Doubts, d)
 	}
