@@ -8,6 +8,7 @@ import (
 	"github.com/llenergymeasure/llem/cmd/llem/internal/chart"
 	"github.com/llenergymeasure/llem/event"
 	"github.com/llenergymeasure/llem/internal/digits"
+	"github.com/llenergymeasure/llem/internal/metric"
 	"github.com/llenergymeasure/llem/internal/table"
 )
 
@@ -168,11 +169,15 @@ func plannedText(e event.StudyStarted) string {
 // numbers are what a run has measured: its metric, and the joules of both phases for each of their tokens.
 func numbers(e event.RunFinished) string {
 	out := amount(e.Metric.Value, e.Metric)
-	if out != "" && e.Metric.Origin != "" {
+	if out == "" {
+		return ""
+	}
+	out = metric.Head(e.Metric.Name) + " " + out
+	if e.Metric.Origin != "" {
 		out += " " + e.Metric.Origin
 	}
 	if split := splitText(e); split != "" {
-		out += ", " + split
+		out += "; of each phase per token: " + split
 	}
 	return out
 }

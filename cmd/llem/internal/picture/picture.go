@@ -41,9 +41,12 @@ type Picture struct {
 // PowerChart is the kind of the chart of a run's power.
 const PowerChart = "power"
 
+// Pareto is the kind of the chart of two metrics.
+const Pareto = "pareto"
+
 // Kinds are the charts in the order in which help lists them.
 func Kinds() []string {
-	return []string{"pareto", "phases", PowerChart, "latency", "scaling", "cycles"}
+	return []string{Pareto, "phases", PowerChart, "latency", "scaling", "cycles"}
 }
 
 // Error is a chart that cannot be drawn of a study.
@@ -59,7 +62,7 @@ func (e *Error) NextStep() string { return e.Next }
 func New(kind string, s *result.StudyResult, o Options) (*Picture, error) {
 	p := study{StudyResult: s, labels: labels(s)}
 	switch kind {
-	case "pareto":
+	case Pareto:
 		return p.pareto(o)
 	case "phases":
 		return p.phases()

@@ -27,7 +27,7 @@ const (
 // Pareto draws two metrics of a study in the cells of a terminal of a width, 0 if it is not known: the data of
 // `llem plot DIR pareto`.
 func Pareto(w io.Writer, t report.Terminal, res *result.StudyResult, o picture.Options, width int) error {
-	p, err := picture.New("pareto", res, o)
+	p, err := picture.New(picture.Pareto, res, o)
 	if err != nil {
 		return err
 	}

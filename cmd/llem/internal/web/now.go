@@ -15,6 +15,9 @@ import (
 	"github.com/llenergymeasure/llem/result"
 )
 
+// problemClass is the style of what needs attention.
+const problemClass = "problem"
+
 // now is what a study does at this moment, from the files of the processes that run it.
 type now struct {
 	// Text reports whether the study runs, and Class is "problem" if it should and does not.
@@ -76,7 +79,7 @@ func (s *Server) nowOf(st *study) now {
 		return now{Text: "All runs have finished.", Complete: true}
 	}
 	if len(states) == 0 {
-		return now{Text: s.notRunning(st), Class: "problem"}
+		return now{Text: s.notRunning(st), Class: problemClass}
 	}
 	out := now{}
 	var texts []string
@@ -93,7 +96,7 @@ func (s *Server) nowOf(st *study) now {
 			w.Title = fmt.Sprintf("Process %d on %s", w.Process.PID, w.Process.Host)
 		}
 		if !w.Live {
-			out.Class = "problem"
+			out.Class = problemClass
 		}
 		out.Finished, out.Planned = max(out.Finished, w.Finished), max(out.Planned, w.Planned)
 		if text != "" {
