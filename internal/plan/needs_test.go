@@ -21,6 +21,8 @@ import (
 	"github.com/llenergymeasure/llem/internal/model"
 	"github.com/llenergymeasure/llem/internal/sensor"
 	"github.com/llenergymeasure/llem/internal/shape"
+	"github.com/llenergymeasure/llem/internal/table"
+	"github.com/llenergymeasure/llem/note"
 	"github.com/llenergymeasure/llem/study"
 )
 
@@ -442,5 +444,34 @@ func TestLongerWindows(t *testing.T) {
 	}
 	if got := high("max_window: 30, sources: none"); math.Abs(got-never) > 1e-9 {
 		t.Errorf("%v s at most without sensors, want %v", got, never)
+	}
+}
+
+// TestNarrowText: at 40 columns no line of a plan is wider than the terminal, but for a command to paste; what cannot
+// run is an error with its next step, and the head and the table have one unit of energy.
+func TestNarrowText(t *testing.T) {
+	s := parse(t, "sweep: {model: [random:llama-3.1-70b, random:smollm2-135m]}\nbackend: pytorch\ndtype: float32\n")
+	s.Refused, s.Invalid = 1, []study.Invalid{{Point: "pytorch dtype=q8_0", Note: note.Note{Message: "no such weights"}}}
+	p := New(Options{Study: s, Estimate: estimator(t, "h100").Need})
+	text := textOf(t, p, 40)
+	for line := range strings.Lines(text) {
+		if n := table.Width(strings.TrimSuffix(line, "\n")); n > 40 {
+			t.Errorf("%d columns: %s", n, line)
+		}
+	}
+	for _, want := range []string{"\nerror: " + p.Shown[0].ID[:4] + " does not fit into memory:\n",
+		"\n  next: use a narrower dtype or\n    quantised weights",
+		"\nerror: pytorch dtype=q8_0: no such\n  weights\n  next: change its values, or leave it\n    out of the sweep\n"} {
+		if !strings.Contains(text, want) {
+			t.Errorf("no %q in\n%s", want, text)
+		}
+	}
+	small := New(Options{Study: parse(t, "model: random:smollm2-135m\nbackend: embedded\nworkload: {prompts: 1}\n"),
+		Estimate: estimator(t, "").Need})
+	for q, want := range map[*Plan]string{p: "Wh", small: "J"} {
+		if got := textOf(t, q, 80); strings.Contains(got, "mWh") || !strings.Contains(got, want) ||
+			want == "J" && strings.Contains(got, "Wh") {
+			t.Errorf("not in %s only:\n%s", want, got)
+		}
 	}
 }

@@ -222,7 +222,7 @@ func TestSequentialStarts(t *testing.T) {
 			text = strings.Replace(text, "cycles: 3", "cycles: 3, order: "+order, 1)
 		}
 		p := New(Options{Study: parse(t, text), Limit: 3})
-		if got := textOf(t, p, 0); !strings.Contains(got, want) {
+		if got := textOf(t, p, 200); !strings.Contains(got, want) {
 			t.Errorf("order %q: no %q in\n%s", order, want, got)
 		}
 	}

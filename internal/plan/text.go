@@ -14,23 +14,23 @@ import (
 
 // Text prints the plan for a person, in lines of the given width; 0 means the default width.
 func (p *Plan) Text(w io.Writer, width int) error {
-	var b strings.Builder
-	lines := cmp.Or(width, usualWidth)
-	p.head(&b)
-	p.models(&b)
-	p.table(&b, lines)
-	p.order(&b, lines)
-	p.left(&b)
-	p.unfit(&b, lines)
+	width = cmp.Or(width, usualWidth)
+	var head, rest strings.Builder
+	p.head(&head)
+	p.models(&head)
+	p.reasons(&rest)
+	p.order(&rest)
+	p.left(&rest)
+	p.unfit(&rest)
 	for _, f := range p.Findings {
 		word := "warning"
 		if f.Error {
 			word = "error"
 		}
-		finding(&b, lines, word, f.Message, f.Next)
+		finding(&rest, word, f.Message, f.Next)
 	}
-	b.WriteString("dry run: no run was started\n")
-	_, err := io.WriteString(w, b.String())
+	rest.WriteString("dry run: no run was started\n")
+	_, err := io.WriteString(w, table.Fold(head.String(), width)+p.table(width)+table.Fold(rest.String(), width))
 	return err
 }
 
@@ -54,7 +54,7 @@ func (p *Plan) head(b *strings.Builder) {
 	}
 	switch t := p.Totals; {
 	case t != nil:
-		fmt.Fprintf(b, "  about %s and %s", roughly(t.Duration()), wattHours(t.KWh))
+		fmt.Fprintf(b, "  about %s and %s", roughly(t.Duration()), p.energy(t.KWh))
 		if t.Cost != nil {
 			fmt.Fprintf(b, ", %s %s", digits.Significant(*t.Cost, 2), cmp.Or(t.Currency, "at the given price"))
 		}
@@ -65,16 +65,16 @@ func (p *Plan) head(b *strings.Builder) {
 		fmt.Fprintf(b, " (modelled%s: %s)\n", sample, t.Basis)
 		fmt.Fprintf(b, "  as a rough interval %s to %s and %s to %s\n",
 			roughly(digits.Duration(t.SecondsRange[0])),
-			roughly(digits.Duration(t.SecondsRange[1])), wattHours(t.KWhRange[0]), wattHours(t.KWhRange[1]))
+			roughly(digits.Duration(t.SecondsRange[1])), p.energy(t.KWhRange[0]), p.energy(t.KWhRange[1]))
 	case p.Missing != "":
-		fmt.Fprintf(b, "  no total of time and energy: %s\n", p.Missing)
+		fmt.Fprintf(b, "  no total of time and energy: %s\n", withoutHint(p.Missing))
 	}
 }
 
 // mostOrdered bounds the runs of the order that are listed.
 const mostOrdered = 12
 
-func (p *Plan) order(b *strings.Builder, width int) {
+func (p *Plan) order(b *strings.Builder) {
 	if p.Runs < 2 || len(p.FirstRun) == 0 {
 		return
 	}
@@ -97,8 +97,7 @@ func (p *Plan) order(b *strings.Builder, width int) {
 	if p.Runs > len(names) {
 		more = " …"
 	}
-	b.WriteString("\n" + table.Wrap(fmt.Sprintf("order (%s, id/cycle, + starts an engine): ", p.Order), "  ",
-		strings.Join(names, " ")+more, width))
+	fmt.Fprintf(b, "\norder (%s, id/cycle, + starts an engine): %s%s\n", p.Order, strings.Join(names, " "), more)
 	switch {
 	case p.Starts == nil:
 	case *p.Starts == p.Runs:
@@ -145,11 +144,11 @@ func (p *Plan) left(b *strings.Builder) {
 	}
 	p.duplicates(b)
 	for i, q := range p.Invalid {
-		if i == 5 {
-			fmt.Fprintf(b, "  …\n")
+		if i == mostReasons {
+			fmt.Fprintf(b, "  … and %d more\n", p.Refused-mostReasons)
 			break
 		}
-		fmt.Fprintf(b, "  %s: %s\n", q.Point, q.Message)
+		finding(b, "error", q.Point+": "+q.Message, cmp.Or(q.Next, "change its values, or leave it out of the sweep"))
 	}
 	if len(p.Unused) > 0 {
 		fmt.Fprintf(b, "ignored, because no backend of the study has these keys: %s\n", strings.Join(p.Unused, ", "))
@@ -176,5 +175,35 @@ func roughly(d time.Duration) string {
 	return fmt.Sprintf("%.1f days", d.Hours()/24)
 }
 
-// wattHours formats an energy in kWh with the appropriate prefix.
-func wattHours(kWh float64) string { return digits.SI(1000*kWh, "Wh") }
+// leastWh is the energy of a study, in kWh, from which on its plan is in watt-hours: below, these would be thousandths.
+const leastWh = 0.01
+
+// energy formats an energy in kWh: in joules in the plan of a small study, else in watt-hours.
+func (p *Plan) energy(kWh float64) string {
+	if p.mostKWh() < leastWh {
+		return digits.SI(kWh*joulesPerKWh, "J")
+	}
+	return digits.SI(1000*kWh, "Wh")
+}
+
+// mostKWh is the largest energy of the plan.
+func (p *Plan) mostKWh() float64 {
+	if p.Totals != nil {
+		return p.Totals.KWh
+	}
+	most := 0.0
+	for _, q := range p.Shown {
+		if q.Need != nil {
+			most = max(most, q.Need.Joules/joulesPerKWh)
+		}
+	}
+	return most
+}
+
+// withoutHint returns a reason without the hint in brackets at its end, which the next step of its error has.
+func withoutHint(reason string) string {
+	if text, _, ok := strings.Cut(reason, " (did you mean "); ok {
+		return text
+	}
+	return reason
+}

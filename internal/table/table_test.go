@@ -134,3 +134,26 @@ func TestMarkdown(t *testing.T) {
 		t.Errorf("%q, want %q", got, want)
 	}
 }
+
+// TestFold: lines that are too wide are broken below their second column; commands to paste are not.
+func TestFold(t *testing.T) {
+	const text = "short\n" +
+		"  cpu         a processor with a name that is long\n" +
+		"error: a reason that takes more than a line of them\n" +
+		"  next: use a narrower dtype or a smaller model\n" +
+		"  next: python3 -m venv torch && torch/bin/pip install torch\n" +
+		"start it with a command: `sudo systemctl start docker`\n"
+	const want = "short\n" +
+		"  cpu         a processor with a\n" +
+		"              name that is long\n" +
+		"error: a reason that takes more\n  than a line of them\n" +
+		"  next: use a narrower dtype or a\n    smaller model\n" +
+		"  next: python3 -m venv torch && torch/bin/pip install torch\n" +
+		"start it with a command:\n  `sudo systemctl start docker`\n"
+	if got := Fold(text, 33); got != want {
+		t.Errorf("%s\nwant\n%s", got, want)
+	}
+	if got := Fold(text, 0); got != text {
+		t.Errorf("without a width: %q", got)
+	}
+}

@@ -1,6 +1,7 @@
 package table
 
 import (
+	"slices"
 	"strings"
 	"unicode"
 
@@ -110,6 +111,59 @@ func least(texts []string, floor int) int {
 // word that is longer stands alone, and what is quoted for a shell ('my folder/a') is one word. The text ends in a
 // newline.
 func Wrap(first, next, text string, width int) string { return wrap(first, next, words(text), width) }
+
+// Fold breaks the lines of a text that are wider than a width; 0 leaves them as they are. What is folded is indented
+// below the line's second column, or else deeper than the line. A next step that is a command stays whole, since it is
+// to be pasted.
+func Fold(text string, width int) string {
+	if width <= 0 {
+		return text
+	}
+	var b strings.Builder
+	for line := range strings.Lines(text) {
+		bare := strings.TrimSuffix(line, "\n")
+		body := strings.TrimLeft(bare, " ")
+		if Width(bare) <= width || isCommand(body) {
+			b.WriteString(line)
+			continue
+		}
+		indent := len(bare) - len(body)
+		first, hang := bare[:indent], indent+2
+		if label, rest, ok := strings.Cut(body, "  "); ok {
+			rest = strings.TrimLeft(rest, " ")
+			if n := Width(bare) - Width(rest); n <= width/2 {
+				first, hang, body = blanks(indent)+Pad(label, n-indent), n, rest
+			}
+		}
+		folded := Wrap(first, blanks(hang), whole(body), width)
+		b.WriteString(strings.ReplaceAll(strings.TrimSuffix(folded, "\n"), tie, " ") + line[len(bare):])
+	}
+	return b.String()
+}
+
+// tie stands for a blank at which a line is not broken: a character of no script, one column wide.
+const tie = "\ue000"
+
+// whole ties what stands between backquotes together: a command to paste.
+func whole(text string) string {
+	parts := strings.Split(text, "`")
+	for i := 1; i < len(parts)-1; i += 2 {
+		parts[i] = strings.ReplaceAll(parts[i], " ", tie)
+	}
+	return strings.Join(parts, "`")
+}
+
+// isCommand reports whether a line has a command to paste: a next step that begins with a program, or a chain of them.
+func isCommand(line string) bool {
+	for _, mark := range []string{"next: ", "get it: "} {
+		if _, step, ok := strings.Cut(line, mark); ok {
+			program, _, _ := strings.Cut(step, " ")
+			return strings.Contains(step, " && ") || slices.Contains([]string{"llem", "python3", "pip", "docker",
+				"podman", "git", "sudo", "apt-get"}, program)
+		}
+	}
+	return false
+}
 
 // words splits a text at its blanks, but not within the quotes of a shell.
 func words(text string) []string {

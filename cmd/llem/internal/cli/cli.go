@@ -214,17 +214,23 @@ func (env *Env) explain(err error) {
 		if e, ok := errors.AsType[*interruptedError](err); ok {
 			text += "; finished runs are kept. Continue with `" + resumeCommand(e.dir) + "`"
 		}
-		fmt.Fprintln(env.text(env.Stderr), secret.Text(text))
+		env.complain(secret.Text(text) + "\n")
 		return
 	}
 	if es, ok := errors.AsType[study.Errors](err); ok {
-		fmt.Fprintln(env.text(env.Stderr), secret.Text(es.Error()))
+		for line := range strings.Lines(secret.Text(es.Error()) + "\n") {
+			if strings.Contains(line, " | ") { // of the file, with a mark below
+				fmt.Fprint(env.text(env.Stderr), line)
+			} else {
+				env.complain(line)
+			}
+		}
 		fmt.Fprintf(env.text(env.Stderr), "llem: %s; no run was started\n", digits.Count(len(es), "mistake"))
 		return
 	}
-	fmt.Fprintf(env.text(env.Stderr), "llem: %s\n", secret.Text(err.Error()))
+	env.complain("llem: " + secret.Text(err.Error()) + "\n")
 	if next := nextOf(err); next != "" {
-		fmt.Fprintf(env.text(env.Stderr), "  next: %s\n", secret.Text(next))
+		env.complain("  next: " + secret.Text(next) + "\n")
 	}
 }
 

@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"io"
 	"os"
 
 	"github.com/spf13/cobra"
@@ -55,8 +54,7 @@ func (env *Env) config(cmd *cobra.Command, args []string, f configFlags) error {
 		if f.json {
 			return env.printJSON(&v)
 		}
-		_, err = io.WriteString(env.text(env.Stdout), v.StudyText())
-		return err
+		return env.folded(v.StudyText())
 	}
 	if v.Settings, err = study.Machine(o); err != nil {
 		return err
@@ -67,6 +65,5 @@ func (env *Env) config(cmd *cobra.Command, args []string, f configFlags) error {
 	if f.json {
 		return env.printJSON(&v)
 	}
-	_, err = io.WriteString(env.text(env.Stdout), v.MachineText(firstOf(env.Getenv("LLEM_RESULTS"), "results")))
-	return err
+	return env.folded(v.MachineText(firstOf(env.Getenv("LLEM_RESULTS"), "results")))
 }

@@ -72,12 +72,14 @@ func (env *Env) doctor(ctx context.Context, o llem.DoctorOptions, asJSON bool, f
 		return err
 	}
 	if err != nil { // it could not be kept; what was found is printed all the same
-		fmt.Fprintf(env.Stderr, "llem: warning: %v\n", err)
+		fmt.Fprintf(env.text(env.Stderr), "llem: warning: %v\n", err)
 	}
 	if asJSON {
 		err = env.printJSON(r)
 	} else {
-		r.Text(env.text(env.Stdout))
+		var text strings.Builder
+		r.Text(&text)
+		err = errors.Join(err, env.folded(text.String()))
 	}
 	if file != "" {
 		err = errors.Join(err, disk.WriteFile(file, func(w io.Writer) error { return writeJSON(w, r) }))

@@ -6,6 +6,7 @@ package cli
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"os/signal"
@@ -17,6 +18,7 @@ import (
 
 	"github.com/llenergymeasure/llem/engine/engines"
 	"github.com/llenergymeasure/llem/internal/kin"
+	"github.com/llenergymeasure/llem/internal/table"
 	"github.com/llenergymeasure/llem/study"
 )
 
@@ -103,6 +105,21 @@ func (env *Env) tableWidth() int {
 		return 0
 	}
 	return max(minWidth, n)
+}
+
+// folded is a text for people in the width and the characters of standard output.
+func (env *Env) folded(text string) error {
+	_, err := io.WriteString(env.Stdout, table.Fold(env.style().Text(text), env.tableWidth()))
+	return err
+}
+
+// complain prints a message on standard error in the characters of the terminal, and in its width if it is one.
+func (env *Env) complain(text string) {
+	width := 0
+	if env.StderrTTY {
+		width = env.tableWidth()
+	}
+	fmt.Fprint(env.Stderr, table.Fold(env.style().Text(text), width))
 }
 
 func isTerminal(f *os.File) bool {

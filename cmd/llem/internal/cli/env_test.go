@@ -1,6 +1,9 @@
 package cli
 
-import "testing"
+import (
+	"strings"
+	"testing"
+)
 
 // TestWidth: notes follow the terminal within limits, and nothing else depends on
 // it.
@@ -49,6 +52,25 @@ func TestCanDraw(t *testing.T) {
 		env := Env{StderrTTY: c.tty, Getenv: func(name string) string { return c.vars[name] }}
 		if got := env.canDraw(); got != c.want {
 			t.Errorf("terminal %v with %v: %v, want %v", c.tty, c.vars, got, c.want)
+		}
+	}
+}
+
+// TestMessagesFold: on a terminal, messages keep within its width and its characters, but for commands to paste and
+// lines of a file; elsewhere they are one line.
+func TestMessagesFold(t *testing.T) {
+	const command = "  next: llem run --model random:smollm2-135m --estimate --output results\n"
+	for tty, want := range map[bool]string{
+		true:  "llem: the engine needs 4 x 12 GiB, and\n  the GPU has fewer\n" + command,
+		false: "llem: the engine needs 4 x 12 GiB, and the GPU has fewer\n" + command,
+	} {
+		var out strings.Builder
+		env := Env{Stderr: &out, StdoutTTY: tty, StderrTTY: tty, Columns: func() int { return 40 },
+			Getenv: func(key string) string { return map[string]string{"LC_ALL": "C"}[key] }}
+		env.explain(&usageError{"the engine needs 4 × 12 GiB, and the GPU has fewer",
+			"llem run --model random:smollm2-135m --estimate --output results"})
+		if got := out.String(); got != want {
+			t.Errorf("terminal %v: %q, want %q", tty, got, want)
 		}
 	}
 }

@@ -121,7 +121,7 @@ func (env *Env) printRun(r *oneRun, f reportFlags) error {
 		return env.printJSON(r.rec)
 	}
 	if r.others != "" {
-		fmt.Fprintf(env.Stderr, "llem: %s\n", r.others)
+		fmt.Fprintf(env.text(env.Stderr), "llem: %s\n", r.others)
 	}
 	s := &result.StudyResult{Dir: r.dir, Planned: 1, Runs: []*result.Record{r.rec}}
 	if x := store.Exclusions([]result.Row{store.RowOf(r.rec)}); len(x) > 0 {

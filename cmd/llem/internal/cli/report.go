@@ -146,7 +146,7 @@ func (env *Env) reported(args []string) (string, error) {
 		return "", &usageError{"no folder given, and there is no study in " + results,
 			"give the folder that `llem run` printed, or run a study first"}
 	}
-	fmt.Fprintf(env.Stderr, "llem: the newest study: %s\n", dir)
+	fmt.Fprintf(env.text(env.Stderr), "llem: the newest study: %s\n", dir)
 	return dir, nil
 }
 
@@ -289,12 +289,12 @@ func (env *Env) open(dir string) (*result.StudyResult, error) {
 		return nil, &usageError{err.Error(), "give the folder that `llem run` printed; it holds " + result.SummaryFile}
 	}
 	if found.Rebuilt {
-		fmt.Fprintf(env.Stderr,
+		fmt.Fprintf(env.text(env.Stderr),
 			"llem: %s is missing (the study still runs or was killed): rebuilt from %d of %d runs in %s\n",
 			result.SummaryFile, len(found.Rows), found.Planned, result.RunsDir)
 	}
 	if found.Unchecked > 0 {
-		fmt.Fprintf(env.Stderr, "llem: %s of an earlier version cannot be checked for changed files: no %s\n",
+		fmt.Fprintf(env.text(env.Stderr), "llem: %s of an earlier version cannot be checked for changed files: no %s\n",
 			digits.Count(found.Unchecked, "run"), store.ManifestFile)
 	}
 	return found.StudyResult, err
@@ -330,7 +330,7 @@ func (env *Env) recompute(dir string, f reportFlags) error {
 		return err
 	}
 	if unchecked > 0 {
-		fmt.Fprintf(env.Stderr, "llem: %s of an earlier version cannot be checked for changed files: no %s\n",
+		fmt.Fprintf(env.text(env.Stderr), "llem: %s of an earlier version cannot be checked for changed files: no %s\n",
 			digits.Count(unchecked, "run"), store.ManifestFile)
 	}
 	bad := recheck.Bad(all)

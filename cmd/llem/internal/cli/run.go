@@ -180,7 +180,7 @@ func (env *Env) run(cmd *cobra.Command, args []string, f runFlags) error {
 	}
 	f.python = firstOf(f.python, study.Interpreter(o))
 	for _, line := range env.unknownVariables() {
-		fmt.Fprintf(env.Stderr, "llem: warning: %s\n", line)
+		fmt.Fprintf(env.text(env.Stderr), "llem: warning: %s\n", line)
 	}
 	ctx := cmd.Context()
 	options := llem.Options{
@@ -223,7 +223,7 @@ func (env *Env) measure(ctx context.Context, s *study.Study, options llem.Option
 		defer pages.Close(env.Stderr)
 		link, observers = l.Link, append(observers, pages.Observe)
 		if f.quiet {
-			fmt.Fprintf(env.Stderr, "watch: %s\n", link)
+			fmt.Fprintf(env.text(env.Stderr), "watch: %s\n", link)
 		}
 	}
 	if f.quiet {
@@ -262,17 +262,17 @@ func (f runFlags) check(given func(flag string) bool) error {
 // leftOut prints which parts of a study will not run.
 func (env *Env) leftOut(s *study.Study) {
 	if s.Refused > 0 {
-		fmt.Fprintf(env.Stderr, "llem: points left out because they cannot run: %d\n", s.Refused)
+		fmt.Fprintf(env.text(env.Stderr), "llem: points left out because they cannot run: %d\n", s.Refused)
 		for i, p := range s.Invalid {
 			if i == 3 {
-				fmt.Fprintln(env.Stderr, "  … (--dry-run lists more)")
+				fmt.Fprintln(env.text(env.Stderr), "  … (--dry-run lists more)")
 				break
 			}
-			fmt.Fprintf(env.Stderr, "  %s: %s\n", p.Point, p.Message)
+			fmt.Fprintf(env.text(env.Stderr), "  %s: %s\n", p.Point, p.Message)
 		}
 	}
 	if len(s.Unused) > 0 {
-		fmt.Fprintf(env.Stderr, "llem: ignored, because no backend of the study has these keys: %s\n",
+		fmt.Fprintf(env.text(env.Stderr), "llem: ignored, because no backend of the study has these keys: %s\n",
 			strings.Join(s.Unused, ", "))
 	}
 }

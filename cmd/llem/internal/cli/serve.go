@@ -54,7 +54,7 @@ func (env *Env) serve(ctx context.Context, dirs []string, address string) error 
 		return wrongAddress(err)
 	}
 	fmt.Fprintln(env.Stdout, l.Link)
-	fmt.Fprintln(env.Stderr, "llem: serving; end with Ctrl-C")
+	fmt.Fprintln(env.text(env.Stderr), "llem: serving; end with Ctrl-C")
 	return l.Serve(ctx, dirs)
 }
 
