@@ -461,7 +461,8 @@ func TestNarrowText(t *testing.T) {
 	}
 	for _, want := range []string{"\nerror: " + p.Shown[0].ID[:4] + " does not fit into memory:\n",
 		"\n  next: use a narrower dtype or\n    quantised weights",
-		"\nerror: pytorch dtype=q8_0: no such\n  weights\n  next: change its values, or leave it\n    out of the sweep\n"} {
+		"\nerror: pytorch dtype=q8_0: no such\n  weights\n" +
+			"  next: change its values, or leave it\n    out of the sweep\n"} {
 		if !strings.Contains(text, want) {
 			t.Errorf("no %q in\n%s", want, text)
 		}

@@ -37,7 +37,8 @@ func tooWide(head string, rows []string, width int) bool {
 // rows returns the points with their needs and whether they can run.
 func (p *Plan) rows() pointTable {
 	heads := p.naming.Heads()
-	out := pointTable{table.Table{Head: append(heads, "id"), Names: len(heads), Title: "experiment", Indent: 2, Text: true}}
+	out := pointTable{table.Table{Head: append(heads, "id"),
+		Names: len(heads), Title: "experiment", Indent: 2, Text: true}}
 	estimated := slices.ContainsFunc(p.Shown, func(q Point) bool { return q.Need != nil })
 	if estimated {
 		out.Head = append(out.Head, "memory", "fits", "time", "energy")
