@@ -451,7 +451,8 @@ func TestLongerWindows(t *testing.T) {
 // run is an error with its next step, and the head and the table have one unit of energy.
 func TestNarrowText(t *testing.T) {
 	s := parse(t, "sweep: {model: [random:llama-3.1-70b, random:smollm2-135m]}\nbackend: pytorch\ndtype: float32\n")
-	s.Refused, s.Invalid = 1, []study.Invalid{{Point: "pytorch dtype=q8_0", Note: note.Note{Message: "no such weights"}}}
+	s.Refused, s.Invalid = 1, []study.Invalid{
+		{Point: "pytorch dtype=q8_0", Note: note.Note{Message: "no such weights"}}}
 	p := New(Options{Study: s, Estimate: estimator(t, "h100").Need})
 	text := textOf(t, p, 40)
 	for line := range strings.Lines(text) {
