@@ -337,7 +337,8 @@ func TestManifest(t *testing.T) {
 func TestReopenSweeps(t *testing.T) {
 	t.Parallel()
 	dir, _ := wholeStudy(t)
-	half := []string{".summary.json-12345", ".study.yaml-1", ".env-2.json-77",
+	half := []string{".summary.json-12345", ".summary.json-ABCDEFGH27", ".manifest.sha256-QWERTYUIOP",
+		".study.yaml-1", ".env-2.json-77",
 		"runs/0123456789ab-c1.partial/engine.log"}
 	kept := []string{".notes", "notes.json-1", ".summary.json-x", "runs/0123456789ab-c1.mine/engine.log"}
 	for _, name := range slices.Concat(half, kept) {

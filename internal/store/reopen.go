@@ -79,7 +79,7 @@ func (d *Dir) reconcile(noJournal bool) error {
 }
 
 // temporary matches the temporary names of files in the folder.
-var temporary = regexp.MustCompile(`^\.[a-z0-9-]+\.(json|yaml)-[0-9]+$`)
+var temporary = regexp.MustCompile(`^\.[a-z0-9-]+\.(json|yaml|sha256)-([0-9]+|[A-Z2-7]{10})$`)
 
 // sweep removes the unfinished files of a killed process: no other process writes here.
 func (d *Dir) sweep() error {
