@@ -1,6 +1,7 @@
 package llem
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -41,6 +42,13 @@ type Options struct {
 	// Resume is the folder of an earlier study to continue. Finished runs are skipped; failed runs are
 	// repeated if RetryFailed is set.
 	Resume string
+	// Worker, if set, makes this process one of several, on any machines, that execute the study in one folder: Resume,
+	// otherwise Results itself. It is a name that no other worker of the study has.
+	Worker string
+	// AllowMixed lets a worker join although its machine differs from the study's first machine.
+	// Its runs are marked and
+	// excluded from the means.
+	AllowMixed bool
 	// RetryFailed repeats the failed runs of a resumed study.
 	RetryFailed bool
 	// NoGaps skips the pauses between runs.
@@ -138,6 +146,10 @@ func Run(ctx context.Context, s *study.Study, o Options) (*result.StudyResult, e
 	if o.Results == "" {
 		o.Results = "results"
 	}
+	var worker *campaign.Worker
+	if o.Worker != "" {
+		worker = &campaign.Worker{Dir: cmp.Or(o.Resume, o.Results), Name: o.Worker, AllowMixed: o.AllowMixed}
+	}
 	expected, err := plan.For(s, m.Meters, snapshot)
 	if err != nil {
 		return nil, err
@@ -149,7 +161,7 @@ func Run(ctx context.Context, s *study.Study, o Options) (*result.StudyResult, e
 		Profiles:  known, SelfTest: selfTest,
 		Estimate: o.Estimate, Timeout: o.Timeout, Expected: expected.Longest, Planned: expected.Duration(s),
 		FailFast: o.FailFast, Emit: o.observe,
-		Resume: o.Resume, RetryFailed: o.RetryFailed, NoGaps: o.NoGaps,
+		Resume: o.Resume, Worker: worker, RetryFailed: o.RetryFailed, NoGaps: o.NoGaps,
 	})
 }
 

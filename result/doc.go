@@ -10,6 +10,8 @@
 //	  journal.jsonl   one fsynced line per finished run: the run in brief, the SHA-256 sum of its
 //	                  manifest (manifest_sha256), and the sum of the line before this last key
 //	                  (line_sha256)
+//	  journal-<worker>.jsonl, workers/, claims/
+//	                  of a study that several workers execute, for docs/cluster.md
 //	  runs/<id>-c<cycle>/
 //	    result.json       every number with its unit in the name (type Record)
 //	    power.parquet     the power series (type series.Power)

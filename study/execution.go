@@ -23,6 +23,8 @@ type Execution struct {
 	Seed uint64 `json:"seed"`
 	// Restart is when an engine is started again: needed or always.
 	Restart string `json:"restart,omitempty"`
+	// Placement is where the cycles of an experiment are executed by several workers: spread, the default, or same.
+	Placement string `json:"placement,omitempty"`
 	// Profile is quick, standard or publication: the name of the set of values used for keys that no source gave.
 	Profile string `json:"profile,omitempty"`
 	// Gap is the pause between two runs.
@@ -166,6 +168,12 @@ func executionFields() []executionKey {
 			grammar.Choice(terms.RestartNeeded, terms.RestartAlways), func(x *Execution,
 				v grammar.Value) {
 				x.Restart = v.Text
+			}),
+		executionField("execution.placement",
+			"where several workers execute the cycles of an experiment: spread over their machines (the default), or "+
+				"same for one machine, so that its cycles differ less and a machine may stand for an experiment",
+			grammar.Choice(terms.PlaceSpread, terms.PlaceSame), func(x *Execution, v grammar.Value) {
+				x.Placement = v.Text
 			}),
 		executionField("execution.until.metric", "the metric that decides when there are enough cycles",
 			grammar.Choice(terms.Metrics()...), func(x *Execution, v grammar.Value) { x.Until.Metric = v.Text }),

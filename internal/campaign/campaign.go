@@ -17,11 +17,27 @@ import (
 // Run executes all runs that have not finished. The result has the finished runs, even with an error; the
 // error is the cause of ctx or a write error.
 func Run(ctx context.Context, o Options) (*result.StudyResult, error) {
+	if o.Worker != nil {
+		return runWorker(ctx, o)
+	}
+	if o.Resume != "" {
+		if err := LiveWorkers(o.Resume); err != nil {
+			return nil, err
+		}
+	}
 	f, err := openFolder(&o)
 	if err != nil {
 		return nil, err
 	}
 	defer f.close()
+	if err := LiveWorkers(f.path()); err != nil { // one that began at the same moment
+		return nil, err
+	}
+	return execute(ctx, o, f)
+}
+
+// execute executes runs in an open folder.
+func execute(ctx context.Context, o Options, f *folder) (*result.StudyResult, error) {
 	watched := running.Start(o.watched(f.path()))
 	defer watched.Close()
 	emit := o.Emit
@@ -44,7 +60,10 @@ func Run(ctx context.Context, o Options) (*result.StudyResult, error) {
 	s.warn()
 	runErr := s.runAll(ctx, plan)
 	runErr = errors.Join(runErr, s.engines.Close())
-	summary, err := f.summarize(runErr, ctx.Err() != nil)
+	if errors.Is(runErr, errLeftOut) {
+		runErr = nil
+	}
+	summary, err := f.summarize(ctx, runErr)
 	if summary == nil {
 		return nil, errors.Join(runErr, err)
 	}

@@ -1,6 +1,7 @@
 package campaign
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -32,6 +33,8 @@ type folder struct {
 	// include the study's time.
 	part    int
 	counted time.Time
+	// worker is set if other workers execute the study, too.
+	worker *working
 }
 
 // openFolder creates the study's folder, or opens the folder of a resumed study.
@@ -49,11 +52,20 @@ func openFolder(o *Options) (*folder, error) {
 
 // create creates a new folder.
 func (f *folder) create(results string, selfTest any, estimate bool) error {
-	in, err := inputsOf(f.study)
-	if err != nil {
+	var err error
+	if f.dir, err = store.Create(results, nameOf(f.study), f.clock.Time()); err != nil {
 		return err
 	}
-	if f.dir, err = store.Create(results, nameOf(f.study), f.clock.Time()); err != nil {
+	if err := f.begin(selfTest, estimate); err != nil {
+		return errors.Join(err, f.dir.Close())
+	}
+	return nil
+}
+
+// begin writes the files of a new folder.
+func (f *folder) begin(selfTest any, estimate bool) error {
+	in, err := inputsOf(f.study)
+	if err != nil {
 		return err
 	}
 	// The study is written last: a folder without it cannot be resumed.
@@ -67,10 +79,7 @@ func (f *folder) create(results string, selfTest any, estimate bool) error {
 	if err == nil {
 		err = f.dir.WriteStudy(f.study)
 	}
-	if err != nil {
-		return errors.Join(err, f.dir.Close())
-	}
-	return nil
+	return err
 }
 
 // reopen opens the folder of a resumed study, if its files and GPUs have not changed.
@@ -138,7 +147,9 @@ func (f *folder) close() { f.dir.Close() }
 func (f *folder) spent() time.Duration {
 	var seconds float64
 	for _, e := range f.made {
-		seconds += e.TookS
+		if f.worker == nil || e.Worker == f.worker.Name() { // each worker has the whole time
+			seconds += e.TookS
+		}
 	}
 	return digits.Duration(seconds)
 }
@@ -153,6 +164,9 @@ func (f *folder) wasMade(key store.RunKey, retryFailed bool) bool {
 	case result.OK:
 		return true
 	case result.Failed:
+		if f.worker != nil { // another worker may have repeated it
+			retryFailed = retryFailed && f.worker.failed[key] == e.Manifest
+		}
 		return e.Made() && !retryFailed
 	}
 	return false
@@ -171,7 +185,13 @@ func (f *folder) add(p Planned, measure func(log string) (*result.Record, series
 	if rec.Status == result.Interrupted && rec.Failure != nil && !limit {
 		rec.Failure.Next = "continue with llem run --resume=" + shell.Quote(f.path())
 	}
-	if err := run.Commit(rec, series); err != nil {
+	commit := func() error { return run.Commit(rec, series) }
+	if f.worker != nil {
+		err = f.publish(run, rec, commit, func() error { return run.Discard(rec, series) })
+	} else {
+		err = commit()
+	}
+	if err != nil {
 		return nil, errors.Join(err, run.Abort(), runErr)
 	}
 	return rec, runErr
@@ -193,7 +213,11 @@ func (f *folder) describe(l backend.Loaded) {
 }
 
 // summarize writes the summary from the files on disk.
-func (f *folder) summarize(runErr error, interrupted bool) (*result.StudyResult, error) {
+func (f *folder) summarize(ctx context.Context, runErr error) (*result.StudyResult, error) {
+	interrupted := ctx.Err() != nil
+	if f.worker != nil {
+		return f.conclude(ctx, runErr, interrupted)
+	}
 	summary, err := store.Summarize(f.path(), f.study, f.clock.Time())
 	if summary == nil {
 		return nil, errors.Join(f.dir.Check(), fmt.Errorf("rebuild the summary: %w", err))

@@ -45,6 +45,8 @@ type Options struct {
 	// failed runs.
 	Resume      string
 	RetryFailed bool
+	// Worker is set if other processes execute runs of the study in the same folder; Resume and Results are ignored.
+	Worker *Worker
 	// NoGaps skips the pauses between runs.
 	NoGaps bool
 	Emit   func(event.Event)

@@ -103,11 +103,16 @@ func meaningIn(frozen *study.Study) func(study.Experiment) study.Experiment {
 	}
 }
 
+// IsStudy reports whether a folder is the folder of a study.
+func IsStudy(dir string) bool {
+	_, err := os.Stat(filepath.Join(dir, store.StudyFile))
+	return err == nil
+}
+
 // Frozen returns the study of a folder as it was started. If given is not nil, it must have the same runs;
 // its limits apply.
 func Frozen(dir string, given *study.Study) (*study.Study, error) {
-	path := filepath.Join(dir, store.StudyFile)
-	if _, err := os.Stat(path); err != nil {
+	if !IsStudy(dir) {
 		return nil, &ResumeError{Msg: fmt.Sprintf("%s is not the folder of a study: it has no %s", dir,
 			store.StudyFile),
 			Next: "give a folder that `llem run` created, or omit it to continue the newest unfinished study"}

@@ -100,6 +100,9 @@ func (s *schedule) runAll(ctx context.Context, plan []Planned) error {
 		}
 		s.found = found
 	}
+	if s.folder.worker != nil {
+		return s.workAll(ctx, plan)
+	}
 	for _, p := range plan {
 		if err := s.runNext(ctx, p); err != nil {
 			return err
@@ -133,6 +136,11 @@ func (s *schedule) runNext(ctx context.Context, p Planned) error {
 	case s.tripped(p.Experiment):
 		return s.leaveOut(p)
 	}
+	return s.runLimited(ctx, p)
+}
+
+// runLimited executes one run within the study's limit.
+func (s *schedule) runLimited(ctx context.Context, p Planned) error {
 	// The limit also applies to pauses and to the current run.
 	if !s.deadline.IsZero() {
 		timeout := &TimeoutError{time.Duration(s.Study.Execution.StudyTimeout), s.folder.path()}
@@ -143,7 +151,7 @@ func (s *schedule) runNext(ctx context.Context, p Planned) error {
 		ctx, cancel = context.WithDeadlineCause(ctx, s.deadline, timeout)
 		defer cancel()
 	}
-	return s.runAfterPause(ctx, p, key)
+	return s.runAfterPause(ctx, p, keyOfRun(p))
 }
 
 // runAfterPause executes one run after its pause.
@@ -197,7 +205,9 @@ func (s *schedule) done(p Planned, rec *result.Record, took time.Duration) {
 	switch rec.Status {
 	case result.OK:
 		s.failures[keyOf(p.Experiment)] = 0
-		s.noteValue(store.RowOf(rec))
+		if s.folder.worker == nil { // a worker reads its own journal, too
+			s.noteValue(store.RowOf(rec))
+		}
 	case result.Failed:
 		s.failures[keyOf(p.Experiment)]++
 		s.reasons[keyOf(p.Experiment)] = rec.Failure.Message

@@ -133,22 +133,54 @@ func join(f folder, o Options, p process) (*Worker, error) {
 	if o.Term == 0 {
 		o.Term = DefaultTerm
 	}
-	w := &Worker{folder: f, beat: o.Beat, held: map[*Claim]bool{}, stop: make(chan struct{}),
-		own: Identity{Worker: o.Name, Node: o.Node, Token: rand.Text(), TermS: o.Term.Seconds(), Process: p}}
-	var err error
-	if w.text, err = json.Marshal(w.own); err != nil {
+	w := &Worker{folder: f, beat: o.Beat, held: map[*Claim]bool{},
+		own: Identity{Worker: o.Name, Node: o.Node, TermS: o.Term.Seconds(), Process: p}}
+	if err := w.enter(); err != nil {
 		return nil, err
+	}
+	return w, nil
+}
+
+// enter makes the worker present.
+func (w *Worker) enter() (err error) {
+	w.own.Token, w.presence = rand.Text(), nil
+	if w.text, err = json.Marshal(w.own); err != nil {
+		return err
 	}
 	first := ".new-" + w.own.Token
-	if err := f.create(first, w.text); err != nil {
-		return nil, fmt.Errorf("join the workers: %w", err)
+	if err := w.folder.create(first, w.text); err != nil {
+		return fmt.Errorf("join the workers: %w", err)
 	}
-	defer func() { _ = f.remove(first) }()
-	if w.presence, err = w.take(presenceOf(o.Name), first); err != nil {
-		return nil, err
+	defer func() { _ = w.folder.remove(first) }()
+	if w.presence, err = w.take(presenceOf(w.own.Worker), first); err != nil {
+		return err
 	}
+	w.stop = make(chan struct{})
 	w.stopped.Go(w.renew)
-	return w, nil
+	return nil
+}
+
+// Rejoin makes the worker present again if it was taken for dead and its presence removed; its claims are lost. If
+// another worker has its name, the error is a [*HeldError].
+func (w *Worker) Rejoin() error {
+	if !errors.Is(w.presence.check(), ErrLost) {
+		return nil
+	}
+	w.end()
+	w.mu.Lock()
+	w.held = map[*Claim]bool{}
+	w.mu.Unlock()
+	return w.enter()
+}
+
+// end ends the renewals.
+func (w *Worker) end() {
+	select {
+	case <-w.stop:
+	default:
+		close(w.stop)
+	}
+	w.stopped.Wait()
 }
 
 // presenceOf returns the key of the presence of a worker.
@@ -360,12 +392,10 @@ func clear(f folder, name string) {
 
 // Leave releases all claims and ends the worker's presence.
 func (w *Worker) Leave() error {
-	select {
-	case <-w.stop:
-	default:
-		close(w.stop)
+	w.end()
+	if w.presence == nil {
+		return nil // its name was taken
 	}
-	w.stopped.Wait()
 	w.mu.Lock()
 	held := slices.Collect(maps.Keys(w.held))
 	w.mu.Unlock()

@@ -21,11 +21,11 @@ type process struct {
 
 func thisProcess() process {
 	p, _ := kin.Read(os.Getpid())
-	return process{thisMachine(), os.Getpid(), p.Start}
+	return process{Machine(), os.Getpid(), p.Start}
 }
 
-// thisMachine is empty if it is unknown.
-func thisMachine() string {
+// Machine identifies this machine until its next boot, without naming it; empty if it is unknown.
+func Machine() string {
 	name, err1 := os.Hostname()
 	boot, err2 := os.ReadFile("/proc/sys/kernel/random/boot_id")
 	table, err3 := os.Readlink("/proc/self/ns/pid")
@@ -38,7 +38,7 @@ func thisMachine() string {
 
 // ended reports whether it was a process of this machine and has ended. A stopped process has not.
 func (p process) ended() bool {
-	if p.Machine == "" || p.Start == 0 || p.Machine != thisMachine() {
+	if p.Machine == "" || p.Start == 0 || p.Machine != Machine() {
 		return false
 	}
 	now, there := kin.Read(p.PID)

@@ -3,10 +3,13 @@ package nodes
 import (
 	"encoding/json"
 	"fmt"
+	"io"
+	"os"
 	"path/filepath"
 	"strings"
 
 	"github.com/llenergymeasure/llem/internal/disk"
+	"github.com/llenergymeasure/llem/internal/host"
 )
 
 // EnvFile is the snapshot of the machine on which a study was started, in its folder.
@@ -86,4 +89,38 @@ func Changed(dir string) string {
 					"differ between its runs", EnvPart(n), first, now)
 		}
 	}
+}
+
+// WorkersDir has a file for each worker of a study.
+const WorkersDir = "workers"
+
+// Worker is the file of a worker.
+type Worker struct {
+	// Worker is its name, and Node identifies its machine without naming it.
+	Worker string `json:"worker"`
+	Node   string `json:"node"`
+	// Differences from the study's first machine, if they were allowed.
+	Differences []string `json:"differences,omitempty"`
+	// Machine is the snapshot of its machine.
+	Machine *host.Snapshot `json:"machine"`
+}
+
+// Write writes the file of a worker of a study.
+func (w Worker) Write(dir string) error {
+	dir = filepath.Join(dir, WorkersDir)
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return disk.Problem("make the folder of workers", dir, err)
+	}
+	return disk.WriteFile(filepath.Join(dir, w.Worker+".json"),
+		func(f io.Writer) error { return disk.EncodeJSON(f, w) })
+}
+
+// NodeOf returns the machine of a worker of a study; empty if it is unknown.
+func NodeOf(dir, worker string) string {
+	var w Worker
+	text, err := disk.ReadFile(filepath.Join(dir, WorkersDir, worker+".json"), disk.MaxDocument)
+	if err != nil || json.Unmarshal(text, &w) != nil {
+		return ""
+	}
+	return w.Node
 }

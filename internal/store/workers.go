@@ -17,11 +17,8 @@ import (
 	"github.com/llenergymeasure/llem/result"
 )
 
-// ClaimsDir has the claims of the workers of a study, and WorkersDir a snapshot of the machine of each.
-const (
-	ClaimsDir  = "claims"
-	WorkersDir = "workers"
-)
+// ClaimsDir has the claims of the workers of a study.
+const ClaimsDir = "claims"
 
 // twice marks the folder of a run that another worker had also executed: its result does not count.
 const twice = ".twice-"
@@ -165,9 +162,17 @@ func (d *Dir) join() error {
 	if err := d.enterFinished(false); err != nil {
 		return err
 	}
-	left, err := filepath.Glob(filepath.Join(globbed(d.path), result.RunsDir, "*."+d.worker+Partial))
+	return d.Sweep(func(worker string) bool { return worker != d.worker })
+}
+
+// Sweep removes the unfinished runs of workers that are gone.
+func (d *Dir) Sweep(live func(worker string) bool) error {
+	left, err := filepath.Glob(filepath.Join(globbed(d.path), result.RunsDir, "*"+Partial))
 	for _, path := range left {
-		err = errors.Join(err, os.RemoveAll(path))
+		name := strings.TrimSuffix(filepath.Base(path), Partial)
+		if _, worker, _ := strings.Cut(name, "."); !live(worker) {
+			err = errors.Join(err, os.RemoveAll(path))
+		}
 	}
 	return err
 }

@@ -24,6 +24,14 @@ const (
 	RestartAlways = "always"
 )
 
+// Where the cycles of an experiment are executed, if several machines execute a study.
+const (
+	// PlaceSpread spreads the cycles of an experiment over the machines, so that no machine stands for an experiment.
+	PlaceSpread = "spread"
+	// PlaceSame executes all cycles of an experiment on one machine.
+	PlaceSame = "same"
+)
+
 // Modes of a gap between runs.
 const (
 	// GapFixed lasts Gap.Seconds.

@@ -212,7 +212,7 @@ func (env *Env) explain(err error) {
 	if errors.Is(err, errInterrupted) || errors.Is(err, context.Canceled) {
 		text := "llem: interrupted"
 		if e, ok := errors.AsType[*interruptedError](err); ok {
-			text += "; finished runs are kept. Continue with `" + resumeCommand(e.dir) + "`"
+			text += "; finished runs are kept. Continue with `" + e.command() + "`"
 		}
 		env.complain(secret.Text(text) + "\n")
 		return

@@ -44,7 +44,7 @@ func errorDocumentOf(err error, code int) errorDocument {
 		d.Error.Class, d.Error.Message = codes.ClassInterrupted, "interrupted"
 		command := "llem run --resume"
 		if e, ok := errors.AsType[*interruptedError](err); ok {
-			command = resumeCommand(e.dir)
+			command = e.command()
 		}
 		d.Error.Next = "`" + command + "` continues with the runs that are not finished"
 	case mistaken:

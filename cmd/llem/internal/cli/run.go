@@ -45,6 +45,8 @@ type runFlags struct {
 	failFast bool
 	resume   string
 	retry    bool
+	worker   string
+	mixed    bool
 	noGaps   bool
 	dryRun   bool
 	limit    int
@@ -109,7 +111,7 @@ func newRun(env *Env) *cobra.Command {
 		Example: "  llem run --model random:smollm2-135m --estimate\n" +
 			"  llem run --model ./model.gguf --batch-size 1,4 --cycles 3\n" +
 			"  llem run study.yaml -s workload.prompts=32",
-		Args: atMostOne,
+		Args: func(cmd *cobra.Command, args []string) error { return atMostOne(cmd, f.takeFolder(args)) },
 		RunE: func(cmd *cobra.Command, args []string) error { return env.run(cmd, args, f) },
 	}
 	flags := cmd.Flags()
@@ -127,6 +129,12 @@ func newRun(env *Env) *cobra.Command {
 		"continue a study: its folder `DIR`, or the newest unfinished one")
 	flags.Lookup("resume").NoOptDefVal = newest
 	flags.BoolVar(&f.retry, "retry-failed", false, "with --resume: rerun failed runs")
+	flags.StringVar(&f.worker, "worker", "",
+		"execute runs together with other processes, on any nodes, in one folder that all see (--output "+
+			"or --resume); `NAME` is unique, as --worker=NAME")
+	flags.Lookup("worker").NoOptDefVal = anyName
+	flags.BoolVar(&f.mixed, "allow-mixed", false,
+		"with --worker: join with a machine that differs from the first; its runs are marked and not averaged")
 	flags.BoolVar(&f.noGaps, "no-gaps", false, "no pauses between runs")
 	flags.BoolVar(&f.dryRun, "dry-run", false,
 		"print the plan, its requirements and problems; run nothing")
@@ -162,6 +170,7 @@ func atMostOne(cmd *cobra.Command, args []string) error {
 }
 
 func (env *Env) run(cmd *cobra.Command, args []string, f runFlags) error {
+	args = f.takeFolder(args)
 	o, err := studyOptions(cmd, args, f.set, env.Getenv)
 	if err != nil {
 		return err
@@ -186,6 +195,11 @@ func (env *Env) run(cmd *cobra.Command, args []string, f runFlags) error {
 	options := llem.Options{
 		Results: firstOf(f.output, env.Getenv("LLEM_RESULTS"), "results"), Python: f.python,
 		Estimate: f.estimate, Timeout: f.timeout, FailFast: f.failFast, RetryFailed: f.retry, NoGaps: f.noGaps,
+	}
+	if f.worker != "" {
+		if err := f.together(&options); err != nil {
+			return err
+		}
 	}
 	var s *study.Study
 	if f.resume != "" {
@@ -246,6 +260,9 @@ func (f runFlags) check(given func(flag string) bool) error {
 		return &usageError{"--timeout is negative", "give a duration such as 30m"}
 	case f.limit < 0:
 		return &usageError{fmt.Sprintf("--limit is %d", f.limit), "give a number of experiments to list; 0 is all"}
+	}
+	if f.mixed && f.worker == "" {
+		return &usageError{"--allow-mixed goes with --worker", "add --worker, or leave it out"}
 	}
 	if f.serve != "" && f.dryRun {
 		return &usageError{"--serve shows a running study, and --dry-run runs nothing", "leave one of them out"}
@@ -357,7 +374,7 @@ func (env *Env) finish(res *result.StudyResult, err error, f runFlags) error {
 		}
 	}
 	if res != nil && (errors.Is(err, errInterrupted) || errors.Is(err, context.Canceled)) {
-		err = &interruptedError{err, res.Dir}
+		err = &interruptedError{err, res.Dir, f.worker != ""}
 	}
 	switch {
 	case err != nil:
@@ -385,6 +402,8 @@ func withheld(res *result.StudyResult) (n int) {
 type interruptedError struct {
 	error
 	dir string
+	// worker reports whether it was one of several workers.
+	worker bool
 }
 
 // Unwrap returns the cause.
