@@ -286,6 +286,23 @@ func TestTelemetry(t *testing.T) {
 	}
 }
 
+// TestLargeStudy draws many configurations with few elements, and tells what the page leaves out.
+func TestLargeStudy(t *testing.T) {
+	p := open(t, "large.html")
+	if n := read[int](p, `document.querySelectorAll("#pareto-figure svg *").length`); n < 20 || n > 500 {
+		t.Errorf("the chart of 20,000 configurations has %d elements", n)
+	}
+	if n := read[int](p, `document.querySelectorAll("#facets select option").length`); n < 500 {
+		t.Errorf("%d values can be chosen from", n)
+	}
+	text := read[string](p, `document.body.textContent`)
+	for _, want := range []string{"2000 of 33334 configurations", "The first 100 configurations"} {
+		if !strings.Contains(text, want) {
+			t.Errorf("the page does not hold %q", want)
+		}
+	}
+}
+
 // TestJoules finds gross and net energy with intervals in the table, and the reason of what is missing.
 func TestJoules(t *testing.T) {
 	p := open(t, "gallery.html")

@@ -43,12 +43,15 @@ type builder struct {
 	labels []string
 	// metrics has every metric with a value, shown the metrics of the table.
 	metrics, shown []result.MetricInfo
+	// charts draws the study.
+	charts picture.Study
 	// rows are the places of the runs with a result in Rows, by experiment.
 	rows map[string][]int
 }
 
 func (b *builder) prepare() {
 	b.naming = report.Naming(b.StudyResult)
+	b.charts = picture.Of(b.StudyResult)
 	b.rows = make(map[string][]int, len(b.Experiments))
 	for i, r := range b.Rows {
 		if r.Status == result.OK {
@@ -190,7 +193,7 @@ func (b *builder) row(i int) row {
 		out.Cells = append(out.Cells, cell{Value: v, Sort: v, Text: true})
 	}
 	out.Cells = append(out.Cells, cell{Value: strconv.Itoa(e.Compared()), Sort: strconv.Itoa(e.Compared()),
-		Flags: strings.Join(picture.Flags(b.StudyResult, i), " ")})
+		Flags: strings.Join(b.charts.Flags(i), " ")})
 	for _, m := range b.shown {
 		v, ci, ok := b.value(i, m.Name)
 		if !ok {
@@ -298,7 +301,7 @@ func (b *builder) course() error {
 
 // draw draws a chart into a place of the page; it stays empty where the study has no numbers for it.
 func (b *builder) draw(kind string, o picture.Options, width, height float64, into *template.HTML) error {
-	p, err := picture.New(kind, b.StudyResult, o)
+	p, err := b.charts.New(kind, o)
 	if _, cannot := errors.AsType[*picture.Error](err); cannot {
 		return nil
 	}

@@ -86,7 +86,7 @@ func (b *builder) data() data {
 		len(b.metrics) > 1 {
 		d.Y = b.metrics[0].Name
 	}
-	groups, of := picture.Groups(b.StudyResult)
+	groups, of := b.charts.Groups()
 	d.Series = append(d.Series, groups...)
 	for i, e := range b.Experiments {
 		if i == maxPoints {
@@ -138,7 +138,7 @@ func (b *builder) power(d *data) error {
 		}
 		at := b.rows[e.ID][0]
 		name := fmt.Sprintf("%s-c%d", e.ID, b.Rows[at].Cycle)
-		p, err := picture.New(picture.PowerChart, b.StudyResult, picture.Options{Run: name})
+		p, err := b.charts.New(picture.PowerChart, picture.Options{Run: name})
 		if _, cannot := errors.AsType[*picture.Error](err); cannot {
 			continue
 		}

@@ -206,6 +206,22 @@ function pareto() {
   draw();
 }
 
+/** Draws many configurations as dots of one path for each series.
+ * @param {Element} svg @param {Config[]} all @param {Set<Config>} inside @param {(c: Config) => string} dot */
+function dots(svg, all, inside, dot) {
+  /** @type {Map<string, string[]>} */
+  const paths = new Map();
+  for (const c of all) {
+    const key = `${inside.has(c) ? 0.6 : 0.12} ${colours[c.series % colours.length]}`;
+    const list = paths.get(key);
+    if (list) list.push(dot(c)); else paths.set(key, [dot(c)]);
+  }
+  for (const [key, d] of paths) {
+    const [opacity, stroke] = key.split(" ");
+    svg.append(node("path", {d: d.join(""), stroke, "stroke-opacity": opacity, "stroke-width": 4, "stroke-linecap": "round", fill: "none"}));
+  }
+}
+
 /** @param {Config[]} all @param {Set<Config>} inside @param {Metric} mx @param {Metric} my */
 function chart(all, inside, mx, my) {
   const w = 720, h = 420, left = 80, bottom = h - 50, top = 30, right = w - 15;
@@ -220,11 +236,12 @@ function chart(all, inside, mx, my) {
   /** @type {[number, number][]} */
   const front = [];
   const candidates = [...inside];
-  const big = candidates.length > 3000;
-  for (const c of all) {
+  const big = all.length > 3000;
+  if (big) dots(svg, all, inside, (c) => `M${x.at(Number(c.v[mx.name][0])).toFixed(1)} ${y.at(Number(c.v[my.name][0])).toFixed(1)}h0`);
+  else for (const c of all) {
     const vx = c.v[mx.name], vy = c.v[my.name], px = x.at(Number(vx[0])), py = y.at(Number(vy[0]));
     let open = false, beaten = !inside.has(c);
-    if (!beaten && !big) for (const o of candidates) {
+    if (!beaten) for (const o of candidates) {
       const bx = beats(o.v[mx.name], vx, mx.higher), by = beats(o.v[my.name], vy, my.higher);
       if (bx < 0 || by < 0 || bx + by === 0) continue;
       if (bx !== 1 && by !== 1) { beaten = true; break; }
@@ -232,15 +249,13 @@ function chart(all, inside, mx, my) {
     }
     const colour = colours[c.series % colours.length];
     const g = node("g", {opacity: inside.has(c) ? beaten ? 0.5 : 1 : 0.12, stroke: colour, fill: open ? "var(--page)" : colour});
-    if (!big) {
-      if (vx[1] !== null && vx[2] !== null) g.append(node("path", {d: `M${x.at(vx[1])} ${py}H${x.at(vx[2])}`}));
-      if (vy[1] !== null && vy[2] !== null) g.append(node("path", {d: `M${px} ${y.at(vy[1])}V${y.at(vy[2])}`}));
-    }
-    const dot = node("circle", {cx: px, cy: py, r: big ? 2 : 5, "stroke-width": 1.5});
+    if (vx[1] !== null && vx[2] !== null) g.append(node("path", {d: `M${x.at(vx[1])} ${py}H${x.at(vx[2])}`}));
+    if (vy[1] !== null && vy[2] !== null) g.append(node("path", {d: `M${px} ${y.at(vy[1])}V${y.at(vy[2])}`}));
+    const dot = node("circle", {cx: px, cy: py, r: 5, "stroke-width": 1.5});
     dot.append(node("title", {}, `${c.label}: ${mx.label} ${si(Number(vx[0]), mx.unit)}, ${my.label} ${si(Number(vy[0]), my.unit)}`));
     g.append(dot);
     svg.append(g);
-    if (!beaten && !open && !big) front.push([px, py]);
+    if (!beaten && !open) front.push([px, py]);
   }
   front.sort((a, b) => a[0] - b[0]);
   if (front.length > 1) svg.append(node("path", {d: "M" + front.map((p) => p.join(" ")).join("L"), stroke: "currentColor", fill: "none", "stroke-dasharray": 4, "stroke-opacity": 0.6}));
@@ -328,7 +343,8 @@ function line(c, s, from, to, wide, y, ratio) {
     if (column < 0) return;
     if (before < least) least = before; // meets the column before
     if (before > most) most = before;
-    c.fillRect(left + column * one, zero - most * scale, one, Math.max(one, (most - least) * scale));
+    const y0 = Math.round((zero - most * scale) * ratio), y1 = Math.round((zero - least * scale) * ratio);
+    c.fillRect(left + column * one, y0 * one, one, Math.max(1, y1 - y0) * one); // on whole pixels: nothing is blended
   };
   for (let j = Math.floor(i0 / size), last = Math.ceil(i1 / size); j < last; j++) {
     const at = Math.floor((s.t[j * size] - from) * k * ratio);

@@ -4,15 +4,16 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/llenergymeasure/llem/result"
 	"github.com/llenergymeasure/llem/result/series"
-	"github.com/llenergymeasure/llem/study"
 )
 
 // write writes a page, and keeps it for testdata/browser where LLEM_TEST_PAGES names a folder.
@@ -116,36 +117,112 @@ func TestReadings(t *testing.T) {
 	}
 }
 
-// TestLarge writes the page of 100,000 runs: 33,334 configurations of three cycles. It stays below 20 MB.
-func TestLarge(t *testing.T) {
-	t.Parallel()
-	const configurations = 33_334
-	s := &result.StudyResult{Name: "large", Dir: "results/large", Planned: 3 * configurations, OK: 3 * configurations}
+// stored unpacks the study behind docs/gallery: 24 runs on an H200.
+func stored(t *testing.T) *result.StudyResult {
+	t.Helper()
+	archive, err := filepath.Abs("../../../../bench/results/2026-11-29-h200/gallery.tar.gz")
+	if err != nil {
+		t.Fatal(err)
+	}
+	tar := exec.CommandContext(t.Context(), "tar", "-xzf", archive)
+	tar.Dir = t.TempDir()
+	if out, err := tar.CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	s, err := result.ReadStudy(filepath.Join(tar.Dir, "llama-batch-precision"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// scaled returns metrics with all means and intervals times a factor.
+func scaled(t *testing.T, of result.Spreads, factor float64) (out result.Spreads) {
+	t.Helper()
+	metrics := map[string]result.Spread{}
+	for _, m := range result.Metrics() {
+		spread, ok := of.Get(m.Name)
+		if !ok || math.IsNaN(spread.Mean) {
+			continue
+		}
+		spread.Mean, spread.Pooled = spread.Mean*factor, nil
+		if spread.CI95 != nil {
+			spread.CI95 = &[2]float64{spread.CI95[0] * factor, spread.CI95[1] * factor}
+		}
+		metrics[m.Name] = spread
+	}
+	text, err := json.Marshal(metrics)
+	if err == nil {
+		err = json.Unmarshal(text, &out)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return out
+}
+
+// large multiplies the stored study to 100,000 runs of 33,334 configurations: a configuration has the numbers of
+// a stored one times a factor, and the folders that the page reads are links to runs on an H200.
+func large(t *testing.T) *result.StudyResult {
+	t.Helper()
+	const configurations, variants, folders = 33_334, 97, 200
+	from := stored(t)
+	runs := map[string][]result.Row{}
+	for _, r := range from.Rows {
+		if r.Status == result.OK {
+			runs[r.ID] = append(runs[r.ID], r)
+		}
+	}
+	metrics := make([]result.Spreads, variants*len(from.Experiments))
+	for i := range metrics {
+		factor := 0.8 + 0.4*float64(i*7919%variants)/variants
+		metrics[i] = scaled(t, from.Experiments[i%len(from.Experiments)].Metrics, factor)
+	}
+	s := &result.StudyResult{Name: "large", Dir: t.TempDir(), Planned: 3 * configurations, OK: 3 * configurations,
+		Doubts: from.Doubts}
+	if err := os.Mkdir(filepath.Join(s.Dir, result.RunsDir), 0o700); err != nil {
+		t.Fatal(err)
+	}
 	for i := range configurations {
-		e := result.ExperimentSummary{ID: fmt.Sprintf("%011x", i), Provenance: result.Simulated,
-			Config: study.Experiment{Model: "random:llama-3.1-8b", Backend: "fake", DType: "float16",
-				Workload: study.Workload{Prompts: i%512 + 1, InputTokens: i/512 + 1}}}
-		per := 0.5 + float64(i%997)/100
-		metrics := map[string]result.Spread{}
-		for name, v := range map[string]float64{"energy.per_output_token_j": per,
-			"throughput.output_tokens_per_s": 4000 / per, "latency.ttft_ms.p50": 20 + float64(i%89),
-			"latency.ttft_ms.p99": 30 + float64(i%101), "energy.mean_w": 400 + float64(i%211)} {
-			metrics[name] = result.Spread{N: 3, Mean: v, CI95: &[2]float64{0.97 * v, 1.03 * v}}
+		e := from.Experiments[i%len(from.Experiments)]
+		real := runs[e.ID]
+		e.ID, e.Metrics, e.OK = fmt.Sprintf("%012x", i), metrics[i%len(metrics)], 3
+		e.Config.Workload.Prompts, e.Config.Workload.InputTokens = i%512+1, i/512+1
+		if s := e.Standing; s != nil && i >= len(from.Experiments) {
+			e.Standing = &result.Standing{Status: "dominated"}
 		}
-		text, err := json.Marshal(metrics)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := json.Unmarshal(text, &e.Metrics); err != nil {
-			t.Fatal(err)
+		for cycle := range 3 {
+			row := real[cycle%len(real)]
+			target := filepath.Join(from.Dir, filepath.FromSlash(result.RunPath(row.ID, row.Cycle)))
+			row.ID, row.Cycle = e.ID, cycle+1
+			s.Rows = append(s.Rows, row)
+			if i >= folders {
+				continue // the page does not read them
+			}
+			if err := os.Symlink(target,
+				filepath.Join(s.Dir, filepath.FromSlash(result.RunPath(row.ID, row.Cycle)))); err != nil {
+				t.Fatal(err)
+			}
 		}
 		s.Experiments = append(s.Experiments, e)
 	}
+	return s
+}
+
+// TestLarge writes the page of 100,000 runs: it stays below 20 MB, and reports what it leaves out.
+func TestLarge(t *testing.T) {
+	s := large(t)
 	page := write(t, "large.html", s, Options{Version: "test"})
 	if len(page) > 20_000_000 {
 		t.Errorf("%d bytes", len(page))
 	}
-	if !strings.Contains(page, fmt.Sprintf("%d of %d configurations", maxRows, configurations)) {
-		t.Error("the page does not say what it leaves out")
+	text := plain(page)
+	for _, want := range []string{"The table shows 2000 of 33334 configurations", "The first 100 configurations",
+		"6 of 33334 configurations", "about 2000 of 33334 configurations are drawn",
+		"the first run of 12 configurations",
+		"100002 of 100002 runs ok"} {
+		if !strings.Contains(text, want) {
+			t.Errorf("the page does not hold %q", want)
+		}
 	}
 }

@@ -15,6 +15,8 @@ import (
 	"github.com/llenergymeasure/llem/cmd/llem/internal/report"
 	"github.com/llenergymeasure/llem/internal/figure"
 	"github.com/llenergymeasure/llem/internal/metric"
+	"github.com/llenergymeasure/llem/internal/naming"
+	"github.com/llenergymeasure/llem/note"
 	"github.com/llenergymeasure/llem/result"
 )
 
@@ -59,8 +61,27 @@ func (e *Error) Error() string { return e.What }
 func (e *Error) NextStep() string { return e.Next }
 
 // New makes a chart of a kind of a study.
-func New(kind string, s *result.StudyResult, o Options) (*Picture, error) {
-	p := study{StudyResult: s, labels: labels(s)}
+func New(kind string, s *result.StudyResult, o Options) (*Picture, error) { return Of(s).New(kind, o) }
+
+// Study makes several charts of a study.
+type Study struct{ study }
+
+// Of prepares the charts of a study: the names of its configurations are found once.
+func Of(s *result.StudyResult) Study {
+	names := report.Naming(s)
+	flags := flagsOf(s)
+	return Study{study{StudyResult: s, naming: names, flags: flags, labels: labels(s, names, flags)}}
+}
+
+// Flags are the flags of a configuration that not every configuration of the study has.
+func (s Study) Flags(i int) []string { return s.flags[i] }
+
+// Groups returns the series into which charts sort the configurations, and the series of each.
+func (s Study) Groups() (names []string, of []int) { return s.groups() }
+
+// New makes a chart of a kind.
+func (s Study) New(kind string, o Options) (*Picture, error) {
+	p := s.study
 	switch kind {
 	case Pareto:
 		return p.pareto(o)
@@ -81,35 +102,47 @@ func New(kind string, s *result.StudyResult, o Options) (*Picture, error) {
 // study is a study with the names of its configurations.
 type study struct {
 	*result.StudyResult
-	labels []string // by experiment
+	naming naming.Naming
+	labels []string   // by experiment
+	flags  [][]string // by experiment
 }
 
 // maxLabel is the length up to which a label names its keys; longer labels are the values in the order of the keys.
 const maxLabel = 26
 
 // labels are the names of the configurations, with the flags that not all of them have.
-func labels(s *result.StudyResult) []string {
-	names, out := report.Naming(s), make([]string, len(s.Experiments))
+func labels(s *result.StudyResult, names naming.Naming, flags [][]string) []string {
+	out := make([]string, len(s.Experiments))
 	for i, e := range s.Experiments {
 		out[i] = names.Label(e.Config)
-		if values := strings.Join(names.Values(e.Config), " · "); len(out[i]) > maxLabel && values != "" {
-			out[i] = values
+		if len(out[i]) > maxLabel {
+			if values := strings.Join(names.Values(e.Config), " · "); values != "" {
+				out[i] = values
+			}
 		}
-		for _, flag := range Flags(s, i) {
+		for _, flag := range flags[i] {
 			out[i] += " [" + flag + "]"
 		}
 	}
 	return out
 }
 
-// Flags are the flags of a configuration that not every configuration of the study has.
-func Flags(s *result.StudyResult, i int) (out []string) {
-	for _, flag := range s.Experiments[i].Flags {
-		all := !slices.ContainsFunc(s.Experiments, func(e result.ExperimentSummary) bool {
-			return !slices.Contains(e.Flags, flag)
-		})
-		if !all {
-			out = append(out, string(flag))
+// flagsOf returns the flags of each configuration that not every configuration of the study has.
+func flagsOf(s *result.StudyResult) [][]string {
+	count := map[note.Code]int{}
+	for _, e := range s.Experiments {
+		for i, flag := range e.Flags {
+			if !slices.Contains(e.Flags[:i], flag) {
+				count[flag]++
+			}
+		}
+	}
+	out := make([][]string, len(s.Experiments))
+	for i, e := range s.Experiments {
+		for _, flag := range e.Flags {
+			if count[flag] < len(s.Experiments) {
+				out[i] = append(out[i], string(flag))
+			}
 		}
 	}
 	return out
@@ -194,7 +227,7 @@ func (s study) value(i int, m result.MetricInfo, factor float64) (figure.Value, 
 // groups sorts the configurations into series by the first key that varies, if at most six values tell them apart.
 func (s study) groups() (names []string, of []int) {
 	of = make([]int, len(s.Experiments))
-	naming := report.Naming(s.StudyResult)
+	naming := s.naming
 	for column := range naming.Heads() {
 		names = nil
 		for i := range s.Experiments {
@@ -217,9 +250,6 @@ func (s study) groups() (names []string, of []int) {
 	}
 	return nil, make([]int, len(s.Experiments))
 }
-
-// Groups returns the series into which charts sort the configurations of a study, and the series of each.
-func Groups(s *result.StudyResult) (names []string, of []int) { return study{StudyResult: s}.groups() }
 
 func (s study) pareto(o Options) (*Picture, error) {
 	mx, err := metricOf(o.X, "throughput.output_tokens_per_s")
@@ -381,7 +411,7 @@ func (s study) scaling(o Options) (*Picture, error) {
 	if err != nil {
 		return nil, err
 	}
-	naming := report.Naming(s.StudyResult)
+	naming := s.naming
 	column, err := s.over(naming.Heads(), o.Over)
 	if err != nil {
 		return nil, err
@@ -420,7 +450,7 @@ func (s study) scaling(o Options) (*Picture, error) {
 
 // over returns the column of the key over which a metric is drawn.
 func (s study) over(heads []string, name string) (int, error) {
-	naming := report.Naming(s.StudyResult)
+	naming := s.naming
 	for c, head := range heads {
 		if name != "" && head != name && !strings.HasSuffix(name, "."+head) {
 			continue
