@@ -106,6 +106,8 @@ type working struct {
 	failed map[store.RunKey]string
 	// versions are the versions of the engines, and nodes the machines of the workers.
 	versions, nodes map[string]string
+	// backends are the engines of the experiments.
+	backends map[string]string
 	// discarded reports whether a result of this worker does not count.
 	discarded bool
 }
@@ -123,23 +125,31 @@ func (f *folder) hold(ctx context.Context) (*claim.Claim, error) {
 	}
 }
 
-// join opens the folder, and creates it if this is the first worker.
-func (f *folder) join(ctx context.Context, o *Options) (err error) {
+// found creates the folder of the study, unless another worker has.
+func (f *folder) found(ctx context.Context, o *Options) (err error) {
+	if IsStudy(o.Worker.Dir) {
+		return nil
+	}
 	c, err := f.hold(ctx)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, c.Release()) }()
-	dir := o.Worker.Dir
-	if !IsStudy(dir) {
-		f.dir, err = store.Found(dir)
-		if err == nil {
-			err = errors.Join(f.begin(o.SelfTest, o.Estimate), f.dir.Close())
-		}
-		if err != nil {
-			return err
-		}
+	if IsStudy(o.Worker.Dir) {
+		return nil
 	}
+	if f.dir, err = store.Found(o.Worker.Dir); err != nil {
+		return err
+	}
+	return errors.Join(f.begin(o.SelfTest, o.Estimate), f.dir.Close())
+}
+
+// join opens the folder, and creates it if this is the first worker.
+func (f *folder) join(ctx context.Context, o *Options) error {
+	if err := f.found(ctx, o); err != nil {
+		return err
+	}
+	dir := o.Worker.Dir
 	if err := store.VerifyStudy(dir, false); err != nil {
 		return refusal(err)
 	}
@@ -168,7 +178,10 @@ func (f *folder) join(ctx context.Context, o *Options) (err error) {
 func (f *folder) joined(retryFailed bool) error {
 	w := f.worker
 	w.tail, w.versions, w.nodes = store.NewTail(f.path()), map[string]string{}, map[string]string{}
-	w.failed = map[store.RunKey]string{}
+	w.failed, w.backends = map[store.RunKey]string{}, map[string]string{}
+	for _, e := range f.study.Experiments {
+		w.backends[e.ID()] = e.Backend
+	}
 	for key, e := range f.made {
 		if retryFailed && e.Status == result.Failed {
 			w.failed[key] = e.Manifest
@@ -245,20 +258,11 @@ func (f *folder) refresh() ([]store.Entry, error) {
 // learn keeps what runs tell of their workers.
 func (f *folder) learn(e store.Entry) {
 	if e.Status == result.OK && e.Version != "" {
-		f.worker.versions[f.backendOf(e.ID)] = e.Version
+		f.worker.versions[f.worker.backends[e.ID]] = e.Version
 	}
 	if _, known := f.worker.nodes[e.Worker]; !known && e.Worker != "" {
 		f.worker.nodes[e.Worker] = nodes.NodeOf(f.path(), e.Worker)
 	}
-}
-
-func (f *folder) backendOf(id string) string {
-	for _, e := range f.study.Experiments {
-		if e.ID() == id {
-			return e.Backend
-		}
-	}
-	return ""
 }
 
 // prepare looks at a run that was just claimed: another worker may have finished it, or left a try that does not
@@ -330,16 +334,26 @@ func (s *schedule) workAll(ctx context.Context, plan []Planned) error {
 	return nil
 }
 
+// task is a planned run with its key, which is a hash.
+type task struct {
+	Planned
+	key store.RunKey
+}
+
 // workOn executes runs until none of the plan is left. It waits for runs of other workers, because one may die.
 func (s *schedule) workOn(ctx context.Context, plan []Planned) error {
 	wait := pollEvery
+	tasks := make([]task, len(plan))
+	for i, p := range plan {
+		tasks[i] = task{p, keyOfRun(p)}
+	}
 	for {
 		if err := s.catchUp(ctx); err != nil {
 			return err
 		}
-		var open []Planned
-		for _, p := range plan {
-			if !s.folder.wasMade(keyOfRun(p), s.RetryFailed) {
+		var open []task
+		for _, p := range tasks {
+			if !s.folder.wasMade(p.key, s.RetryFailed) {
 				open = append(open, p)
 			}
 		}
@@ -384,12 +398,12 @@ func (s *schedule) catchUp(ctx context.Context) error {
 }
 
 // claimOne executes the first run in the worker's order that nobody else has. It reports whether there was one.
-func (s *schedule) claimOne(ctx context.Context, open []Planned) (bool, error) {
+func (s *schedule) claimOne(ctx context.Context, open []task) (bool, error) {
 	for _, p := range s.preferred(open) {
 		if s.tripped(p.Experiment) {
 			continue
 		}
-		key := keyOfRun(p)
+		key := p.key
 		c, err := s.folder.worker.Take(fmt.Sprintf("%s-c%d", key.ID, key.Cycle))
 		if _, held := errors.AsType[*claim.HeldError](err); held {
 			continue
@@ -400,7 +414,7 @@ func (s *schedule) claimOne(ctx context.Context, open []Planned) (bool, error) {
 		s.folder.worker.run = c
 		todo, err := s.folder.prepare(key, s.RetryFailed)
 		if err == nil && todo {
-			err = s.runClaimed(ctx, p, c)
+			err = s.runClaimed(ctx, p.Planned, c)
 		}
 		return true, errors.Join(err, c.Release())
 	}
@@ -433,7 +447,7 @@ func (s *schedule) runClaimed(ctx context.Context, p Planned, c *claim.Claim) er
 
 // stuck reports whether the open runs are such that this worker gives them up: so many of them failed here that the
 // rest is left to others, or, if there are none, left out.
-func (s *schedule) stuck(open []Planned) error {
+func (s *schedule) stuck(open []task) error {
 	for _, p := range open {
 		if !s.tripped(p.Experiment) {
 			return nil
@@ -450,15 +464,15 @@ func (s *schedule) stuck(open []Planned) error {
 			"to %d other workers", s.failures[keyOf(p)], p.Model, p.Backend, s.reasons[keyOf(p)], len(open), n)
 	}
 	for _, p := range open {
-		c, err := s.folder.worker.Take(fmt.Sprintf("%s-c%d", p.Experiment.ID(), p.Cycle))
+		c, err := s.folder.worker.Take(fmt.Sprintf("%s-c%d", p.key.ID, p.key.Cycle))
 		if err != nil {
 			return err
 		}
 		s.folder.worker.run = c
-		if todo, err := s.folder.prepare(keyOfRun(p), s.RetryFailed); err != nil || !todo {
+		if todo, err := s.folder.prepare(p.key, s.RetryFailed); err != nil || !todo {
 			return errors.Join(err, c.Release())
 		}
-		if err := errors.Join(s.leaveOut(p), c.Release()); err != nil {
+		if err := errors.Join(s.leaveOut(p.Planned), c.Release()); err != nil {
 			return err
 		}
 	}
@@ -471,7 +485,7 @@ var errLeftOut = errors.New("the remaining runs were left out")
 // preferred sorts open runs: spread over the machines, or with all cycles of an experiment on
 // one; then the ones that the
 // loaded engine serves, where the study's order leaves a choice; then by the study's order.
-func (s *schedule) preferred(open []Planned) []Planned {
+func (s *schedule) preferred(open []task) []task {
 	own, elsewhere := map[string]int{}, map[string]bool{}
 	here := claim.Machine()
 	for key, e := range s.folder.made {
@@ -485,7 +499,7 @@ func (s *schedule) preferred(open []Planned) []Planned {
 	free := s.Study.Execution.Order == terms.Balanced || s.Study.Execution.Order == terms.Sequential
 	ranks := make(map[store.RunKey][2]int, len(open))
 	for _, p := range open {
-		id, rank := p.Experiment.ID(), [2]int{}
+		id, rank := p.key.ID, [2]int{}
 		switch {
 		case !together:
 			rank[0] = own[id]
@@ -497,11 +511,11 @@ func (s *schedule) preferred(open []Planned) []Planned {
 		if free && !s.engines.Serves(s.Study.Engine(p.Experiment.Backend), p.Experiment, len(s.Meters) > 0) {
 			rank[1] = 1
 		}
-		ranks[keyOfRun(p)] = rank
+		ranks[p.key] = rank
 	}
 	out := slices.Clone(open)
-	slices.SortStableFunc(out, func(a, b Planned) int {
-		x, y := ranks[keyOfRun(a)], ranks[keyOfRun(b)]
+	slices.SortStableFunc(out, func(a, b task) int {
+		x, y := ranks[a.key], ranks[b.key]
 		return cmp.Or(cmp.Compare(x[0], y[0]), cmp.Compare(x[1], y[1]))
 	})
 	return out
@@ -522,8 +536,11 @@ func LiveWorkers(dir string) error {
 
 // conclude writes the summary of a study of several workers, unless others continue it.
 func (f *folder) conclude(ctx context.Context, runErr error, interrupted bool) (_ *result.StudyResult, err error) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Minute)
-	defer cancel()
+	if interrupted {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
+		defer cancel()
+	}
 	err = f.describeWorker()
 	c, holdErr := f.hold(ctx)
 	if holdErr != nil {

@@ -169,6 +169,9 @@ func (r *Run) Commit(rec *result.Record, s series.All) error {
 
 // Discard writes everything, and keeps it under a name that marks it as not counted.
 func (r *Run) Discard(rec *result.Record, s series.All) error {
+	if err := os.MkdirAll(r.path, 0o755); err != nil { // others may have removed it
+		return disk.Problem("make the run's folder", r.path, err)
+	}
 	if _, err := r.write(rec, s); err != nil {
 		return err
 	}
