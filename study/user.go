@@ -44,7 +44,34 @@ func machineKeysOf(fields []*keys.Field) []string {
 
 // ownKinds returns the keys that only a user's own file has.
 func ownKinds() map[string]grammar.Kind {
-	return map[string]grammar.Kind{"python": grammar.Line("the path of a Python interpreter")}
+	gigabytes := grammar.Pattern("a quantity of Kubernetes, such as 16 or 64Gi", `[0-9]+(m|[KMGT]i?)?`)
+	return map[string]grammar.Kind{
+		"python":                   grammar.Line("the path of a Python interpreter"),
+		"slurm.partition":          grammar.Line("a partition of Slurm, or several separated by commas"),
+		"slurm.account":            grammar.Line("an account of Slurm"),
+		"slurm.qos":                grammar.Line("a quality of service of Slurm"),
+		"slurm.constraint":         grammar.Line("features of nodes"),
+		"slurm.time":               grammar.TimeSpan(),
+		"slurm.gres":               grammar.Line("generic resources, such as gpu:h100:1"),
+		"slurm.options":            grammar.Line("further options of sbatch"),
+		"slurm.setup":              grammar.Line("a line of shell that runs before a worker"),
+		"slurm.shared":             grammar.Switch(),
+		"slurm.container":          grammar.Choice("pyxis", "apptainer"),
+		"slurm.image":              grammar.Line("an image for workers"),
+		"slurm.program":            grammar.Line("the path of llem on the nodes"),
+		"kubernetes.namespace":     grammar.Line("a namespace"),
+		"kubernetes.image":         grammar.Line("an image with llem and the engine"),
+		"kubernetes.claim":         grammar.Line("the name of a PersistentVolumeClaim"),
+		"kubernetes.mount":         grammar.Line("the folder in which workers see the claim"),
+		"kubernetes.queue":         grammar.Line("a queue of Kueue"),
+		"kubernetes.gpu":           grammar.Line("the name of the resource that a GPU is"),
+		"kubernetes.cpu":           gigabytes,
+		"kubernetes.memory":        gigabytes,
+		"kubernetes.node_selector": grammar.Line("labels of nodes, NAME=VALUE separated by commas"),
+		"kubernetes.rapl":          grammar.Switch(),
+		"kubernetes.time":          grammar.TimeSpan(),
+		"kubernetes.program":       grammar.Line("the path of llem in the image"),
+	}
 }
 
 // machineKeyNames lists the keys that a user's own file and the environment may set.

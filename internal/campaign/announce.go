@@ -23,7 +23,7 @@ func newAnnouncer(s *study.Study) announcer { return announcer{s, naming.Of(s.Ex
 // opening returns the event that opens the study: its experiments, and the runs of earlier processes from the
 // journal.
 func (a announcer) opening(plan []Planned, f *folder, o *Options) event.StudyStarted {
-	out := event.StudyStarted{Name: nameOf(a.study), Runs: len(plan), Dir: f.path(),
+	out := event.StudyStarted{Name: NameOf(a.study), Runs: len(plan), Dir: f.path(),
 		Experiments: a.rows(), Cycles: a.study.Execution.Cycles}
 	if x := a.study.Execution; x.Until.MaxCycles > x.Cycles {
 		out.Precision = x.Until.RelativeHalfWidth

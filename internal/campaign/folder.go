@@ -53,7 +53,7 @@ func openFolder(o *Options) (*folder, error) {
 // create creates a new folder.
 func (f *folder) create(results string, selfTest any, estimate bool) error {
 	var err error
-	if f.dir, err = store.Create(results, nameOf(f.study), f.clock.Time()); err != nil {
+	if f.dir, err = store.Create(results, NameOf(f.study), f.clock.Time()); err != nil {
 		return err
 	}
 	if err := f.begin(selfTest, estimate); err != nil {
@@ -129,8 +129,8 @@ func (f *folder) sameExperiments() error {
 	return nil
 }
 
-// nameOf returns the folder's name, from the study or its model.
-func nameOf(s *study.Study) string {
+// NameOf returns the name of the study's folder without its time: from the study or its model.
+func NameOf(s *study.Study) string {
 	if s.Name != "" {
 		return s.Name
 	}

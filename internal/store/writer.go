@@ -47,7 +47,7 @@ func Create(parent, studyName string, now time.Time) (*Dir, error) {
 	if err := os.MkdirAll(parent, 0o755); err != nil {
 		return nil, disk.Problem("make the results folder", parent, err)
 	}
-	base := filepath.Join(parent, fileName(studyName)+"-"+now.UTC().Format("20060102T150405Z"))
+	base := filepath.Join(parent, FolderName(studyName, now))
 	path := base
 	for i := 2; ; i++ {
 		err := os.Mkdir(path, 0o755)
@@ -78,6 +78,11 @@ func (d *Dir) Path() string { return d.path }
 
 // Close closes the journal.
 func (d *Dir) Close() error { return d.journal.Close() }
+
+// FolderName returns the name of the folder of a study that begins at a time.
+func FolderName(studyName string, now time.Time) string {
+	return fileName(studyName) + "-" + now.UTC().Format("20060102T150405Z")
+}
 
 // fileName removes characters that are not safe in a file name.
 func fileName(s string) string {

@@ -102,7 +102,7 @@ func newRoot(env *Env) *cobra.Command {
 	root.SuggestionsMinimumDistance = 2
 	root.CompletionOptions.HiddenDefaultCmd = true
 	commands := []*cobra.Command{newConfig(env), newDoctor(env), newRun(env), newReport(env), newCompare(env),
-		newPlot(env), newServe(env), newSite(env), newSchema(env)}
+		newPlot(env), newServe(env), newSite(env), newSubmit(env), newSchema(env)}
 	root.Args = noCommand(commands)
 	root.SetHelpFunc(func(cmd *cobra.Command, _ []string) {
 		text := help.Text{Columns: env.tableWidth()}.Command(cmd)
@@ -198,6 +198,12 @@ func isUsage(err error) bool {
 		return true
 	}
 	if _, ok := errors.AsType[*plan.OnlyError](err); ok {
+		return true
+	}
+	if _, ok := errors.AsType[interface {
+		error
+		IsUsage()
+	}](err); ok {
 		return true
 	}
 	_, ok := errors.AsType[study.Errors](err)
