@@ -28,7 +28,8 @@ func Exec(ctx context.Context, input, name string, args ...string) (string, erro
 	switch {
 	case errors.Is(err, exec.ErrNotFound):
 		return "", note.Failf(codes.ClassNotInstalled,
-			"run this where the cluster's commands are, usually its login node; without --now the files are only printed",
+			"run this where the cluster's commands are, usually its login node; without --now the files are "+
+				"only printed",
 			"%s is not in PATH", name)
 	case err != nil:
 		text := strings.TrimSpace(said.String())
@@ -148,7 +149,8 @@ func (k *Kubernetes) Submit(ctx context.Context, run Runner, j *Job, text string
 	if err != nil {
 		return nil, err
 	}
-	if _, err := run(ctx, manifests, "kubectl", k.kubectl("create", "--validate=strict", "--filename=-")...); err != nil {
+	if _, err := run(ctx, manifests, "kubectl",
+		k.kubectl("create", "--validate=strict", "--filename=-")...); err != nil {
 		return nil, err
 	}
 	return []string{JobName(j.Dir)}, nil
@@ -186,7 +188,8 @@ type podList struct {
 func (k *Kubernetes) Status(ctx context.Context, run Runner, ids []string) ([]Task, error) {
 	var tasks []Task
 	for _, id := range ids {
-		out, err := run(ctx, "", "kubectl", k.kubectl("get", "pods", "--selector="+studyLabel+"="+id, "--output=json")...)
+		out, err := run(ctx, "", "kubectl",
+			k.kubectl("get", "pods", "--selector="+studyLabel+"="+id, "--output=json")...)
 		if err != nil {
 			return tasks, err
 		}

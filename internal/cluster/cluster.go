@@ -36,7 +36,7 @@ type Job struct {
 	Study string
 	// Args are further arguments of `llem run`: settings of the study, --allow-mixed and so on.
 	Args []string
-	// Suffix tells jobs of one study apart; empty for its first job.
+	// Suffix distinguishes the jobs of one study; empty for its first job.
 	Suffix string
 	// Program is llem on the nodes.
 	Program string
@@ -121,8 +121,8 @@ type Width struct {
 	NodeHours [2]float64
 }
 
-// Widths lists what 1, 2, 4, … workers make of a study, to twice those of the job, which are among them. More workers
-// than runs have no use.
+// Widths lists what 1, 2, 4, … workers make of a study, up to twice the workers of the job, whose number is included.
+// More workers than runs have no use.
 func (j *Job) Widths() []Width {
 	if j.Seconds[1] == 0 || j.Runs == 0 {
 		return nil

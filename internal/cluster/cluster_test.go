@@ -37,7 +37,7 @@ func golden(t *testing.T, name, got string) {
 	}
 }
 
-// TestScripts: the scripts are those of testdata, and a shell can read them.
+// TestScripts: testdata has the scripts, and a shell can read them.
 func TestScripts(t *testing.T) {
 	t.Parallel()
 	for name, s := range map[string]Slurm{
@@ -68,7 +68,7 @@ func TestWords(t *testing.T) {
 	}
 }
 
-// TestManifests: the manifests are those of testdata; testdata/kubernetes checks them against the types of the API.
+// TestManifests: testdata has the manifests; testdata/kubernetes checks them against the types of the API.
 func TestManifests(t *testing.T) {
 	t.Parallel()
 	j := example()
@@ -260,7 +260,8 @@ func TestKubernetesCommands(t *testing.T) {
 	pods := `{"items": [
 	 {"metadata": {"name": "a-0-x"}, "spec": {"nodeName": "n1"}, "status": {"phase": "Running"}},
 	 {"metadata": {"name": "a-1-x"}, "spec": {}, "status": {"phase": "Pending", "conditions": [
-	   {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "0/2 nodes: Insufficient nvidia.com/gpu"}]}},
+	   {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", 
+	   "message": "0/2 nodes: Insufficient nvidia.com/gpu"}]}},
 	 {"metadata": {"name": "a-2-x"}, "spec": {"nodeName": "n2"}, "status": {"phase": "Pending", "containerStatuses": [
 	   {"state": {"waiting": {"reason": "ImagePullBackOff", "message": "no such image"}}}]}},
 	 {"metadata": {"name": "a-3-x"}, "spec": {"nodeName": "n2"}, "status": {"phase": "Failed", "containerStatuses": [
@@ -304,7 +305,8 @@ func TestRecord(t *testing.T) {
 	if err := os.Mkdir(LogDir(dir), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	for _, s := range []Submission{{On: OnSlurm, IDs: []string{"1"}}, {Cancelled: true}, {On: OnSlurm, IDs: []string{"2"}}} {
+	for _, s := range []Submission{{On: OnSlurm, IDs: []string{"1"}}, {Cancelled: true},
+		{On: OnSlurm, IDs: []string{"2"}}} {
 		if err := Record(dir, s); err != nil {
 			t.Fatal(err)
 		}

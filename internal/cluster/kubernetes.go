@@ -136,7 +136,7 @@ func labels(dir string) map[string]string {
 // exitUsage is the exit code of a worker that would be refused again: by the study file, or by the machine.
 const exitUsage = 2
 
-// job returns the Indexed Job. A lost node is no failure of the study, and a worker that is refused is not started
+// job returns the Indexed Job. A lost node does not count as a failure, and a worker that is refused is not started
 // again. Workers need no access to Kubernetes: no account is mounted, and no rights are needed.
 func (k *Kubernetes) job(j *Job, meta objectMeta, selector map[string]string, hasStudy bool) jobObject {
 	if k.Queue != "" {

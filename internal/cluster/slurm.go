@@ -71,7 +71,8 @@ func (s *Slurm) Script(j *Job, p Part) string {
 	for _, option := range s.options(j, p) {
 		fmt.Fprintf(&b, "#SBATCH %s\n", option)
 	}
-	b.WriteString("\n# A worker takes runs from the folder of the study until none is left. Any number of workers may start or\n" +
+	b.WriteString("\n# A worker takes runs from the folder of the study until none is left. Any number of workers " +
+		"may start or\n" +
 		"# end at any time: what a lost one had in hand is measured again by another.\n")
 	if s.Setup != "" {
 		fmt.Fprintln(&b, s.Setup)

@@ -63,7 +63,8 @@ func (c *Command) jobsOf(dir, on string) (jobs, error) {
 	list, err := cluster.Submissions(dir)
 	if err == nil && len(list) == 0 {
 		err = &UsageError{fmt.Sprintf("no jobs of %s were submitted, or all were cancelled", dir),
-			"llem submit STUDY --on slurm --resume " + shell.Quote(dir) + " --now starts workers; jobs in Kubernetes: " +
+			"llem submit STUDY --on slurm --resume " + shell.Quote(dir) +
+				" --now starts workers; jobs in Kubernetes: " +
 				"add --on kubernetes"}
 	}
 	return jobs{dir, cluster.OnSlurm, list}, err
@@ -116,7 +117,7 @@ func (c *Command) jobStatus(ctx context.Context, j jobs, watch bool) error {
 	}
 }
 
-// leftAlone says how to return to jobs that go on.
+// leftAlone prints how to return to jobs that go on.
 func (c *Command) leftAlone(j jobs) error {
 	on := ""
 	if j.on == cluster.OnKubernetes {
@@ -180,7 +181,7 @@ func progressOf(dir string) (made, planned int) {
 	return made, planned
 }
 
-// statusText tells the progress and the workers in a few lines.
+// statusText returns the progress and the workers in a few lines.
 func statusText(tasks []cluster.Task, made, planned int, all bool) string {
 	var b strings.Builder
 	if planned == 0 {

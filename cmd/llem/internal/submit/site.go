@@ -113,7 +113,7 @@ func (s *site) queue(on string, j *cluster.Job, path string) (queue, error) {
 	return q, nil
 }
 
-// ownFileHint says where the settings of a site stand.
+// ownFileHint names the file with the settings of a site.
 const ownFileHint = "~/.config/llem/config.yaml (docs/cluster.md)"
 
 func (q *slurmQueue) print(j *cluster.Job) (string, error) {

@@ -1,4 +1,5 @@
-// Package submit spreads a study over a cluster: it prints or submits the jobs whose workers share its runs, and shows and
+// Package submit spreads a study over a cluster: it prints or submits the jobs whose workers
+// share its runs, and shows and
 // cancels them.
 package submit
 
@@ -92,7 +93,8 @@ func (c *Command) Run(ctx context.Context, o study.Options, f Flags) error {
 		}
 		return c.jobStatus(ctx, jobs, f.Watch)
 	case f.On == "":
-		return &UsageError{"--on is missing", "name the scheduler: --on " + strings.Join(cluster.Schedulers(), " or --on ")}
+		return &UsageError{"--on is missing",
+			"name the scheduler: --on " + strings.Join(cluster.Schedulers(), " or --on ")}
 	case !slices.Contains(cluster.Schedulers(), f.On):
 		return &UsageError{fmt.Sprintf("--on %s is not a scheduler", f.On),
 			"use " + strings.Join(cluster.Schedulers(), " or ")}
@@ -247,7 +249,7 @@ func (c *Command) printJob(q queue, j *cluster.Job, plan *cost, f Flags) error {
 	return nil
 }
 
-// printCost tells what the study costs by number of workers.
+// printCost prints what the study costs by number of workers.
 func (c *Command) printCost(j *cluster.Job, plan *cost, gpu string) {
 	if plan.Totals == nil {
 		fmt.Fprintf(c.Err, "\n%s; no estimate of time and energy: %s\n", digits.Count(plan.Runs, "run"),
