@@ -498,11 +498,11 @@ func TestUnwritableResults(t *testing.T) {
 
 func TestFolderName(t *testing.T) {
 	s := newStudy(t, 1, onceInOrder)
-	if got := nameOf(s); got != "test" {
+	if got := NameOf(s); got != "test" {
 		t.Errorf("folder name %q, want test", got)
 	}
 	s.Name = ""
-	if got := nameOf(s); got != "random:tiny-llama" {
+	if got := NameOf(s); got != "random:tiny-llama" {
 		t.Errorf("folder name %q, want the model", got)
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"syscall"
 )
 
@@ -119,4 +120,24 @@ func Problem(doing, path string, err error) error {
 		return we
 	}
 	return &FileError{doing, path, err}
+}
+
+// SafeName returns a text as the name of a file: without characters that are not safe in one, and not too long. A text
+// of which nothing is left is replaced.
+func SafeName(s, replacement string) string {
+	s = strings.Map(func(r rune) rune {
+		switch {
+		case r >= 'a' && r <= 'z', r >= 'A' && r <= 'Z', r >= '0' && r <= '9', r == '.', r == '-', r == '_':
+			return r
+		}
+		return '-'
+	}, s)
+	s = strings.Trim(s, "-.")
+	if len(s) > 64 {
+		s = s[:64]
+	}
+	if s == "" {
+		return replacement
+	}
+	return s
 }

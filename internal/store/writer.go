@@ -7,7 +7,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"strings"
 	"time"
 
 	"github.com/llenergymeasure/llem/internal/disk"
@@ -81,26 +80,7 @@ func (d *Dir) Close() error { return d.journal.Close() }
 
 // FolderName returns the name of the folder of a study that begins at a time.
 func FolderName(studyName string, now time.Time) string {
-	return fileName(studyName) + "-" + now.UTC().Format("20060102T150405Z")
-}
-
-// fileName removes characters that are not safe in a file name.
-func fileName(s string) string {
-	s = strings.Map(func(r rune) rune {
-		switch {
-		case r >= 'a' && r <= 'z', r >= 'A' && r <= 'Z', r >= '0' && r <= '9', r == '.', r == '-', r == '_':
-			return r
-		}
-		return '-'
-	}, s)
-	s = strings.Trim(s, "-.")
-	if len(s) > 64 {
-		s = s[:64]
-	}
-	if s == "" {
-		return "study"
-	}
-	return s
+	return disk.SafeName(studyName, "study") + "-" + now.UTC().Format("20060102T150405Z")
 }
 
 // WriteJSON writes one JSON file of the folder atomically.

@@ -15,4 +15,4 @@
 # A worker takes runs from the folder of the study until none is left. Any number of workers may start or
 # end at any time: what a lost one had in hand is measured again by another.
 export TMPDIR="${SLURM_TMPDIR:-${TMPDIR:-/tmp}}"
-exec srun --container-image=docker://x/llem:1 --container-mounts='/shared/my results:/shared/my results,/home/a:/home/a' /opt/llem/bin/llem run '/home/a/it'\''s.yaml' -s execution.cycles=3 -s 'sweep.where=batch < 8' --worker="slurm-${SLURM_ARRAY_JOB_ID}-${SLURM_ARRAY_TASK_ID}-${SLURM_RESTART_COUNT:-0}" --resume='/shared/my results/batch-20261129T120000Z' --plain
+exec srun --container-image=docker://x/llem:1 --container-mounts='/shared/my results:/shared/my results,/home/a:/home/a' /opt/llem/bin/llem run '/home/a/it'\''s.yaml' -s execution.cycles=3 -s 'sweep.where=batch < 8' --worker="slurm-${SLURM_ARRAY_JOB_ID}-${SLURM_ARRAY_TASK_ID}-${SLURM_RESTART_COUNT:-0}" --output='/shared/my results/batch-20261129T120000Z' --plain

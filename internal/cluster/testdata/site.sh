@@ -19,4 +19,4 @@
 # end at any time: what a lost one had in hand is measured again by another.
 module load cuda; module load llem
 export TMPDIR="${SLURM_TMPDIR:-${TMPDIR:-/tmp}}"
-exec /opt/llem/bin/llem run '/home/a/it'\''s.yaml' -s execution.cycles=3 -s 'sweep.where=batch < 8' --worker="slurm-${SLURM_ARRAY_JOB_ID}-${SLURM_ARRAY_TASK_ID}-${SLURM_RESTART_COUNT:-0}" --resume='/shared/my results/batch-20261129T120000Z' --plain
+exec /opt/llem/bin/llem run '/home/a/it'\''s.yaml' -s execution.cycles=3 -s 'sweep.where=batch < 8' --worker="slurm-${SLURM_ARRAY_JOB_ID}-${SLURM_ARRAY_TASK_ID}-${SLURM_RESTART_COUNT:-0}" --output='/shared/my results/batch-20261129T120000Z' --plain
