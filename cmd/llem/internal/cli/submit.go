@@ -19,7 +19,7 @@ func newSubmit(env *Env) *cobra.Command {
 			"folder, which must be on a file system that all nodes see. Printed are the batch script or the\n" +
 			"manifests, and what the study will cost by number of workers; nothing is submitted without\n" +
 			"--now. Partitions, images and other things of a site stand in your own file\n" +
-			"(docs/cluster.md).",
+			"(docs/submit.md).",
 		Example: "  llem submit study.yaml --on slurm --workers 8 -o /shared/results\n" +
 			"  llem submit study.yaml --on slurm --workers 8 -o /shared/results --now --watch\n" +
 			"  llem submit --status /shared/results/STUDY\n" +

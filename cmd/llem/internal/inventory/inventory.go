@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/llenergymeasure/llem/internal/cluster"
 	"github.com/llenergymeasure/llem/internal/digits"
 	"github.com/llenergymeasure/llem/internal/fault"
 	"github.com/llenergymeasure/llem/internal/host"
@@ -85,16 +86,30 @@ func (v *View) settings(b *strings.Builder) {
 	for _, o := range v.Settings {
 		widest = max(widest, min(24, table.Width(o.Value)))
 	}
+	clusters := false
 	for _, o := range v.Settings {
+		if o.Value == "" && ofCluster(o.Key) {
+			clusters = true
+			continue
+		}
 		value := o.Value
 		if value == "" {
 			value = table.Missing
 		}
 		fmt.Fprintf(b, "  %s %s  %s\n", table.Pad(o.Key, 36), table.Pad(value, widest), o.From)
 	}
+	if clusters {
+		b.WriteString("  more keys of slurm and kubernetes can be set: docs/submit.md\n")
+	}
 	for _, w := range v.Warnings {
 		fmt.Fprintf(b, "warning: %s\n", w)
 	}
+}
+
+// ofCluster reports whether a key is about the jobs of a cluster. There are many, and most are not set.
+func ofCluster(key string) bool {
+	section, _, _ := strings.Cut(key, ".")
+	return section == cluster.OnSlurm || section == cluster.OnKubernetes
 }
 
 // Look finds the engines, sensors and GPUs of this machine. python is the interpreter of Python engines; if empty, one

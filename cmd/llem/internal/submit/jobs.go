@@ -2,9 +2,7 @@ package submit
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -15,7 +13,6 @@ import (
 	"github.com/llenergymeasure/llem/internal/digits"
 	"github.com/llenergymeasure/llem/internal/shell"
 	"github.com/llenergymeasure/llem/internal/store"
-	"github.com/llenergymeasure/llem/result"
 	"github.com/llenergymeasure/llem/study"
 )
 
@@ -94,6 +91,7 @@ func (j jobs) again() string {
 
 // jobStatus shows the workers and the progress of a study, once or until no worker is left.
 func (c *Command) jobStatus(ctx context.Context, j jobs, watch bool) error {
+	p := newProgress(j.dir)
 	for last := ""; ; {
 		tasks, err := tasksOf(ctx, j.list)
 		if ctx.Err() != nil {
@@ -102,7 +100,10 @@ func (c *Command) jobStatus(ctx context.Context, j jobs, watch bool) error {
 		if err != nil {
 			return err
 		}
-		made, planned := progressOf(j.dir)
+		if err := p.look(); err != nil {
+			return err
+		}
+		made, planned := len(p.made), p.planned
 		if text := statusText(tasks, made, planned, !watch); text != last {
 			fmt.Fprint(c.Out, text)
 			last = text
@@ -164,21 +165,33 @@ func anyAlive(tasks []cluster.Task) bool {
 	return false
 }
 
-// progressOf counts the runs in a study's folder and those planned; 0 planned if no worker has begun.
-func progressOf(dir string) (made, planned int) {
-	entries, err := os.ReadDir(filepath.Join(dir, result.RunsDir))
-	if errors.Is(err, fs.ErrNotExist) {
-		return 0, 0
-	}
-	for _, e := range entries {
-		if e.IsDir() && !strings.HasPrefix(e.Name(), ".") {
-			made++
+// progress follows the journals of a study's workers.
+type progress struct {
+	dir     string
+	tail    *store.Tail
+	made    map[store.RunKey]bool
+	planned int // 0 before the first worker has begun
+}
+
+func newProgress(dir string) *progress {
+	return &progress{dir: dir, tail: store.NewTail(dir), made: map[store.RunKey]bool{}}
+}
+
+// look reads what is new. A folder that no worker has begun has no journals.
+func (p *progress) look() error {
+	if p.planned == 0 {
+		s, _, err := store.ReadFrozen(p.dir)
+		if err != nil {
+			return nil
 		}
+		p.planned = len(s.Experiments) * s.Execution.Cycles
 	}
-	if found, _ := store.Open(dir); found != nil && found.StudyResult != nil {
-		planned = found.Planned
+	entries, err := p.tail.Next()
+	for _, e := range entries {
+		p.made[store.RunKey{ID: e.ID, Cycle: e.Cycle}] = true
 	}
-	return made, planned
+	p.planned = max(p.planned, len(p.made)) // a goal of precision may ask for more cycles
+	return err
 }
 
 // statusText returns the progress and the workers in a few lines.

@@ -114,7 +114,7 @@ func (s *site) queue(on string, j *cluster.Job, path string) (queue, error) {
 }
 
 // ownFileHint names the file with the settings of a site.
-const ownFileHint = "~/.config/llem/config.yaml (docs/cluster.md)"
+const ownFileHint = "~/.config/llem/config.yaml (docs/submit.md)"
 
 func (q *slurmQueue) print(j *cluster.Job) (string, error) {
 	var scripts []string
