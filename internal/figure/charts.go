@@ -50,6 +50,8 @@ type Pareto struct {
 	X, Y   Axis
 	Series []string
 	Marks  []Mark
+	// Left are the labels of what has no mark, because it lacks a metric. The title counts it.
+	Left []string
 	// FrontUp is set where larger Y is better: the front is then the upper edge.
 	FrontUp bool
 }

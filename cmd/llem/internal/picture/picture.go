@@ -13,6 +13,7 @@ import (
 	"strings"
 
 	"github.com/llenergymeasure/llem/cmd/llem/internal/report"
+	"github.com/llenergymeasure/llem/internal/digits"
 	"github.com/llenergymeasure/llem/internal/figure"
 	"github.com/llenergymeasure/llem/internal/metric"
 	"github.com/llenergymeasure/llem/internal/naming"
@@ -275,6 +276,7 @@ func (s study) pareto(o Options) (*Picture, error) {
 		vx, okX := s.value(i, mx, fx)
 		vy, okY := s.value(i, my, fy)
 		if !okX || !okY {
+			chart.Left = append(chart.Left, s.labels[i])
 			continue
 		}
 		xs, ys = append(xs, vx.Value), append(ys, vy.Value)
@@ -285,6 +287,9 @@ func (s study) pareto(o Options) (*Picture, error) {
 	}
 	if len(chart.Marks) == 0 {
 		return nil, s.nothing(mx.Name, my.Name)
+	}
+	if len(chart.Left) > 0 { // nothing is left out in silence
+		chart.Title += fmt.Sprintf(" · %d of %s", len(chart.Marks), digits.Count(len(s.Experiments), "configuration"))
 	}
 	x.Log, y.Log = figure.AutoLog(xs), figure.AutoLog(ys)
 	chart.X, chart.Y = x, y

@@ -90,6 +90,15 @@ func chartLegend(t report.Terminal, p figure.Pareto, front []figure.Mark, width 
 	if slices.ContainsFunc(p.Marks, func(m figure.Mark) bool { return pointOf(m.X).Has() || pointOf(m.Y).Has() }) {
 		about = append(about, "lines through marks: 95 % intervals")
 	}
+	if n := len(p.Left); n > 0 {
+		names := p.Left[:min(n, chartNamed)]
+		more := ""
+		if n > len(names) {
+			more = fmt.Sprintf(" and %d more", n-len(names))
+		}
+		about = append(about, fmt.Sprintf("not drawn (%d), a metric is missing: %s%s", n,
+			table.Clean(strings.Join(names, ", ")), more))
+	}
 	for _, line := range about {
 		out = append(out, strings.Split(strings.TrimRight(table.Wrap("", "", line, width), "\n"), "\n")...)
 	}

@@ -9,9 +9,11 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/llenergymeasure/llem/cmd/llem/internal/chart"
+	"github.com/llenergymeasure/llem/cmd/llem/internal/picture"
 	"github.com/llenergymeasure/llem/cmd/llem/internal/report"
 	"github.com/llenergymeasure/llem/internal/figure"
 	"github.com/llenergymeasure/llem/internal/table"
+	"github.com/llenergymeasure/llem/result"
 )
 
 // TestChart compares charts of two metrics with testdata: 80 and 40 columns, UTF-8 and ASCII. They fit the screen.
@@ -65,5 +67,23 @@ func TestChart(t *testing.T) {
 	}
 	if diff := cmp.Diff(string(want), b.String()); diff != "" {
 		t.Errorf("%s (-want +got):\n%s", file, diff)
+	}
+}
+
+// TestLeftOutOfChart: a configuration without a metric is named below the chart and counted in its title.
+func TestLeftOutOfChart(t *testing.T) {
+	s := open(t, "simulated")
+	e := &s.Experiments[0]
+	e.Metrics = result.Spreads{}
+	var b strings.Builder
+	if err := Pareto(&b, report.Terminal{}, s, picture.Options{}, 80); err != nil {
+		t.Fatal(err)
+	}
+	n := len(s.Experiments)
+	for _, want := range []string{fmt.Sprintf(" · %d of %d configurations\n", n-1, n),
+		"not drawn (1), a metric is missing: " + report.Naming(s).Label(e.Config)} {
+		if !strings.Contains(b.String(), want) {
+			t.Errorf("no %q in\n%s", want, b.String())
+		}
 	}
 }
