@@ -204,7 +204,11 @@ func Sides(a, b Side, o Options) (*Comparison, error) {
 	}
 	c.Answer = c.answer(a, b)
 	if c.instead != "" {
-		c.Answer = c.instead + " is not known on both sides. Instead: " + c.Answer
+		asked, err := result.Metric(c.instead)
+		if err != nil {
+			return nil, err
+		}
+		c.Answer = asked.Label + " is not known on both sides. Instead: " + c.Answer
 	}
 	return c, nil
 }

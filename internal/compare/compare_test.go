@@ -127,20 +127,21 @@ func TestAnswers(t *testing.T) {
 		says []string
 	}{
 		"told": {sideOf("s", 0, 2, 1, 1.01, 1.02), sideOf("s", 1, 2, 0.9, 0.91, 0.92), true, Lower,
-			[]string{"energy.per_output_token_j is 9.90 % lower in B than in A (95 %: 9.66 to 10.14 % lower; 3 " +
+			[]string{"J/out is 9.90 % lower in B than in A (95 %: 9.66 to 10.14 % lower; 3 " +
 				"cycles in pairs)."}},
 		"as a factor": {sideOf("s", 0, 2, 1, 1.01, 1.02), sideOf("s", 1, 2, 481, 482, 483), true, Higher,
 			[]string{"is 477 times as high in B as in A (95 %: 468 to 487 times; 3 cycles in pairs)."}},
 		"not told": {sideOf("s", 0, 2, 1, 1.02, 0.99), sideOf("s", 1, 2, 1.01, 1, 1.005), true, NotTold,
-			[]string{"Whether energy.per_output_token_j differs cannot be told with 3 cycles in pairs: B lies " +
+			[]string{"Whether J/out differs cannot be told with 3 cycles in pairs: B lies " +
 				"from 4.4 % lower " +
-				"to 5.0 % higher. 3 show differences from 7.", "%, 5 would from 3.",
+				"to 5.0 % higher (95 %). With 3, a difference can be told if it is 7.", " % or more, with 5, 3.",
 				"; the 0.17 % seen would take more than 200."}},
 		"two cycles": {sideOf("s", 0, 2, 1, 1.02), sideOf("s", 1, 2, 1.05, 1.04), true, NotTold,
-			[]string{"cannot be told with 2 cycles in pairs", "2 show differences from", "5 would from",
+			[]string{"cannot be told with 2 cycles in pairs", "With 2, a difference can be told if it is", "with 5, ",
 				"the 3.5 % seen would take about "}},
 		"many": {sideOf("s", 0, 2, 1, 1.02, 1, 1.02, 1, 1.02), sideOf("s", 1, 2, 1.02, 1.01, 1.02, 1.01, 1.01, 1.01),
-			true, NotTold, []string{"6 show differences from", "%; the 0.3", "seen would take about"}},
+			true, NotTold, []string{"With 6, a difference can be told if it is", "% or more; the 0.3",
+				"seen would take about"}},
 		"one after the other": {sideOf("s", 0, 1, 1, 1.01, 1.02), sideOf("s", 9, 1, 0.9, 0.91, 0.92), false, Lower,
 			[]string{"(95 %: 4.9 to 14.7", "3 runs each)"}},
 		"two studies": {sideOf("s", 0, 2, 1, 1.01, 1.02), sideOf("t", 1, 2, 0.9, 0.91), false, Lower,
@@ -226,7 +227,7 @@ func TestPrimaryIsNotCorrected(t *testing.T) {
 	}
 	c, err := Sides(a, b, Options{})
 	if err != nil || c.Primary != "throughput.output_tokens_per_s" ||
-		!strings.HasPrefix(c.Answer, "energy.per_output_token_j is not known on both sides. Instead: throughput.") {
+		!strings.HasPrefix(c.Answer, "J/out is not known on both sides. Instead: tok/s is ") {
 		t.Errorf("without energy: %+v, %v", c, err)
 	}
 }
@@ -250,5 +251,18 @@ func TestChange(t *testing.T) {
 		if value, interval := m.Change(); value != c.value || interval != c.interval {
 			t.Errorf("%v [%v, %v]: %q, %q, want %q, %q", c.ratio, c.low, c.high, value, interval, c.value, c.interval)
 		}
+	}
+}
+
+// TestFarIntervals: the ends of an interval that tells nothing are not printed with all their digits.
+func TestFarIntervals(t *testing.T) {
+	c, err := Sides(sideOf("s", 0, 2, 1, 900), sideOf("s", 1, 2, 2, 0.01), Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, interval := c.Metrics[0].Change()
+	if want := "under 0.0001 to over 10000"; interval != want ||
+		!strings.Contains(c.Answer, "B is "+want+" times A (95 %). ") {
+		t.Errorf("%q, want %q; %s", interval, want, c.Answer)
 	}
 }

@@ -23,7 +23,7 @@ func (m Metric) Change() (value, interval string) {
 	low, high := m.CI95[0], m.CI95[1]
 	if m.factor() {
 		return "× " + digits.Significant(*m.Ratio, 3),
-			digits.Significant(low, 3) + " to " + digits.Significant(high, 3)
+			bound(low) + " to " + bound(high)
 	}
 	n := places((high - low) / 2)
 	if low == high {
@@ -31,6 +31,20 @@ func (m Metric) Change() (value, interval string) {
 	}
 	return signed(*m.Ratio, n) + " %", signed(low, n) + " to " + signed(high, n) + " %"
 }
+
+// bound returns an end of the interval of a factor; far from 1 its digits tell nothing.
+func bound(factor float64) string {
+	switch {
+	case factor < 1.0/farthest:
+		return fmt.Sprintf("under %g", 1.0/farthest)
+	case factor > farthest:
+		return fmt.Sprintf("over %d", farthest)
+	}
+	return digits.Significant(factor, 3)
+}
+
+// farthest is the factor, and its inverse, beyond which the end of an interval is not printed.
+const farthest = 10000
 
 // factor reports whether the ratio is printed as a factor.
 func (m Metric) factor() bool {
@@ -72,12 +86,15 @@ func (m Metric) lies(ratio float64, decimals int) string {
 
 // range95 returns the interval in words: 46.1 to 46.9 % lower, or from 0.2 % lower to 0.3 % higher.
 func (m Metric) range95(decimals int) string {
+	if m.factor() {
+		return bound(m.CI95[0]) + " to " + bound(m.CI95[1]) + " times"
+	}
 	low, high := m.lies(m.CI95[0], decimals), m.lies(m.CI95[1], decimals)
 	unit := low[strings.IndexByte(low, ' '):]
 	if !strings.HasSuffix(high, unit) {
 		return "from " + low + " to " + high
 	}
-	if low, high = strings.TrimSuffix(low, unit), strings.TrimSuffix(high, unit); m.CI95[1] < 1 && !m.factor() {
+	if low, high = strings.TrimSuffix(low, unit), strings.TrimSuffix(high, unit); m.CI95[1] < 1 {
 		low, high = high, low
 	}
 	return low + " to " + high + unit
@@ -124,33 +141,37 @@ func (c *Comparison) answer(a, b Side) string {
 	}
 	switch m.Verdict {
 	case Same:
-		return fmt.Sprintf("%s is the same in all runs of both (%s).", m.Name, runs)
+		return fmt.Sprintf("%s is the same in all runs of both (%s).", m.Label, runs)
 	case NotTested:
 		return fmt.Sprintf("%s is %s%s, by %s: the scatter of the runs is unknown, so it cannot be distinguished "+
-			"from chance.%s Run 3 to 5 cycles of each.", m.Name, value, than, runs, own(m, a, b))
+			"from chance.%s Run 3 to 5 cycles of each.", m.Label, value, than, runs, own(m, a, b))
 	case NotTold:
-		return fmt.Sprintf("Whether %s differs cannot be told with %s: B lies %s. %s", m.Name, runs, between,
-			m.Limits())
+		lies := "lies " + between
+		if m.Ratio != nil && m.factor() {
+			lies = "is " + between + " A"
+		}
+		return fmt.Sprintf("Whether %s differs cannot be told with %s: B %s (95 %%). %s", m.Label, runs, lies,
+			m.limits())
 	}
 	if between == "" {
-		return fmt.Sprintf("%s is %s%s, with the same change in every run (%s).", m.Name, value, than, runs)
+		return fmt.Sprintf("%s is %s%s, with the same change in every run (%s).", m.Label, value, than, runs)
 	}
-	return fmt.Sprintf("%s is %s%s (95 %%: %s; %s).", m.Name, value, than, between, runs)
+	return fmt.Sprintf("%s is %s%s (95 %%: %s; %s).", m.Label, value, than, between, runs)
 }
 
 // most is the number of cycles above which no number is given.
 const most = 200
 
-// Limits returns what these runs can show, and what more of them could; empty if unknown.
-func (m Metric) Limits() string {
+// limits returns what these runs can show, and what more of them could; empty if unknown.
+func (m Metric) limits() string {
 	v := m.Visible
 	if v == nil {
 		return ""
 	}
 	n := min(m.NA, m.NB)
-	text := fmt.Sprintf("%d show differences from %s", n, m.amount(v.From))
+	text := fmt.Sprintf("With %d, a difference can be told if it is %s", n, m.least(v.From))
 	if n < five {
-		text += fmt.Sprintf(", %d would from %s", five, m.amount(v.FromFive))
+		text += fmt.Sprintf(", with %d, %s", five, m.least(v.FromFive))
 	}
 	seen := m.Difference
 	if m.Ratio != nil {
@@ -164,6 +185,15 @@ func (m Metric) Limits() string {
 		text += fmt.Sprintf("; the %s seen would take about %d", m.amount(math.Abs(seen)), v.Needed)
 	}
 	return text + "."
+}
+
+// least returns the smallest of the differences that can be told.
+func (m Metric) least(v float64) string {
+	text := m.amount(v)
+	if strings.HasPrefix(text, "over ") {
+		return text
+	}
+	return text + " or more"
 }
 
 // amount returns a difference as a percentage, or in the unit without a ratio.

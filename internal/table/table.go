@@ -248,7 +248,10 @@ func (t Table) pairs(width int) (pairs [][]string, longest int) {
 			if t.Rows[k][i] == Missing {
 				continue
 			}
-			pair := head + "=" + s
+			pair := s
+			if head != "" {
+				pair = head + "=" + s
+			}
 			pairs[k] = append(pairs[k], pair)
 			longest = max(longest, Width(pair))
 		}

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"io"
+	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -202,11 +203,20 @@ func metricValue(v float64, of string) string {
 		return duration(v)
 	case "1/s", "1/J":
 		return digits.Significant(v, 3) + " " + of
+	case "%":
+		return minus(digits.Significant(v, 3)) + " %"
 	case "B":
-		return digits.Bytes(int64(v)).String()
+		return minus(digits.Bytes(int64(v)).String())
+	case "":
+		if v == math.Trunc(v) && math.Abs(v) < 1e6 {
+			return minus(strconv.Itoa(int(v)))
+		}
 	}
-	return digits.SI(v, of)
+	return minus(digits.SI(v, of))
 }
+
+// minus writes the sign of a negative number as the changes beside it have it.
+func minus(number string) string { return strings.Replace(number, "-", "−", 1) }
 
 // valueWidth is how wide values of keys are beside numbers.
 const valueWidth = 16
@@ -229,6 +239,9 @@ func (t Terminal) Best(w io.Writer, q Best) error {
 		what += " with " + strings.Join(limitTexts(q.Limits), " and ")
 	}
 	c := q.Choice
+	if q.asksEnergy() {
+		what += origins(q.Study)
+	}
 	if c.Best == nil {
 		what += ": no configuration is known to meet it"
 	}
@@ -261,6 +274,30 @@ func (t Terminal) Best(w io.Writer, q Best) error {
 	}
 	_, err := io.WriteString(w, t.Style.Text(b.String()))
 	return err
+}
+
+// asksEnergy reports whether the question is about energy or power.
+func (q Best) asksEnergy() bool {
+	about := []string{q.Metric}
+	for _, text := range q.Limits {
+		if limit, err := metric.ParseLimit(text); err == nil {
+			about = append(about, limit.Name)
+		}
+	}
+	return slices.ContainsFunc(about, func(name string) bool {
+		return strings.HasPrefix(name, "energy.") || strings.HasSuffix(name, "_per_j")
+	})
+}
+
+// origins returns a mark for energy that was not measured.
+func origins(s *result.StudyResult) string {
+	text := ""
+	for _, p := range []result.Provenance{result.Modelled, result.Simulated} {
+		if slices.ContainsFunc(s.Experiments, func(e result.ExperimentSummary) bool { return e.Provenance == p }) {
+			text += " · energy " + strings.ToUpper(string(p))
+		}
+	}
+	return text
 }
 
 // limitTexts prints limits with the heads of their metrics and their units.

@@ -6,6 +6,7 @@ import (
 
 	"github.com/llenergymeasure/llem/internal/compare"
 	"github.com/llenergymeasure/llem/internal/table"
+	"github.com/llenergymeasure/llem/result"
 )
 
 // TestNarrowComparison: no line of the table of metrics is wider than the terminal; the change and its interval are the
@@ -29,8 +30,44 @@ func TestNarrowComparison(t *testing.T) {
 			}
 		}
 		text := head + strings.Join(lines, "\n")
+		if strings.Contains(text, "=") {
+			t.Errorf("%d: the names of metrics are not values of a key: %s", width, text)
+		}
 		if strings.Contains(text, "844") != strings.Contains(text, "2.81") || !strings.Contains(text, "higher") {
 			t.Errorf("%d: %s", width, text)
+		}
+	}
+}
+
+// TestComparedValues: a percentage and a count have no prefix, and one minus sign is used throughout.
+func TestComparedValues(t *testing.T) {
+	for _, q := range []struct {
+		value      float64
+		unit, want string
+	}{{-0.346, "%", "−0.346 %"}, {128, "", "128"}, {8192, "", "8192"}, {8.03e9, "", "8.03 G"},
+		{-0.188, "J", "−188 mJ"}} {
+		if got := metricValue(q.value, q.unit); got != q.want {
+			t.Errorf("%g %s: %q, want %q", q.value, q.unit, got, q.want)
+		}
+	}
+}
+
+// TestOriginOfEnergy: what is not measured is marked where configurations are compared and chosen.
+func TestOriginOfEnergy(t *testing.T) {
+	run := &result.Record{Status: result.OK}
+	run.Energy.Provenance = result.Simulated
+	if text := Sides([]*result.Record{run, run}); !strings.Contains(text, "2 runs [simulated]") {
+		t.Errorf("%q", text)
+	}
+	s := &result.StudyResult{Experiments: []result.ExperimentSummary{{Provenance: result.Modelled}}}
+	for metric, want := range map[string]bool{"energy.per_output_token_j": true, "energy.tokens_per_j": true,
+		"throughput.output_tokens_per_s": false} {
+		var b strings.Builder
+		if err := (Terminal{}).Best(&b, Best{Study: s, Metric: metric, Choice: &result.Choice{}}); err != nil {
+			t.Fatal(err)
+		}
+		if strings.Contains(b.String(), "energy MODELLED") != want {
+			t.Errorf("%s: %s", metric, b.String())
 		}
 	}
 }

@@ -241,6 +241,9 @@ func Sides(runs []*result.Record) string {
 		return Line(runs[0])
 	}
 	text := about(runs[0]) + ": " + digits.Count(len(runs), "run")
+	if p := runs[0].Energy.Provenance; p == result.Modelled || p == result.Simulated {
+		text += " [" + string(p) + "]"
+	}
 	if flags := lineFlags(runs[0]); flags != "" {
 		text += " [" + flags + "]"
 	}
