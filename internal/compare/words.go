@@ -228,3 +228,34 @@ func own(m Metric, a, b Side) string {
 	return fmt.Sprintf(" The runs' own 95 %% intervals, of the sensor alone, are %s in A and %s in B.", texts[0],
 		texts[1])
 }
+
+// Word returns a verdict in a column.
+func (v Verdict) Word() string {
+	switch v {
+	case MaybeLower:
+		return "lower?"
+	case MaybeHigher:
+		return "higher?"
+	case NotTested:
+		return "–"
+	case NotTold:
+		return "unclear"
+	}
+	return string(v)
+}
+
+// Chance returns a p-value behind its sign.
+func Chance(p float64) string {
+	if p < 1e-4 {
+		return "< 0.0001"
+	}
+	return "= " + digits.Significant(p, 2)
+}
+
+// Together returns how the other metrics are tested.
+func Together(others int) string {
+	if others < 2 {
+		return ""
+	}
+	return fmt.Sprintf(", the other %d together (Holm; ? marks what may be chance among so many)", others)
+}

@@ -88,7 +88,7 @@ func comparedRows(metrics []compare.Metric) table.Table {
 			visible = compare.Amount(m.Visible.From)
 		}
 		rows.Rows = append(rows.Rows, []string{m.Label, cmp.Or(change, missing), cmp.Or(interval, missing),
-			verdictWord(m.Verdict), metricValue(m.A, m.Unit), metricValue(m.B, m.Unit), visible})
+			m.Verdict.Word(), metricValue(m.A, m.Unit), metricValue(m.B, m.Unit), visible})
 	}
 	return rows.DropEmpty()
 }
@@ -120,21 +120,6 @@ func widest(rows table.Table, width int) int {
 	return n
 }
 
-// verdictWord is a verdict in a column.
-func verdictWord(v compare.Verdict) string {
-	switch v {
-	case compare.MaybeLower:
-		return "lower?"
-	case compare.MaybeHigher:
-		return "higher?"
-	case compare.NotTested:
-		return missing
-	case compare.NotTold:
-		return "unclear"
-	}
-	return string(v)
-}
-
 // comparedNotes explain the table.
 func comparedNotes(c *Comparison) []string {
 	how := "in pairs by cycle: " + c.PairedWhy
@@ -150,7 +135,7 @@ func comparedNotes(c *Comparison) []string {
 		"alone%s; unclear: not distinguishable from chance; detectable: the change that so many runs find "+
 		"four times in "+
 		"five",
-		first.Label, together(len(c.Metrics)-1))}
+		first.Label, compare.Together(len(c.Metrics)-1))}
 	if n := first.Test.CountAs; n != nil {
 		out = append(out, fmt.Sprintf("%s: successive runs of a side are correlated (%s), as with drift, so "+
 			"the %d and %d runs count as %s and %s", first.Label, digits.Significant(first.Test.Correlation,
@@ -159,28 +144,12 @@ func comparedNotes(c *Comparison) []string {
 	}
 	p := first.Permutation
 	text := fmt.Sprintf("%s: p %s; by permutation, which assumes no distribution, %s",
-		first.Label, chance(first.Test.P), digits.Significant(p.P, 2))
+		first.Label, compare.Chance(first.Test.P), digits.Significant(p.P, 2))
 	if p.LeastP >= 0.05 {
 		text += fmt.Sprintf(": with so few runs it cannot be below %s, with %d it can be below 0.05",
 			digits.Significant(p.LeastP, 2), p.Needs)
 	}
 	return append(out, text)
-}
-
-// chance is a p-value behind its sign.
-func chance(p float64) string {
-	if p < 1e-4 {
-		return "< 0.0001"
-	}
-	return "= " + digits.Significant(p, 2)
-}
-
-// together returns how the other metrics are tested.
-func together(others int) string {
-	if others < 2 {
-		return ""
-	}
-	return fmt.Sprintf(", the other %d together (Holm; ? marks what may be chance among so many)", others)
 }
 
 // left returns which runs of a side are not compared.
