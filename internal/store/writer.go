@@ -187,7 +187,7 @@ func (r *Run) write(rec *result.Record, s series.All) (sum string, err error) {
 	if err != nil {
 		return "", err
 	}
-	if found, err := cleanLog(r.LogPath()); err != nil {
+	if found, err := secret.CleanLog(r.LogPath()); err != nil {
 		return "", disk.Problem("take secrets out of", r.LogPath(), err)
 	} else if found {
 		r.files["engine_log"] = engineLog

@@ -1,4 +1,4 @@
-package store
+package secret
 
 import (
 	"bufio"
@@ -9,11 +9,10 @@ import (
 	"os"
 
 	"github.com/llenergymeasure/llem/internal/disk"
-	"github.com/llenergymeasure/llem/internal/secret"
 )
 
-// cleanLog removes secrets and terminal commands from an engine's output. It reports whether there is a log.
-func cleanLog(path string) (found bool, err error) {
+// CleanLog removes secrets and terminal commands from an engine's output. It reports whether there is a log.
+func CleanLog(path string) (found bool, err error) {
 	hidden := errors.New("there is something to take out")
 	err = cleanLines(path, func(line, clean string) error {
 		if line != clean {
@@ -47,7 +46,7 @@ func cleanLines(path string, f func(line, clean string) error) error {
 	for {
 		line, err := r.ReadSlice('\n')
 		if len(line) > 0 {
-			if err := f(string(line), secret.Text(string(line))); err != nil {
+			if err := f(string(line), Text(string(line))); err != nil {
 				return err
 			}
 		}
