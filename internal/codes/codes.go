@@ -192,6 +192,8 @@ const (
 	RunGone               note.Code = "run_gone"
 	RunTwice              note.Code = "run_twice"
 	MachineMixed          note.Code = "machine_mixed"
+	NodesSpread           note.Code = "nodes_spread"
+	NodesApart            note.Code = "nodes_apart"
 	FilesUnchecked        note.Code = "files_unchecked"
 )
 
@@ -328,6 +330,9 @@ func Codes() []Entry {
 		{JournalGone, Told, "The journal of a resumed study was missing and was rebuilt from its runs."},
 		{RunGone, Told, "Runs of a resumed study were missing and are repeated."},
 		{RunTwice, Told, "Two workers executed the same run: one result counts, the other is kept aside."},
+		{NodesSpread, Told, "How much the machines of a study differ in the energy per token, or in speed."},
+		{NodesApart, Flagged, "Configurations were measured on different machines only, so the machines may be " +
+			"why they differ."},
 		{MachineMixed, Excluded,
 			"The worker joined with --allow-mixed and its machine differs from the study's first machine."},
 		{FilesUnchecked, Told,
