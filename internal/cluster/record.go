@@ -36,7 +36,8 @@ func Record(dir string, s Submission) error {
 	if err != nil {
 		return err
 	}
-	f, err := os.OpenFile(filepath.Join(LogDir(dir), recordFile), os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o644)
+	f, err := disk.OpenFile(filepath.Join(LogDir(dir), recordFile), os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o644,
+		disk.MaxSmall)
 	if err != nil {
 		return err
 	}

@@ -213,7 +213,7 @@ func contents(dir string) (files []string, sum string, err error) {
 		}
 		files = append(files, p)
 		if n := d.Name(); n == store.JournalFile || n == result.SummaryFile {
-			text, err := os.ReadFile(p)
+			text, err := disk.ReadFile(p, disk.MaxList)
 			if err != nil {
 				return err
 			}
@@ -353,7 +353,7 @@ func pack(w io.Writer, dir, slug string, files []string) error {
 }
 
 func add(w io.Writer, file string) error {
-	f, err := os.Open(file)
+	f, err := disk.Open(file, disk.Unbounded)
 	if err != nil {
 		return err
 	}
@@ -381,7 +381,7 @@ func (b *builder) configurations(res *result.StudyResult, shared row, dir string
 		r.Scope = scope(res, e.ID)
 		r.Class = strings.Trim(r.Provenance+"-"+r.Scope, "-")
 		if r.Provenance == "" {
-			r.Class, r.Scope = "none", ""
+			r.Class, r.Scope = string(result.None), ""
 		}
 		r.Energy, r.Net = figureOf(e, "energy.per_output_token_j"), figureOf(e, "energy.net_per_output_token_j")
 		r.Node = figureOf(e, "energy.node_per_output_token_j")
