@@ -80,10 +80,14 @@ func (s *scope) suggest(key, written string) string {
 		return here(meant)
 	}
 	dotted := s.dotted()
+	var elsewhere []string
 	for _, other := range dotted {
 		if strings.HasSuffix(other, "."+name) {
-			return fmt.Sprintf("did you mean %s?", other)
+			elsewhere = append(elsewhere, other)
 		}
+	}
+	if len(elsewhere) > 0 {
+		return fmt.Sprintf("did you mean %s?", strings.Join(elsewhere, " or "))
 	}
 	if meant := near.Best(key, dotted); meant != "" && near.Distance(key, meant) <= 2 {
 		return fmt.Sprintf("did you mean %s?", meant)

@@ -32,6 +32,9 @@ func TestHelpFitsTheTerminal(t *testing.T) {
 			if code := Main(env); code != 0 || out.Len() < 100 {
 				t.Errorf("%q: %d, %s", args, code, out.String())
 			}
+			if args[0] == "plot" && !strings.Contains(out.String(), "\n  power     power over the") {
+				t.Errorf("%d columns: the charts and what they show are not in two columns: %s", width, out.String())
+			}
 			for line := range strings.Lines(out.String()) {
 				line = strings.TrimSuffix(line, "\n")
 				most := min(width, help.Width)

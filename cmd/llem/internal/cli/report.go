@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -285,6 +286,8 @@ func (env *Env) open(dir string) (*result.StudyResult, error) {
 		return nil, err
 	case found == nil && missing == nil:
 		return nil, &damagedError{err, filepath.Join(dir, result.SummaryFile)}
+	case found == nil && isMissing(dir):
+		return nil, &usageError{"there is no folder " + dir, "give the folder that `llem run` printed"}
 	case found == nil:
 		return nil, &usageError{err.Error(), "give the folder that `llem run` printed; it holds " + result.SummaryFile}
 	}
@@ -298,6 +301,12 @@ func (env *Env) open(dir string) (*result.StudyResult, error) {
 			digits.Count(found.Unchecked, "run"), store.ManifestFile)
 	}
 	return found.StudyResult, err
+}
+
+// isMissing reports that nothing has this path.
+func isMissing(path string) bool {
+	_, err := os.Stat(path)
+	return errors.Is(err, fs.ErrNotExist)
 }
 
 // damagedError reports that a summary cannot be read; it can be rebuilt from the runs.

@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -342,6 +343,10 @@ func (env *Env) resumed(o *study.Options, f runFlags, options *llem.Options) (*s
 	dir := f.resume
 	if info, err := os.Stat(o.Path); dir == newest && o.Path != "" && err == nil && info.IsDir() {
 		dir, o.Path = o.Path, ""
+	}
+	if dir == newest && filepath.Ext(o.Path) == "" && o.Path != "" && isMissing(o.Path) {
+		return nil, &usageError{"there is no folder " + o.Path,
+			"give the folder of a study, or nothing for the newest unfinished one"}
 	}
 	if dir == newest {
 		var err error

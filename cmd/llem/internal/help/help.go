@@ -113,6 +113,14 @@ func fold(text string, width int) string {
 			b.WriteString(line + "\n")
 		default:
 			flush()
+			term, rest, _ := strings.Cut(words, "  ")
+			if text := strings.TrimLeft(rest, " "); text != "" && len(line)-len(text) <= width/2 {
+				first := line[:len(line)-len(text)] // a term and its explanation in a second column
+				b.WriteString(table.Wrap(first, strings.Repeat(" ", table.Width(first)), text, width))
+				break
+			} else if text != "" {
+				words = term + ": " + text
+			}
 			b.WriteString(table.Wrap(indent, indent+"    ", words, width))
 		}
 	}

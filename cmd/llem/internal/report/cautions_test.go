@@ -87,3 +87,16 @@ func TestAskedColumnsStay(t *testing.T) {
 		t.Errorf("nobody asked:\n%s", text)
 	}
 }
+
+// TestAdviceHoldsForAll: of the advice of several runs the one is printed that is enough for each of them.
+func TestAdviceHoldsForAll(t *testing.T) {
+	var s result.StudyResult
+	for _, seconds := range []string{"230", "610", "220"} {
+		r := &result.Record{Status: result.Failed}
+		r.Warn("any", "set energy.min_window: "+seconds)
+		s.Runs = append(s.Runs, r)
+	}
+	if all := Doubts(&s); len(all) != 1 || all[0].Message != "set energy.min_window: 610" || all[0].Runs != 3 {
+		t.Errorf("%+v", all)
+	}
+}

@@ -178,7 +178,7 @@ func (t Terminal) cut(b *strings.Builder, dir string, shown, all int, what strin
 }
 
 // Doubts returns why energy is missing and the warnings of all runs, each kind once, with the message
-// of the first run that has it.
+// of the first run that has it, or of messages that differ in numbers the one that holds for all.
 func Doubts(s *result.StudyResult) []result.Doubt {
 	if s.Runs == nil {
 		return s.Doubts
@@ -193,6 +193,9 @@ func Doubts(s *result.StudyResult) []result.Doubt {
 		if counts[d]++; counts[d] == 1 {
 			order = append(order, d)
 			messages[d] = message
+		}
+		if digits.Alike(messages[d], message) {
+			messages[d] = digits.Later(messages[d], message)
 		}
 	}
 	for _, r := range s.Runs {
