@@ -502,7 +502,11 @@ func (w *Worker) Sweep() error {
 			continue
 		}
 		if strings.HasPrefix(name, ".") {
-			if _, modified, err := w.folder.read(name); err == nil && now.Sub(modified) > DefaultTerm {
+			// A worker that was killed while it joined; the file has its identity.
+			var id Identity
+			text, modified, err := w.folder.read(name)
+			if err == nil && (now.Sub(modified) > DefaultTerm ||
+				json.Unmarshal(text, &id) == nil && id.Worker != "" && id.Process.ended()) {
 				_ = w.folder.remove(name)
 			}
 			continue

@@ -1,6 +1,7 @@
 package claim
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -207,6 +208,39 @@ func TestLostReply(t *testing.T) {
 	})
 }
 
+// TestSweepsJoiners: what a worker left that was killed while it joined is removed at once if its
+// process has ended, and
+// not while it may go on.
+func TestSweepsJoiners(t *testing.T) {
+	dir := t.TempDir()
+	w, err := Join(dir, Options{Name: "a"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	alive := w.own
+	ended := alive
+	ended.Process.PID, ended.Process.Start = 1<<30, 1
+	for name, id := range map[string]Identity{".new-alive": alive, ".new-ended": ended} {
+		text, err := json.Marshal(id)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(dir, name), text, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := w.Sweep(); err != nil {
+		t.Fatal(err)
+	}
+	left, _ := filepath.Glob(filepath.Join(dir, ".new-*"))
+	if len(left) != 1 || filepath.Base(left[0]) != ".new-alive" {
+		t.Errorf("left: %q", left)
+	}
+	if err := w.Leave(); err != nil {
+		t.Error(err)
+	}
+}
+
 // TestSweep removes what the dead left, and nothing of the living.
 func TestSweep(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -327,7 +361,7 @@ func TestProcesses(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, key := range strings.Fields(string(text)) {
+		for key := range strings.FieldsSeq(string(text)) {
 			if other, twice := seen[key]; twice {
 				t.Errorf("%s went to %s and %s", key, other, name)
 			}

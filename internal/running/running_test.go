@@ -249,7 +249,7 @@ func BenchmarkWrite(b *testing.B) {
 	for _, id := range []string{"gpu0", "gpu1", "gpu2", "gpu3", "gpu4", "gpu5", "gpu6", "gpu7"} {
 		r.Observe(event.Power{Device: id, Watts: 512.345})
 		for range kept {
-			r.devices[id].History = append(r.devices[id].History, number(512.345))
+			r.devices[id].History = append(r.devices[id].History, new(512.345))
 		}
 	}
 	for b.Loop() {

@@ -114,8 +114,8 @@ func unknownRun(dir, name string, s *result.StudyResult) error {
 // printRun prints one run as `llem run` does, from disk.
 func (env *Env) printRun(r *oneRun, f reportFlags) error {
 	switch {
-	case f.format != "text" || f.sort != "" || f.best != "" || len(f.pareto) > 0:
-		return &usageError{"--format, --sort, --pareto and --best are about a study, not about one run",
+	case f.format != "text" || f.sort != "" || f.best != "" || f.html != "" || len(f.pareto) > 0:
+		return &usageError{"--format, --sort, --pareto, --best and --html are about a study, not about one run",
 			"give the folder of the study, or leave them out"}
 	case f.json:
 		return env.printJSON(r.rec)

@@ -25,13 +25,13 @@ func TestWrongFlags(t *testing.T) {
 		}
 	}
 	for args, want := range map[string]string{
-		"run --modle x":     "did you mean --model?",
+		"run --mdel x":      "did you mean --model?",
 		"run --batchsize 4": "did you mean --batch-size?",
 		"run --out x":       "did you mean --output?",
 		"report --metric":   "did you mean --metrics?",
 		"plot --out x":      "did you mean --output?",
 		"config --jsno":     "did you mean --json?",
-		"--verison":         "did you mean --version?",
+		"--versoin":         "did you mean --version?",
 		"compare --pareto":  "--pareto is a flag of `llem report`; see `llem compare --help`",
 		"run --no-colour":   "did you mean --no-color?",
 		"run --xyzzyxxy":    "see `llem run --help`",

@@ -2,6 +2,7 @@ package page
 
 import (
 	"encoding/json"
+	"maps"
 	"regexp"
 	"strings"
 	"testing"
@@ -42,9 +43,7 @@ func TestJoules(t *testing.T) {
 	split := map[string]float64{"energy.phases.prefill.energy_j": 200, "energy.phases.decode.energy_j": 700,
 		"energy.phases.prefill.low_j": 150, "energy.phases.prefill.high_j": 250, "energy.phases.shared_j": 100,
 		"energy.phases.other.energy_j": 80, "energy.unattributed_j": 20}
-	for k, v := range total {
-		split[k] = v
-	}
+	maps.Copy(split, total)
 	without := measured(t, "b", "float32", total)
 	without.Missing = []result.Missing{{Of: "energy.phases", Reason: "the <steps> are too short to tell apart",
 		Runs: 3}}

@@ -68,9 +68,9 @@ func onDisk(t *testing.T, s *result.StudyResult, i, readings int, text string) {
 		}
 		all.Power = append(all.Power, series.Power{MonoNS: at, Device: text, Source: "nvml.samples", PowerW: w})
 		if k%100 == 0 {
-			celsius, mhz, cap := 50+float64(k%7), 1980-float64(k%11), int64(4*(k/1000%2))
+			celsius, mhz, capped := 50+float64(k%7), 1980-float64(k%11), int64(4*(k/1000%2))
 			all.Telemetry = append(all.Telemetry, series.Telemetry{MonoNS: at, Device: text, TemperatureC: &celsius,
-				SMClockMHz: &mhz, Throttle: &cap})
+				SMClockMHz: &mhz, Throttle: &capped})
 		}
 		if k%4 == 0 {
 			st := series.Step{StartNS: at, EndNS: at + 4*step, DecodeTokens: 8}
@@ -185,14 +185,14 @@ func large(t *testing.T) *result.StudyResult {
 	}
 	for i := range configurations {
 		e := from.Experiments[i%len(from.Experiments)]
-		real := runs[e.ID]
+		own := runs[e.ID]
 		e.ID, e.Metrics, e.OK = fmt.Sprintf("%012x", i), metrics[i%len(metrics)], 3
 		e.Config.Workload.Prompts, e.Config.Workload.InputTokens = i%512+1, i/512+1
 		if s := e.Standing; s != nil && i >= len(from.Experiments) {
 			e.Standing = &result.Standing{Status: "dominated"}
 		}
 		for cycle := range 3 {
-			row := real[cycle%len(real)]
+			row := own[cycle%len(own)]
 			target := filepath.Join(from.Dir, filepath.FromSlash(result.RunPath(row.ID, row.Cycle)))
 			row.ID, row.Cycle = e.ID, cycle+1
 			s.Rows = append(s.Rows, row)

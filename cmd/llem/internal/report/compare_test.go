@@ -1,6 +1,7 @@
 package report
 
 import (
+	"slices"
 	"strings"
 	"testing"
 
@@ -18,7 +19,7 @@ func TestNarrowComparison(t *testing.T) {
 	}
 	for width := 38; width <= 120; width++ {
 		rows := comparedRows([]compare.Metric{metric("J/out"), metric("a longer label")})
-		rows.Head = append(rows.Head[:len(rows.Head):len(rows.Head)], "detectable")
+		rows.Head = append(slices.Clip(rows.Head), "detectable")
 		for i := range rows.Rows {
 			rows.Rows[i] = append(rows.Rows[i], "15 %")
 		}

@@ -195,16 +195,20 @@ func size(dir string) (n int64, err error) {
 type class struct {
 	ID, Title, Meaning string
 	Rows               []row
+	// Node reports whether a row of any table has the energy of the whole machine: all tables have the same columns.
+	Node bool
 }
 
 // classes sorts the rows into tables, each by its energy.
 func classes(rows []row) (out []class) {
+	node := false
 	for _, r := range rows {
 		i := slices.IndexFunc(out, func(c class) bool { return c.ID == r.Class })
 		if i < 0 {
 			i, out = len(out), append(out, class{ID: r.Class, Title: r.classTitle(), Meaning: r.meaning()})
 		}
 		out[i].Rows = append(out[i].Rows, r)
+		node = node || r.Node.Sort() != ""
 	}
 	for _, c := range out {
 		slices.SortStableFunc(c.Rows, func(a, b row) int {
@@ -212,6 +216,9 @@ func classes(rows []row) (out []class) {
 		})
 	}
 	slices.SortStableFunc(out, func(a, b class) int { return cmp.Compare(order(a.ID), order(b.ID)) })
+	for i := range out {
+		out[i].Node = node
+	}
 	return out
 }
 
