@@ -152,3 +152,13 @@ func TestDoubtsOnce(t *testing.T) {
 		}
 	}
 }
+
+// TestCite: the version that measured is cited, not the version that made the page.
+func TestCite(t *testing.T) {
+	t.Parallel()
+	page := write(t, "cite.html", stored(t), Options{Version: "v9"})
+	if !strings.Contains(page, "measured with llem v0.0.0-20261129024043-d7a5ad367e7e, ") ||
+		strings.Contains(page, "measured with llem v9") {
+		t.Error("the page cites another version")
+	}
+}

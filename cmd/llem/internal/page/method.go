@@ -23,8 +23,6 @@ func (b *builder) how(o Options) error {
 	dir := b.Dir
 	b.model.Command = "llem run " + shell.Quote(filepath.Join(dir, store.StudyFile))
 	b.model.Recompute = "llem report " + shell.Quote(dir) + " --recompute"
-	b.model.Cite = fmt.Sprintf("Study %q, measured with llem %s, %s. Folder with raw data: %s.", b.Name, o.Version,
-		b.Finished.UTC().Format("2 January 2006"), dir)
 	if len(b.Experiments) > 0 {
 		e := b.Experiments[0]
 		b.model.Facts = append(b.model.Facts, Fact{"engine", strings.TrimSpace(e.Config.Backend + " " + e.Version)},
@@ -38,6 +36,9 @@ func (b *builder) how(o Options) error {
 	if text != nil && json.Unmarshal(text, &machine) == nil {
 		b.model.Facts = append(b.model.Facts, machineFacts(&machine)...)
 	}
+	// The version that measured is cited; the page may be made by a later one.
+	b.model.Cite = fmt.Sprintf("Study %q, measured with llem %s, %s. Folder with raw data: %s.", b.Name,
+		cmp.Or(machine.Build.Version, o.Version), b.Finished.UTC().Format("2 January 2006"), filepath.Base(dir))
 	if text, err = b.file(store.DoctorFile); err != nil {
 		return err
 	}
