@@ -107,7 +107,7 @@ func (f *plotFlags) check(chart string) error {
 	}
 	if end := strings.ToLower(filepath.Ext(f.out)); !slices.Contains(figureFormats, end) {
 		return &usageError{fmt.Sprintf("-o %s: %q is not a format of figures", f.out, end),
-			"end the name with " + strings.Join(figureFormats, ", ")}
+			"end the name with .svg, .pdf or .png"}
 	}
 	return nil
 }
