@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"math"
 	"slices"
+	"strings"
 
 	"github.com/llenergymeasure/llem/internal/grammar"
 	"github.com/llenergymeasure/llem/internal/study/keys"
@@ -19,6 +20,12 @@ type commonKey struct {
 
 // dtypes that some backend runs.
 var dtypes = []string{terms.DTypeAuto, "float32", "float16", "bfloat16", "q8_0", "q4_0"}
+
+// otherTypes are what other programs call the types of weights.
+var otherTypes = map[string]string{
+	"fp32": "float32", "f32": "float32", "float": "float32", "fp16": "float16", "f16": "float16", "half": "float16",
+	"bf16": "bfloat16", "int8": "q8_0", "q8": "q8_0", "int4": "q4_0", "q4": "q4_0",
+}
 
 // able lists the engines with optional capabilities.
 type able struct {
@@ -53,7 +60,7 @@ func workKeys(backends []string, able able) []commonKey {
 		choiceField("backend", "the engine that runs the model; a list compares engines",
 			func(s *Experiment) *string { return &s.Backend }, backends...),
 		choiceField("dtype", "the type of the weights; auto is the backend's default",
-			func(s *Experiment) *string { return &s.DType }, dtypes...),
+			func(s *Experiment) *string { return &s.DType }, dtypes...).meaning(otherTypes),
 		textField("workload.dataset", "builtin, synthetic or the path of a .jsonl, .json or .csv file",
 			"where prompts come from", func(s *Experiment) *string { return &s.Workload.Dataset }),
 		wordField(terms.TemplateKey, "the chat template around a prompt of a data set; model is the model's own, "+
@@ -175,6 +182,18 @@ func preset(key, help string, allowed ...string) commonKey {
 		func(*Experiment, grammar.Value) {})
 	f.Optional, f.Preset = true, true
 	return f
+}
+
+// meaning suggests a word of the key for a word that means it elsewhere.
+func (c commonKey) meaning(other map[string]string) commonKey {
+	parse, want := c.Kind.Parse, c.Kind.Want
+	c.Kind.Parse = func(s string) (grammar.Value, error) {
+		if word := other[strings.ToLower(s)]; word != "" {
+			return grammar.Value{}, grammar.ValueError(s, want, word)
+		}
+		return parse(s)
+	}
+	return c
 }
 
 // empty makes an empty text in an experiment mean the given word of the key.

@@ -10,6 +10,7 @@ import (
 
 	"github.com/llenergymeasure/llem/internal/model"
 	"github.com/llenergymeasure/llem/internal/naming"
+	"github.com/llenergymeasure/llem/internal/shell"
 	"github.com/llenergymeasure/llem/internal/store"
 	"github.com/llenergymeasure/llem/internal/study/terms"
 	"github.com/llenergymeasure/llem/internal/workload"
@@ -40,11 +41,17 @@ func (e *ResumeError) NextStep() string { return e.Next }
 // runs also remain.
 func Unfinished(results string, retryFailed bool) (string, error) {
 	newest, err := newestOf(results, func(dir string) bool { return !finished(dir, retryFailed) })
-	if err == nil && newest == "" {
-		err = &ResumeError{Msg: fmt.Sprintf("there is no unfinished study in %s", results),
-			Next: "give the study's folder with --resume=DIR, or the folder of all results with --output"}
+	if err != nil || newest != "" {
+		return newest, err
 	}
-	return newest, err
+	none := &ResumeError{Msg: fmt.Sprintf("there is no unfinished study in %s", results),
+		Next: "give the study's folder with --resume=DIR, or the folder of all results with --output"}
+	if failed, err := newestOf(results, func(dir string) bool { return !finished(dir, true) }); err != nil {
+		return "", err
+	} else if failed != "" {
+		none.Next = "`llem run --resume=" + shell.Path(failed) + " --retry-failed` reruns the failed runs of the newest study with some"
+	}
+	return "", none
 }
 
 // Newest returns the folder of the newest study below a folder of results, or "" if there is none.

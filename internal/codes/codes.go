@@ -223,6 +223,7 @@ const (
 	PromptsShort      note.Code = "prompts_short"
 	DeviceUnsupported note.Code = "device_unsupported"
 	DeviceIndirect    note.Code = "device_indirect"
+	DeviceIgnored     note.Code = "device_ignored"
 )
 
 // Codes of findings of a self-test.
@@ -359,6 +360,7 @@ func Codes() []Entry {
 		{PromptsShort, Care, "No prompt of the data set is as long as workload.input_tokens."},
 		{DeviceUnsupported, Refused, "The device does not support the configuration's number format."},
 		{DeviceIndirect, Care, "The device emulates the configuration's number format, which is slower."},
+		{DeviceIgnored, Told, "The engine computes on the processor, so the GPU that the plan is for has no effect."},
 
 		{TestSkipped, Missing, "A part of the self-test was skipped."},
 		{PartTime, Care, "How much of the time the energy counter measures, from pulses in step with it."},

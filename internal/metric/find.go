@@ -170,7 +170,7 @@ func nearest(want string) []int {
 				rank = far
 			case len(want) > 1 && strings.Contains(call, want):
 				rank = 100 + len(call)
-			case far <= max(2, len(want)/3):
+			case far <= max(1, len(want)/3):
 				rank = 1000 + far
 			}
 			if rank >= 0 && (best < 0 || rank < best) {

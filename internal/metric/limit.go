@@ -17,6 +17,17 @@ type Limit struct {
 	Value float64
 }
 
+// LimitError reports a text that is not a limit.
+type LimitError struct{ msg string }
+
+// Error names the text.
+func (e *LimitError) Error() string { return e.msg }
+
+// NextStep returns how to write a limit.
+func (e *LimitError) NextStep() string {
+	return "write a metric, one of < <= > >=, and a number in the unit of the metric, such as --where 'TTFT p99<200'"
+}
+
 // limitText matches what a user calls a metric, a comparison and a number.
 var limitText = regexp.MustCompile(`^\s*([^<>=]*[^<>=\s])\s*(<=|>=|<|>)\s*([^<>=\s]+)\s*$`)
 
@@ -24,12 +35,11 @@ var limitText = regexp.MustCompile(`^\s*([^<>=]*[^<>=\s])\s*(<=|>=|<|>)\s*([^<>=
 func ParseLimit(text string) (Limit, error) {
 	m := limitText.FindStringSubmatch(text)
 	if m == nil {
-		return Limit{}, fmt.Errorf("%q is not a constraint: write a metric, one of < <= > >=, and a number, such as "+
-			"'TTFT p99<200'", text)
+		return Limit{}, &LimitError{fmt.Sprintf("%q is not a constraint", text)}
 	}
 	v, err := strconv.ParseFloat(m[3], 64)
 	if err != nil || math.IsNaN(v) || math.IsInf(v, 0) {
-		return Limit{}, fmt.Errorf("%q: %q is not a number", text, m[3])
+		return Limit{}, &LimitError{fmt.Sprintf("%q: %q is not a number", text, m[3])}
 	}
 	i, err := Find(m[1])
 	if err != nil {

@@ -52,8 +52,11 @@ func Check(ctx context.Context, s *study.Study, o CheckOptions) (*Plan, error) {
 			Message: text}}})
 	}
 	if !asked.Simulated && asked.Power {
-		problems = append(problems, unmetered(o.Meters, o.Missing)...)
+		problems = append(problems, o.unmetered()...)
 		problems = append(problems, o.unreadable(asked)...)
+	}
+	if o.GPU != "" {
+		problems = append(problems, needs.withoutGPU(o.GPU, s)...)
 	}
 	if asked.GPU && o.GPU == "" {
 		problems = append(problems, occupied(o.Meters, facts)...)

@@ -4,10 +4,13 @@ import (
 	"cmp"
 	"fmt"
 	"runtime"
+	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/llenergymeasure/llem/engine"
+	"github.com/llenergymeasure/llem/internal/codes"
 	"github.com/llenergymeasure/llem/internal/digits"
 	"github.com/llenergymeasure/llem/internal/estimate"
 	"github.com/llenergymeasure/llem/internal/host"
@@ -16,6 +19,7 @@ import (
 	"github.com/llenergymeasure/llem/internal/sensor"
 	"github.com/llenergymeasure/llem/internal/shape"
 	"github.com/llenergymeasure/llem/internal/study/terms"
+	"github.com/llenergymeasure/llem/note"
 	"github.com/llenergymeasure/llem/power"
 	"github.com/llenergymeasure/llem/study"
 	"github.com/llenergymeasure/llem/unit"
@@ -359,6 +363,24 @@ func (e *Estimator) Objections(all []study.Experiment) []Problem {
 		}
 	}
 	return out
+}
+
+// withoutGPU warns that a plan for a GPU is for the processor where engines compute on that.
+func (e *Estimator) withoutGPU(named string, s *study.Study) []Problem {
+	var names []string
+	for i := range s.Experiments {
+		name := s.Experiments[i].Backend
+		if sec := e.sectionOf(s.Experiments[i]); !sec.gpu && !sec.simulated && !slices.Contains(names, name) {
+			names = append(names, name)
+		}
+	}
+	if len(names) == 0 {
+		return nil
+	}
+	return []Problem{{Finding: Finding{Note: note.Note{Code: codes.DeviceIgnored,
+		Message: fmt.Sprintf("--gpu %s has no effect on %s: it runs on the processor, and the plan is for the "+
+			"processor of this machine", named, strings.Join(names, " and ")),
+		Next: "plan for a backend that uses a GPU, such as --backend vllm, or leave --gpu out"}}}}
 }
 
 // GPUError reports that a GPU is not in the catalogue.

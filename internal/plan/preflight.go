@@ -108,6 +108,17 @@ func lookFor(ctx context.Context, b backend.Backend, d engine.Descriptor, e stud
 	return err
 }
 
+// unmetered reports whether energy can be measured. In a plan for another machine it names this one.
+func (o CheckOptions) unmetered() []Problem {
+	out := unmetered(o.Meters, o.Missing)
+	for i := range out {
+		if o.GPU != "" {
+			out[i].Message = "on this machine, " + out[i].Message
+		}
+	}
+	return out
+}
+
 // unmetered reports whether energy can be measured.
 func unmetered(meters []power.Meter, missing []power.Unavailable) []Problem {
 	if machine.Metered(meters, func(_ power.Meter, d power.Device) bool { return !d.Modelled }) {

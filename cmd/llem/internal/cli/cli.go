@@ -37,6 +37,9 @@ func Main(env Env) int {
 	root.SetOut(env.Stdout)
 	root.SetErr(env.Stderr)
 	cmd, err := root.ExecuteContextC(ctx)
+	if err == nil && cmd == root {
+		err = misnamed(root)
+	}
 	code := exitCode(err)
 	if code == exitOK {
 		return code
@@ -105,6 +108,9 @@ func newRoot(env *Env) *cobra.Command {
 		newPlot(env), newServe(env), newSite(env), newSubmit(env), newSchema(env)}
 	root.Args = noCommand(commands)
 	root.SetHelpFunc(func(cmd *cobra.Command, _ []string) {
+		if cmd == root && misnamed(root) != nil {
+			return // Main explains it
+		}
 		text := help.Text{Columns: env.tableWidth()}.Command(cmd)
 		if cmd == root {
 			text = help.Text{Columns: env.tableWidth()}.Program(root, commands)
@@ -148,6 +154,9 @@ func noCommand(commands []*cobra.Command) cobra.PositionalArgs {
 		return &usageError{fmt.Sprintf("unknown command %q", args[0]), hint}
 	}
 }
+
+// misnamed returns the error of a word that is not a command beside --help.
+func misnamed(root *cobra.Command) error { return root.Args(root, root.Flags().Args()) }
 
 // newWorker names the hidden command under which engines run; the program enters
 // it before any flag is read.
@@ -218,9 +227,11 @@ func (env *Env) explain(err error) {
 	if errors.Is(err, errInterrupted) || errors.Is(err, context.Canceled) {
 		text := "llem: interrupted"
 		if e, ok := errors.AsType[*interruptedError](err); ok {
-			text += "; finished runs are kept. Continue with `" + e.command() + "`"
+			text += "; finished runs are kept; to continue:\n  " + e.command()
 		}
-		env.complain(secret.Text(text) + "\n")
+		for line := range strings.Lines(secret.Text(text) + "\n") {
+			env.complain(line)
+		}
 		return
 	}
 	if es, ok := errors.AsType[study.Errors](err); ok {

@@ -193,7 +193,7 @@ func TestInterrupt(t *testing.T) {
 // folder has a blank in it.
 func (p *program) wantResumed(t *testing.T) {
 	t.Helper()
-	m := regexp.MustCompile("llem: interrupted; finished runs are kept. Continue with `(llem run --resume=.*)`\n").
+	m := regexp.MustCompile("llem: interrupted; finished runs are kept; to continue:\n  (llem run --resume=.*)\n").
 		FindStringSubmatch(p.out.String())
 	if m == nil {
 		t.Errorf("no command continues the study:\n%s", p.out.String())

@@ -41,6 +41,9 @@ func wrongMetric(err error) error {
 	if unknown, ok := errors.AsType[*metric.UnknownError](err); ok {
 		return &usageError{unknown.Error(), unknown.NextStep()}
 	}
+	if limit, ok := errors.AsType[*metric.LimitError](err); ok {
+		return &usageError{limit.Error(), limit.NextStep()}
+	}
 	return err
 }
 

@@ -19,7 +19,6 @@ import (
 	"github.com/llenergymeasure/llem/internal/campaign"
 	"github.com/llenergymeasure/llem/internal/digits"
 	"github.com/llenergymeasure/llem/internal/join"
-	"github.com/llenergymeasure/llem/internal/metric"
 	"github.com/llenergymeasure/llem/internal/shell"
 	"github.com/llenergymeasure/llem/internal/store"
 	"github.com/llenergymeasure/llem/result"
@@ -262,8 +261,8 @@ func judge(res *result.StudyResult, f reportFlags) error {
 // best names the configuration with the best value under limits.
 func (env *Env) best(res *result.StudyResult, f reportFlags) error {
 	c, err := res.Best(f.best, f.where...)
-	if _, ok := errors.AsType[*metric.UnknownError](err); ok {
-		return wrongMetric(err)
+	if usage := wrongMetric(err); isUsage(usage) {
+		return usage
 	}
 	if err != nil {
 		return &usageError{err.Error(),

@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -27,6 +28,7 @@ import (
 	"github.com/llenergymeasure/llem/internal/codes"
 	"github.com/llenergymeasure/llem/internal/digits"
 	"github.com/llenergymeasure/llem/internal/model"
+	"github.com/llenergymeasure/llem/internal/shell"
 	"github.com/llenergymeasure/llem/result"
 	"github.com/llenergymeasure/llem/study"
 )
@@ -247,10 +249,56 @@ func (env *Env) measure(ctx context.Context, s *study.Study, options llem.Option
 	}
 	display := live.New(env.Stderr, live.Options{Terminal: env.canDraw() && !f.plain, Color: env.color(env.StderrTTY),
 		Style: env.style(), Link: link})
-	observers = append(observers, display.Observe)
+	again := held{observe: display.Observe, on: f.resume != ""}
+	observers = append(observers, again.see)
 	res, err := llem.Run(ctx, s, options)
+	none := err == nil && res != nil && res.Complete && again.on
+	if !none {
+		again.release()
+	}
 	display.Close()
+	if none {
+		env.nothingLeft(res)
+	}
 	return env.finish(res, err, f)
+}
+
+// held keeps what happens before the first run back while it is on: a resumed study may have no run left.
+type held struct {
+	observe func(event.Event)
+	mu      sync.Mutex
+	on      bool
+	before  []event.Event
+}
+
+// see passes an event on, or keeps it.
+func (h *held) see(e event.Event) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if _, starts := e.(event.RunStarted); h.on && !starts {
+		h.before = append(h.before, e)
+		return
+	}
+	h.release()
+	h.observe(e)
+}
+
+// release passes on what was kept.
+func (h *held) release() {
+	for _, e := range h.before {
+		h.observe(e)
+	}
+	h.on, h.before = false, nil
+}
+
+// nothingLeft says that a study that was resumed had no run left.
+func (env *Env) nothingLeft(res *result.StudyResult) {
+	next := "llem report " + shell.Path(res.Dir)
+	if res.Failed > 0 {
+		next = resumeCommand(res.Dir) + " --retry-failed"
+	}
+	fmt.Fprintf(env.text(env.Stderr), "llem: all %s are there; nothing to run\n  next: `%s`\n",
+		digits.Count(max(len(res.Rows), len(res.Runs)), "run"), next)
 }
 
 // check refuses flags that make no sense, alone or without others: a flag that is ignored

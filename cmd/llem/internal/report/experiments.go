@@ -201,8 +201,8 @@ func (t Terminal) experiments(b *strings.Builder, s *result.StudyResult) {
 	note := cmp.Or(t.shownNote(), tableNote(rows.Head))
 	if slices.Contains(rows.Head, "±95 %") {
 		note += " · ±95 %: 95 % interval of the mean over the runs"
-		if driftUnseen(s) {
-			note += fmt.Sprintf("; too few runs to detect drift: that takes %d", stats.DriftNeeds(len(s.Experiments)))
+		if unknown := DriftUnknown(s); unknown != "" {
+			note += " · " + unknown
 		}
 	}
 	t.wrap(b, "  ", "  ", note)
@@ -219,11 +219,14 @@ func (t Terminal) experiments(b *strings.Builder, s *result.StudyResult) {
 	t.caveats(b, s, named)
 }
 
-// driftUnseen reports whether a configuration has too few repeats for the test of drift.
-func driftUnseen(s *result.StudyResult) bool {
-	return slices.ContainsFunc(s.Experiments, func(e result.ExperimentSummary) bool {
-		return e.Compared() > 1 && e.Compared() < stats.DriftNeeds(len(s.Experiments))
-	})
+// DriftUnknown says that a configuration has too few repeats for the test of drift, and how many that takes; empty if
+// all have enough.
+func DriftUnknown(s *result.StudyResult) string {
+	needs := stats.DriftNeeds(len(s.Experiments))
+	if !slices.ContainsFunc(s.Experiments, func(e result.ExperimentSummary) bool { return e.Compared() < needs }) {
+		return ""
+	}
+	return fmt.Sprintf("drift unknown (fewer than %d cycles)", needs)
 }
 
 // shownNote explains the columns of --columns.

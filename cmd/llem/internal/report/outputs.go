@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/llenergymeasure/llem/internal/digits"
 	"github.com/llenergymeasure/llem/result"
 )
 
@@ -48,13 +49,20 @@ func (t Terminal) outputs(b *strings.Builder, s *result.StudyResult) {
 			continue
 		}
 		line := fmt.Sprintf("outputs equal in %d of %d runs", r.same, r.known)
+		if r.same == r.known {
+			line = fmt.Sprintf("outputs equal in all %d runs", r.known)
+		}
 		if configurations[line]++; configurations[line] == 1 {
 			lines = append(lines, line)
 		}
 	}
 	for _, line := range lines {
 		if len(s.Experiments) > 1 {
-			line += fmt.Sprintf(" (%d of %d configurations)", configurations[line], len(s.Experiments))
+			in := "each configuration"
+			if n := configurations[line]; n < len(s.Experiments) {
+				in = fmt.Sprintf("%d of %s", n, digits.Count(len(s.Experiments), "configuration"))
+			}
+			line += " of " + in
 		}
 		t.wrap(b, "  ", "  ", line)
 	}

@@ -10,12 +10,12 @@ import (
 // TestOutputs: it is told in how many runs the tokens were the same, also where all are.
 func TestOutputs(t *testing.T) {
 	for name, q := range map[string]struct{ first, second, want string }{
-		"equal":          {"a a a", "", "outputs equal in 3 of 3 runs\n"},
+		"equal":          {"a a a", "", "outputs equal in all 3 runs\n"},
 		"other":          {"a a b", "", "outputs equal in 2 of 3 runs\n"},
-		"one not known":  {"a - a", "", "outputs equal in 2 of 2 runs\n"},
+		"one not known":  {"a - a", "", "outputs equal in all 2 runs\n"},
 		"one run":        {"a", "", ""},
-		"two alike":      {"a a", "b b", "outputs equal in 2 of 2 runs (2 of 2 configurations)\n"},
-		"two, one other": {"a a", "b c", "outputs equal in 1 of 2 runs (1 of 2 configurations)\n"},
+		"two alike":      {"a a", "b b", "outputs equal in all 2 runs of each configuration\n"},
+		"two, one other": {"a a", "b c", "outputs equal in 1 of 2 runs of 1 of 2 configurations\n"},
 	} {
 		s := &result.StudyResult{}
 		for id, hashes := range []string{q.first, q.second} {

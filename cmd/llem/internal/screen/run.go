@@ -10,6 +10,7 @@ import (
 	"github.com/llenergymeasure/llem/cmd/llem/internal/report"
 	"github.com/llenergymeasure/llem/internal/codes"
 	"github.com/llenergymeasure/llem/internal/digits"
+	"github.com/llenergymeasure/llem/internal/shell"
 	"github.com/llenergymeasure/llem/internal/table"
 	"github.com/llenergymeasure/llem/note"
 	"github.com/llenergymeasure/llem/result"
@@ -19,6 +20,7 @@ import (
 func (p *page) run(r *result.Record, s *result.StudyResult) {
 	if r.Status != result.OK {
 		p.failed(r)
+		p.retry(s)
 		return
 	}
 	p.headline(r, s)
@@ -347,6 +349,13 @@ func outcome(status result.Status, f *note.Failure) string {
 		return string(status)
 	}
 	return string(status) + ": " + f.Message
+}
+
+// retry writes the command that reruns the failed runs of a study.
+func (p *page) retry(s *result.StudyResult) {
+	if s.Failed > 0 && s.Dir != "" {
+		p.command("rerun what failed", "llem run --resume="+shell.Path(s.Dir)+" --retry-failed")
+	}
 }
 
 // failed writes why a run has no result and what to do, and then which run it was.

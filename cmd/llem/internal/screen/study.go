@@ -254,7 +254,10 @@ func (p *page) draw(names table.Table, rows []row, columns []column) {
 			plots[i] = table.Pad(table.Cut(r.why, scale.Width), scale.Width)
 		}
 	}
-	axis := scale.Axis(unit)
+	axis := ""
+	if slices.ContainsFunc(points, func(q chart.Point) bool { return !math.IsNaN(q.Value) }) {
+		axis = scale.Axis(unit)
+	}
 	t = p.layout(names, rows, columns, n, axis, plots)
 	head, lines := t.Lines(p.width)
 	p.b.WriteString(p.paint(bold, p.Style.Text(head)) + "\n")
@@ -339,25 +342,33 @@ func (p *page) legend(s *result.StudyResult, rows []row, shown int) {
 	if len(facts) > 0 {
 		p.facts(dim, "  ", "  ", facts)
 	}
-	counts := map[note.Code]int{}
-	var order []note.Code
+	if flagged := flagged(s, rows); len(flagged) > 0 {
+		flagged[0] = "! " + flagged[0]
+		p.facts(yellow, "  ", "    ", flagged)
+	}
+}
+
+// flagged names the flags of rows, and how many runs have each.
+func flagged(s *result.StudyResult, rows []row) (facts []string) {
+	runs := map[note.Code]int{}
+	for _, d := range report.Doubts(s) {
+		runs[d.Code] = d.Runs
+	}
+	seen := map[note.Code]bool{}
 	for _, r := range rows {
 		for _, c := range marks(r.flags) {
-			if counts[c]++; counts[c] == 1 {
-				order = append(order, c)
+			if seen[c] {
+				continue
 			}
+			seen[c] = true
+			text := string(c)
+			if n := runs[c]; n > 0 {
+				text += " in " + digits.Count(n, "run")
+			}
+			facts = append(facts, text)
 		}
 	}
-	for i, c := range order {
-		if i == 0 {
-			facts = nil
-		}
-		facts = append(facts, fmt.Sprintf("%s %d", c, counts[c]))
-	}
-	if len(order) > 0 {
-		facts[0] = "! flagged: " + facts[0]
-		p.facts(yellow, "  ", "    ", facts)
-	}
+	return facts
 }
 
 func (p *page) front() string {
@@ -394,6 +405,7 @@ func (p *page) notes(s *result.StudyResult, named report.Names, columns []column
 			p.painted(plain, "    next: ", "      ", f.Next, 0)
 		}
 	}
+	p.retry(s)
 	for _, e := range s.Experiments {
 		for _, x := range e.Excluded {
 			p.painted(yellow, "  ", "    ", fmt.Sprintf("%s: not compared, %s: %s", named.Label(e.Config),
@@ -415,14 +427,13 @@ const failuresShown = 3
 // repeats writes what repeating has shown: drifts, outliers, runs that are not compared.
 func (p *page) repeats(s *result.StudyResult, named report.Names, columns []column) {
 	found := map[note.Code][]string{}
-	excluded, most := 0, 0
+	excluded := 0
 	drifts := report.Drifts(s)
 	for i, e := range s.Experiments {
 		if drifts[i] {
 			found[codes.Drift] = append(found[codes.Drift], named.Called(i))
 		}
 		excluded += e.OK - e.Compared()
-		most = max(most, e.Compared())
 		for _, c := range columns {
 			m, _ := e.Metrics.Get(c.metric)
 			for _, w := range m.Caveats {
@@ -444,8 +455,8 @@ func (p *page) repeats(s *result.StudyResult, named report.Names, columns []colu
 		}
 	}
 	drift := count("drift", codes.Drift)
-	if most < 5 {
-		drift = "drift unknown (fewer than 5 cycles)"
+	if unknown := report.DriftUnknown(s); unknown != "" {
+		drift = unknown
 	}
 	facts := []string{drift, count("outliers", codes.Outliers)}
 	if excluded > 0 {
