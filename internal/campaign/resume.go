@@ -49,7 +49,8 @@ func Unfinished(results string, retryFailed bool) (string, error) {
 	if failed, err := newestOf(results, func(dir string) bool { return !finished(dir, true) }); err != nil {
 		return "", err
 	} else if failed != "" {
-		none.Next = "`llem run --resume=" + shell.Path(failed) + " --retry-failed` reruns the failed runs of the newest study with some"
+		none.Next = "`llem run --resume=" + shell.Path(failed) +
+			" --retry-failed` reruns the failed runs of the newest study with some"
 	}
 	return "", none
 }

@@ -291,7 +291,7 @@ func (h *held) release() {
 	h.on, h.before = false, nil
 }
 
-// nothingLeft says that a study that was resumed had no run left.
+// nothingLeft tells the user that the study to resume has no run left.
 func (env *Env) nothingLeft(res *result.StudyResult) {
 	next := "llem report " + shell.Path(res.Dir)
 	if res.Failed > 0 {

@@ -219,8 +219,7 @@ func (t Terminal) experiments(b *strings.Builder, s *result.StudyResult) {
 	t.caveats(b, s, named)
 }
 
-// DriftUnknown says that a configuration has too few repeats for the test of drift, and how many that takes; empty if
-// all have enough.
+// DriftUnknown reports how many cycles the test of drift takes, if a configuration has fewer; else it is empty.
 func DriftUnknown(s *result.StudyResult) string {
 	needs := stats.DriftNeeds(len(s.Experiments))
 	if !slices.ContainsFunc(s.Experiments, func(e result.ExperimentSummary) bool { return e.Compared() < needs }) {

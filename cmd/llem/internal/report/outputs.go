@@ -58,11 +58,7 @@ func (t Terminal) outputs(b *strings.Builder, s *result.StudyResult) {
 	}
 	for _, line := range lines {
 		if len(s.Experiments) > 1 {
-			in := "each configuration"
-			if n := configurations[line]; n < len(s.Experiments) {
-				in = fmt.Sprintf("%d of %s", n, digits.Count(len(s.Experiments), "configuration"))
-			}
-			line += " of " + in
+			line += fmt.Sprintf(" of %d of %s", configurations[line], digits.Count(len(s.Experiments), "configuration"))
 		}
 		t.wrap(b, "  ", "  ", line)
 	}

@@ -253,13 +253,6 @@ func warnedIn(s *result.StudyResult, named Names, code note.Code) string {
 	return ": " + named.some(in)
 }
 
-func orName(s string) string {
-	if s == "" {
-		return "study"
-	}
-	return s
-}
-
 // Tally names a study and counts its runs by status.
 func Tally(s *result.StudyResult) string {
 	parts := []string{fmt.Sprintf("%d of %s ok", s.OK, digits.Count(s.Planned, "run"))}
@@ -276,7 +269,7 @@ func Tally(s *result.StudyResult) string {
 			parts = append(parts, fmt.Sprintf("%d %s", q.n, q.what))
 		}
 	}
-	return orName(s.Name) + ": " + strings.Join(parts, ", ")
+	return cmp.Or(s.Name, "study") + ": " + strings.Join(parts, ", ")
 }
 
 // figureHeads are the columns of figures of a run: the metrics, and two words.
