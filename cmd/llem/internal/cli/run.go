@@ -291,7 +291,7 @@ func (h *held) release() {
 	h.on, h.before = false, nil
 }
 
-// nothingLeft tells the user that the study to resume has no run left.
+// nothingLeft prints that the study to resume has no run left.
 func (env *Env) nothingLeft(res *result.StudyResult) {
 	next := "llem report " + shell.Path(res.Dir)
 	if res.Failed > 0 {
