@@ -211,10 +211,15 @@ func (d *document) command(command, want string) string {
 	}
 	_ = cmd.Wait()
 	d.code = cmd.ProcessState.ExitCode()
+	home := "/home/you"
 	if d.here {
-		return withoutPlaces(t, out.String(), d.root, "/tmp")
+		home = "/tmp"
 	}
-	return withoutPlaces(t, out.String(), d.root, "/home/you")
+	text := out.String()
+	if rel, err := filepath.Rel(cmd.Dir, d.root); err == nil && strings.HasPrefix(rel, "..") {
+		text = strings.ReplaceAll(text, rel+"/", d.root+"/") // commands have the shorter of both names
+	}
+	return withoutPlaces(t, text, d.root, home)
 }
 
 // withoutPlaces is an output without where the repository and a test's folder are on this machine.

@@ -297,8 +297,7 @@ func (env *Env) nothingLeft(res *result.StudyResult) {
 	if res.Failed > 0 {
 		next = resumeCommand(res.Dir) + " --retry-failed"
 	}
-	fmt.Fprintf(env.text(env.Stderr), "llem: all %s are there; nothing to run\n  next: `%s`\n",
-		digits.Count(max(len(res.Rows), len(res.Runs)), "run"), next)
+	fmt.Fprintf(env.text(env.Stderr), "llem: all runs are there; nothing to run\n  next: `%s`\n", next)
 }
 
 // check refuses flags that make no sense, alone or without others: a flag that is ignored
