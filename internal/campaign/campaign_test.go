@@ -12,7 +12,6 @@ import (
 	"strconv"
 	"strings"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -326,7 +325,7 @@ func (c *campaign) checkJournal(t *testing.T, res *result.StudyResult) {
 
 // TestRun: a study with nothing wrong.
 func TestRun(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble(t, func(t *testing.T) {
 		c := newCampaign(t, &stub{}, newStudy(t, 2, study.Execution{Cycles: 2, Order: "interleave"}))
 		res := c.check(t.Context(), t, nil)
 		if !res.Complete || res.Planned != 4 || res.OK != 4 || res.Failed != 0 {
@@ -387,7 +386,7 @@ func TestRun(t *testing.T) {
 
 // TestOneFailureStopsNothing: it is a row with its class and hint.
 func TestOneFailureStopsNothing(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble(t, func(t *testing.T) {
 		c := newCampaign(t, &stub{failing: 2}, newStudy(t, 3, onceInOrder))
 		res := c.check(t.Context(), t, nil)
 		if res.OK != 2 || res.Failed != 1 || !res.Complete {
@@ -408,7 +407,7 @@ func TestOneFailureStopsNothing(t *testing.T) {
 }
 
 func TestFailFast(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble(t, func(t *testing.T) {
 		e := &stub{failing: 2}
 		c := newCampaign(t, e, newStudy(t, 3, onceInOrder))
 		c.options.FailFast = true
@@ -423,7 +422,7 @@ func TestFailFast(t *testing.T) {
 // TestInterruption: the run in progress is on record, the rest is not started, and
 // the summary is there.
 func TestInterruption(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble(t, func(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		defer cancel()
 		e := &stub{}
@@ -447,7 +446,7 @@ func TestInterruption(t *testing.T) {
 
 // TestCancelledBefore: nothing starts, and the folder can be read all the same.
 func TestCancelledBefore(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble(t, func(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		cancel()
 		e := &stub{}
@@ -460,7 +459,7 @@ func TestCancelledBefore(t *testing.T) {
 
 // TestTimeout: one run that takes too long fails, the next one has its own time.
 func TestTimeout(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble(t, func(t *testing.T) {
 		e := &stub{}
 		e.inRun = func(ctx context.Context) {
 			if e.batch == 1 {
@@ -483,7 +482,7 @@ func TestTimeout(t *testing.T) {
 
 // TestUnwritableResults: nothing starts without a place for its results.
 func TestUnwritableResults(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble(t, func(t *testing.T) {
 		e := &stub{}
 		c := newCampaign(t, e, newStudy(t, 1, onceInOrder))
 		if err := os.WriteFile(c.options.Results, nil, 0o600); err != nil {

@@ -8,7 +8,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"testing/synctest"
 
 	"github.com/llenergymeasure/llem/internal/codes"
 	"github.com/llenergymeasure/llem/internal/store"
@@ -20,7 +19,7 @@ import (
 // TestTakenAwayWhileItRuns: a journal and a finished run that somebody deletes while a study runs are an error of
 // the study, not a success; resuming puts both right.
 func TestTakenAwayWhileItRuns(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble(t, func(t *testing.T) {
 		e := &stub{}
 		c := newCampaign(t, e, newStudy(t, 3, study.Execution{Cycles: 1, Order: terms.Sequential}))
 		runs := 0
@@ -66,7 +65,7 @@ func TestTakenAwayWhileItRuns(t *testing.T) {
 // TestResumeOfACutStudy: a frozen study that ends before its end is not resumed, and one of an earlier version, which
 // has no sum, is not where the journal names what was cut off.
 func TestResumeOfACutStudy(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble(t, func(t *testing.T) {
 		e := &stub{}
 		c := newCampaign(t, e, newStudy(t, 3, study.Execution{Cycles: 1, Order: terms.Sequential}))
 		res, err := Run(t.Context(), c.options)

@@ -10,7 +10,6 @@ import (
 	"strconv"
 	"strings"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/llenergymeasure/llem/backend"
@@ -63,7 +62,7 @@ func TestKilledStudyProcess(t *testing.T) {
 	if root == "" {
 		t.Skip("a helper of TestKilled: it runs in a process of its own")
 	}
-	synctest.Test(t, func(t *testing.T) { workOn(t, root) }) // nothing waits: it is killed while it works
+	bubble(t, func(t *testing.T) { workOn(t, root) }) // nothing waits: it is killed while it works
 }
 
 // workOn starts or resumes the study below a folder.
@@ -124,7 +123,7 @@ func TestKilled(t *testing.T) {
 // undisturbed is the outline of the study that runs in peace.
 func undisturbed(t *testing.T) (text string) {
 	t.Helper()
-	synctest.Test(t, func(t *testing.T) {
+	bubble(t, func(t *testing.T) {
 		s, e := killedStudy(t)
 		res, err := Run(t.Context(), newCampaign(t, e, s).options)
 		if err != nil {

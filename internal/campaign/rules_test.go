@@ -8,7 +8,6 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/llenergymeasure/llem/internal/codes"
@@ -83,7 +82,7 @@ func TestImprecise(t *testing.T) {
 
 // TestStudyIsWrittenLast: a folder whose other files could not be written cannot be resumed.
 func TestStudyIsWrittenLast(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble(t, func(t *testing.T) {
 		c := newCampaign(t, &stub{}, newStudy(t, 1, onceInOrder))
 		c.options.Snapshot.GPUs = []host.GPU{{PowerLimitW: new(math.NaN())}} // which JSON does not have
 		if _, err := Run(t.Context(), c.options); err == nil {
@@ -214,7 +213,7 @@ func TestNewestUnfinished(t *testing.T) {
 // TestLimitsAreGiven: a study that is resumed has the limits that are given now; what it measures comes from the
 // frozen one.
 func TestLimitsAreGiven(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble(t, func(t *testing.T) {
 		c := newCampaign(t, &stub{}, newStudy(t, 1, onceInOrder))
 		ctx, cancel := context.WithCancel(t.Context())
 		cancel()

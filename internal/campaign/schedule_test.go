@@ -9,7 +9,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -62,7 +61,7 @@ func TestLatinSquare(t *testing.T) {
 
 // TestResume: what was made is not made again; what was interrupted is.
 func TestResume(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble(t, func(t *testing.T) {
 		e := &stub{failing: 2}
 		c := newCampaign(t, e, newStudy(t, 3, study.Execution{Cycles: 2, Order: terms.Interleave}))
 		ctx, cancel := context.WithCancelCause(t.Context())
@@ -112,7 +111,7 @@ func TestResume(t *testing.T) {
 
 // TestResumeInParallel: two processes do not write to one study.
 func TestResumeInParallel(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble(t, func(t *testing.T) {
 		c := newCampaign(t, &stub{}, newStudy(t, 1, study.Execution{Cycles: 1, Order: terms.Sequential}))
 		res, err := Run(t.Context(), c.options)
 		if err != nil {
@@ -134,7 +133,7 @@ func TestResumeInParallel(t *testing.T) {
 // TestTornJournal: a torn line is cut off, a run without a line is entered, a
 // folder that is missing is made again.
 func TestTornJournal(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble(t, func(t *testing.T) {
 		e := &stub{}
 		c := newCampaign(t, e, newStudy(t, 3, study.Execution{Cycles: 1, Order: terms.Sequential}))
 		res, err := Run(t.Context(), c.options)
@@ -165,7 +164,7 @@ func TestTornJournal(t *testing.T) {
 
 // TestCircuitBreaker: a backend that keeps failing is left out, and made up for.
 func TestCircuitBreaker(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble(t, func(t *testing.T) {
 		e := &stub{failing: 1}
 		c := newCampaign(t, e, newStudy(t, 2, study.Execution{Cycles: 4, Order: terms.Sequential, MaxFailures: 2}))
 		res, err := Run(t.Context(), c.options)
@@ -189,7 +188,7 @@ func TestCircuitBreaker(t *testing.T) {
 
 // TestBreakerStartsOver: failures in a row count, and a run that is well ends the row.
 func TestBreakerStartsOver(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble(t, func(t *testing.T) {
 		x := study.Execution{Cycles: 4, Order: terms.Interleave, MaxFailures: 2}
 		res, err := Run(t.Context(), newCampaign(t, &stub{failing: 1}, newStudy(t, 2, x)).options)
 		if err != nil || res.OK != 4 || res.Failed != 4 || res.LeftOut != 0 {
@@ -201,7 +200,7 @@ func TestBreakerStartsOver(t *testing.T) {
 
 // TestUntil: more cycles for what is not known well enough, up to the most.
 func TestUntil(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble(t, func(t *testing.T) {
 		x := study.Execution{Cycles: 2, Order: terms.Interleave,
 			Until: study.Until{Metric: "throughput.output_tokens_per_s", RelativeHalfWidth: 1e-9, MaxCycles: 4}}
 		c := newCampaign(t, &stub{failing: 2}, newStudy(t, 2, x))
@@ -220,7 +219,7 @@ func TestUntil(t *testing.T) {
 // TestStudyTimeout: it ends the run in flight, counts over all parts of the study, and
 // more time can be given.
 func TestStudyTimeout(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble(t, func(t *testing.T) {
 		e := &stub{}
 		e.inRun = func(ctx context.Context) {
 			if e.batch == 2 {
@@ -257,7 +256,7 @@ func TestStudyTimeout(t *testing.T) {
 
 // TestGap: a fixed pause is made, recorded, and left out on demand.
 func TestGap(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble(t, func(t *testing.T) {
 		c := newCampaign(t, &stub{},
 			newStudy(t, 2, study.Execution{Cycles: 1, Order: terms.Sequential,
 				Gap: study.Gap{Mode: terms.GapFixed, Seconds: 3600}}))
@@ -310,7 +309,7 @@ func TestGapByCondition(t *testing.T) {
 		"never at rest":        {func(time.Duration) bool { return true }, 21 * s, true},
 	} {
 		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
 				c := tick.Virtual()
 				fake := powerfake.NewFake(powerfake.FakeOptions{Now: c.Mono, Power: func(e time.Duration) unit.Watts {
 					if q.busy(e) {
@@ -453,7 +452,7 @@ func (l locked) Close() error                                      { return nil 
 
 // TestBreakerIsPerModel: another model on the same backend goes on.
 func TestBreakerIsPerModel(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble(t, func(t *testing.T) {
 		study2 := newStudy(t, 2, study.Execution{Cycles: 2, Order: terms.Sequential, MaxFailures: 2})
 		study2.Experiments[1].Model = "random:tiny-qwen2"
 		res, err := Run(t.Context(), newCampaign(t, &stub{failing: 1}, study2).options)
@@ -468,7 +467,7 @@ func TestBreakerIsPerModel(t *testing.T) {
 // TestPrecision: what was wanted and not reached is said, and so is what could not be
 // measured, once at the start and in the summary.
 func TestPrecision(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble(t, func(t *testing.T) {
 		x := study.Execution{Cycles: 2, Order: terms.LatinSquare,
 			Until: study.Until{Metric: "throughput.output_tokens_per_s", RelativeHalfWidth: 1e-9, MaxCycles: 3}}
 		c := newCampaign(t, &stub{}, newStudy(t, 1, x))
@@ -507,7 +506,7 @@ func TestPrecision(t *testing.T) {
 
 // TestInputsAreFrozen: a data set or a GPU that is another one ends the study.
 func TestInputsAreFrozen(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble(t, func(t *testing.T) {
 		data := filepath.Join(t.TempDir(), "prompts.jsonl")
 		write := func(text string) {
 			if err := os.WriteFile(data, []byte(text), 0o600); err != nil {

@@ -10,7 +10,6 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/llenergymeasure/llem/backend"
@@ -117,7 +116,7 @@ func rowsOf(rows []result.Row) string {
 // byOneWorker are the rows of the study on one worker that is left in peace.
 func byOneWorker(t *testing.T, runs int) (rows []result.Row) {
 	t.Helper()
-	synctest.Test(t, func(t *testing.T) {
+	bubble(t, func(t *testing.T) {
 		m := newTeam(t, clusterStudy(t, runs))
 		r, err := Run(t.Context(), m.worker("only"))
 		if err != nil {

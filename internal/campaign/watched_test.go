@@ -5,7 +5,6 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/llenergymeasure/llem/event"
@@ -15,8 +14,7 @@ import (
 
 // TestStateWhileRunning: a study says in its folder what it does, and nothing of that is left at its end.
 func TestStateWhileRunning(t *testing.T) {
-	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
+	bubble(t, func(t *testing.T) {
 		s := newStudy(t, 2, onceInOrder)
 		e := &stub{}
 		c := newCampaign(t, e, s)

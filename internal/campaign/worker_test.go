@@ -9,7 +9,6 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/llenergymeasure/llem/backend"
@@ -91,7 +90,7 @@ var threeCycles = study.Execution{Cycles: 3, Order: terms.Balanced, Seed: 1, Res
 
 // TestWorkers: three workers execute each run once, spread, and give the summary that one process gives.
 func TestWorkers(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble(t, func(t *testing.T) {
 		s := newStudy(t, 6, threeCycles)
 		m := newTeam(t, s)
 		res, errs := m.run(m.worker("a"), m.worker("b"), m.worker("c"))
@@ -133,7 +132,7 @@ func sorted(text string) string {
 
 // TestWorkersRefused: each start that could mix results is refused, with the difference and the next step.
 func TestWorkersRefused(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble(t, func(t *testing.T) {
 		m := newTeam(t, newStudy(t, 2, onceInOrder))
 		var errs []error
 		check := func(name, want string, o Options) {
@@ -186,7 +185,7 @@ func TestWorkersRefused(t *testing.T) {
 
 // TestWorkerMixed: a worker that was let in with another GPU is marked, and its runs are not pooled.
 func TestWorkerMixed(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble(t, func(t *testing.T) {
 		m := newTeam(t, newStudy(t, 2, threeCycles))
 		gpu := func(name string, mixed bool) func(*Options, *stub) {
 			return func(o *Options, _ *stub) {
@@ -236,7 +235,7 @@ func TestWorkerMixed(t *testing.T) {
 // result is kept aside, the
 // run counts once, and the summary says so.
 func TestWorkerPaused(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble(t, func(t *testing.T) {
 		m := newTeam(t, newStudy(t, 1, onceInOrder))
 		claimed := filepath.Join(m.dir, store.ClaimsDir, "@a")
 		var once, other sync.Once
@@ -283,7 +282,7 @@ func TestWorkerPaused(t *testing.T) {
 
 // TestWorkerFolderLost: the folder vanishes, or is full, while workers run: each ends with an error that names it.
 func TestWorkerFolderLost(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble(t, func(t *testing.T) {
 		m := newTeam(t, newStudy(t, 3, onceInOrder))
 		var once sync.Once
 		a := m.worker("a", func(_ *Options, e *stub) {
@@ -303,7 +302,7 @@ func TestWorkerFolderLost(t *testing.T) {
 
 // TestBrokenWorker: a worker whose runs all fail leaves the study to the others, and does not fail all of it.
 func TestBrokenWorker(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble(t, func(t *testing.T) {
 		x := threeCycles
 		x.MaxFailures = 2
 		s := newStudy(t, 1, x)
