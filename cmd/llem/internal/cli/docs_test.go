@@ -216,8 +216,13 @@ func (d *document) command(command, want string) string {
 		home = "/tmp"
 	}
 	text := out.String()
-	if rel, err := filepath.Rel(cmd.Dir, d.root); err == nil && strings.HasPrefix(rel, "..") {
-		text = strings.ReplaceAll(text, rel+"/", d.root+"/") // commands have the shorter of both names
+	from, err := filepath.Abs(cmd.Dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	// Commands have the shorter of both names of a folder.
+	if rel, err := filepath.Rel(from, d.root); err == nil && strings.HasPrefix(rel, "..") {
+		text = strings.ReplaceAll(text, rel+"/", d.root+"/")
 	}
 	return withoutPlaces(t, text, d.root, home)
 }
