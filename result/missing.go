@@ -100,7 +100,7 @@ func (l *Latency) distributions() iter.Seq2[string, *Distribution] {
 	return func(yield func(string, *Distribution) bool) {
 		all := reflect.ValueOf(l).Elem()
 		for i := range all.NumField() {
-			d, ok := all.Field(i).Interface().(*Distribution)
+			d, ok := reflect.TypeAssert[*Distribution](all.Field(i))
 			if ok && !yield(all.Type().Field(i).Tag.Get("json"), d) {
 				return
 			}

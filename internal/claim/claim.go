@@ -377,12 +377,12 @@ func (c *Claim) Release() error {
 	if err := w.folder.rename(c.key, gone); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("release %s: %w", c.key, err)
 	}
-	clear(w.folder, gone)
+	empty(w.folder, gone)
 	return nil
 }
 
-// clear removes a folder of numbers. What cannot be removed is in nobody's way.
-func clear(f folder, name string) {
+// empty removes a folder of numbers. What cannot be removed is in nobody's way.
+func empty(f folder, name string) {
 	names, _ := f.list(name)
 	for _, n := range names {
 		_ = f.remove(path.Join(name, n))
@@ -498,7 +498,7 @@ func (w *Worker) Sweep() error {
 	}
 	for _, name := range names {
 		if strings.HasPrefix(name, ".gone-") {
-			clear(w.folder, name)
+			empty(w.folder, name)
 			continue
 		}
 		if strings.HasPrefix(name, ".") {

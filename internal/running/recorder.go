@@ -188,9 +188,7 @@ func (r *Recorder) snapshot() (State, bool) {
 func seconds(d time.Duration) *float64 { return rounded(d.Seconds()) }
 
 // rounded keeps the file small: nothing of it is more accurate.
-func rounded(v float64) *float64 { return number(math.Round(v*10) / 10) }
-
-func number(v float64) *float64 { return &v }
+func rounded(v float64) *float64 { return new(math.Round(v*10) / 10) }
 
 // sample adds a value to each history.
 func (r *Recorder) sample(now time.Time) {

@@ -31,7 +31,7 @@ func TestWrongFlags(t *testing.T) {
 		"report --metric":   "did you mean --metrics?",
 		"plot --out x":      "did you mean --output?",
 		"config --jsno":     "did you mean --json?",
-		"--versoin":         "did you mean --version?",
+		"--vrsion":          "did you mean --version?",
 		"compare --pareto":  "--pareto is a flag of `llem report`; see `llem compare --help`",
 		"run --no-colour":   "did you mean --no-color?",
 		"run --xyzzyxxy":    "see `llem run --help`",

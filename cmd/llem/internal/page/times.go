@@ -103,14 +103,14 @@ func (b *builder) percentiles() {
 				maxJoules, shell.Quote(b.Dir), len(b.Experiments))
 			break
 		}
-		row, any := timesOf{ID: e.ID, Label: b.labels[i]}, false
+		row, some := timesOf{ID: e.ID, Label: b.labels[i]}, false
 		for _, l := range latencies() {
 			for _, share := range t.Shares {
 				cell, ok := b.percentile(i, l.metric+"."+share, &t)
-				row.Cells, any = append(row.Cells, cell), any || ok
+				row.Cells, some = append(row.Cells, cell), some || ok
 			}
 		}
-		if any {
+		if some {
 			t.Rows = append(t.Rows, row)
 		}
 	}

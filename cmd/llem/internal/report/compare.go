@@ -260,13 +260,13 @@ func (q Best) asksEnergy() bool {
 
 // origins returns a mark for energy that was not measured.
 func origins(s *result.StudyResult) string {
-	text := ""
+	var text strings.Builder
 	for _, p := range []result.Provenance{result.Modelled, result.Simulated} {
 		if slices.ContainsFunc(s.Experiments, func(e result.ExperimentSummary) bool { return e.Provenance == p }) {
-			text += " · energy " + strings.ToUpper(string(p))
+			text.WriteString(" · energy " + strings.ToUpper(string(p)))
 		}
 	}
-	return text
+	return text.String()
 }
 
 // limitTexts prints limits with the heads of their metrics and their units.

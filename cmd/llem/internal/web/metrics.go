@@ -117,7 +117,7 @@ func (s *Server) liveMetrics() []*gauge {
 			if is != running.Elsewhere {
 				add(up, number(is != running.Died))
 			}
-			add(written, value(float64(p.Written.UnixMilli())/1000))
+			add(written, new(float64(p.Written.UnixMilli())/1000))
 			if is == running.Died {
 				continue
 			}
@@ -130,11 +130,11 @@ func (s *Server) liveMetrics() []*gauge {
 			for _, one := range w.Phases {
 				add(phases, number(one.Current), "phase", one.Name)
 			}
-			add(finished, value(float64(p.Finished)))
+			add(finished, new(float64(p.Finished)))
 			add(left, p.LeftS)
 			if r := p.Run; r != nil {
-				add(done, value(float64(r.Done)))
-				add(asked, value(float64(r.Requests)))
+				add(done, new(float64(r.Done)))
+				add(asked, new(float64(r.Requests)))
 				add(tokens, r.TokensPerS)
 			}
 		}
@@ -142,12 +142,10 @@ func (s *Server) liveMetrics() []*gauge {
 	return []*gauge{up, watts, joules, window, phases, done, asked, tokens, finished, left, written}
 }
 
-func value(v float64) *float64 { return &v }
-
 // number returns 1 for true.
 func number(is bool) *float64 {
 	if is {
-		return value(1)
+		return new(1.0)
 	}
-	return value(0)
+	return new(0.0)
 }
