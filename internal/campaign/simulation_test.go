@@ -95,7 +95,10 @@ func TestCluster(t *testing.T) {
 		t.Errorf("complete %v, %d rows of %d; the summary is\n%.600s\nwant\n%.600s", s.Complete, len(s.Rows), runs,
 			got, want)
 	}
-	for _, pattern := range []string{store.ClaimsDir + "/*", "runs/*" + store.Partial, "runs/*.try*", "runs/*.twice*"} {
+	// A worker that is killed while it joins, after the others have finished, leaves a file that holds nothing: the
+	// next worker removes it. Claims and the presence of workers have other names.
+	for _, pattern := range []string{store.ClaimsDir + "/[^.]*", "runs/*" + store.Partial, "runs/*.try*",
+		"runs/*.twice*"} {
 		if left, _ := filepath.Glob(filepath.Join(root, "study", pattern)); len(left) > 0 {
 			t.Errorf("left behind: %v", left)
 		}
