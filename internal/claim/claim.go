@@ -147,7 +147,7 @@ func (w *Worker) enter() (err error) {
 	if w.text, err = json.Marshal(w.own); err != nil {
 		return err
 	}
-	first := ".new-" + w.own.Token
+	first := w.own.joining()
 	if err := w.folder.create(first, w.text); err != nil {
 		return fmt.Errorf("join the workers: %w", err)
 	}
@@ -269,7 +269,7 @@ func (w *Worker) state(file string, left *time.Duration) (id Identity, expired b
 // now returns the time of the file server. Before the worker is present, a file of its own tells it.
 func (w *Worker) now() (time.Time, error) {
 	if w.presence == nil {
-		return w.folder.touch(".new-" + w.own.Token)
+		return w.folder.touch(w.own.joining())
 	}
 	return w.folder.touch(w.presence.file())
 }
@@ -502,11 +502,9 @@ func (w *Worker) Sweep() error {
 			continue
 		}
 		if strings.HasPrefix(name, ".") {
-			// A worker that was killed while it joined; the file has its identity.
-			var id Identity
-			text, modified, err := w.folder.read(name)
-			if err == nil && (now.Sub(modified) > DefaultTerm ||
-				json.Unmarshal(text, &id) == nil && id.Worker != "" && id.Process.ended()) {
+			// A worker was killed while it joined: its file may be empty, but has its process in the name.
+			if _, modified, err := w.folder.read(name); err == nil && (now.Sub(modified) > DefaultTerm ||
+				joiner(name).ended()) {
 				_ = w.folder.remove(name)
 			}
 			continue

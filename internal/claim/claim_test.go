@@ -1,7 +1,6 @@
 package claim
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -208,9 +207,8 @@ func TestLostReply(t *testing.T) {
 	})
 }
 
-// TestSweepsJoiners: what a worker left that was killed while it joined is removed at once if its
-// process has ended, and
-// not while it may go on.
+// TestSweepsJoiners: what a worker left that was killed while it joined is removed at once if its process has ended,
+// and not while it may go on.
 func TestSweepsJoiners(t *testing.T) {
 	dir := t.TempDir()
 	w, err := Join(dir, Options{Name: "a"})
@@ -220,20 +218,16 @@ func TestSweepsJoiners(t *testing.T) {
 	alive := w.own
 	ended := alive
 	ended.Process.PID, ended.Process.Start = 1<<30, 1
-	for name, id := range map[string]Identity{".new-alive": alive, ".new-ended": ended} {
-		text, err := json.Marshal(id)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(filepath.Join(dir, name), text, 0o644); err != nil {
+	for _, name := range []string{alive.joining(), ended.joining()} {
+		if err := os.WriteFile(filepath.Join(dir, name), nil, 0o644); err != nil {
 			t.Fatal(err)
 		}
 	}
 	if err := w.Sweep(); err != nil {
 		t.Fatal(err)
 	}
-	left, _ := filepath.Glob(filepath.Join(dir, ".new-*"))
-	if len(left) != 1 || filepath.Base(left[0]) != ".new-alive" {
+	left, _ := filepath.Glob(filepath.Join(dir, joinPrefix+"*"))
+	if len(left) != 1 || filepath.Base(left[0]) != alive.joining() {
 		t.Errorf("left: %q", left)
 	}
 	if err := w.Leave(); err != nil {

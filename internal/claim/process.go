@@ -3,7 +3,9 @@ package claim
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"fmt"
 	"os"
+	"strconv"
 	"strings"
 
 	"github.com/llenergymeasure/llem/internal/kin"
@@ -34,6 +36,30 @@ func Machine() string {
 	}
 	sum := sha256.Sum256([]byte(name + "\n" + strings.TrimSpace(string(boot)) + "\n" + table))
 	return hex.EncodeToString(sum[:8])
+}
+
+// joinPrefix begins the names of files with which workers join.
+const joinPrefix = ".new-"
+
+// joining returns the name of the file with which a worker joins: its process is in the name, because a worker that is
+// killed may leave the file empty.
+func (id Identity) joining() string {
+	p := id.Process
+	return fmt.Sprintf("%s%s.%d.%d.%s", joinPrefix, p.Machine, p.PID, p.Start, id.Token)
+}
+
+// joiner returns the process that joins with a file; the zero value, of which nothing is known, if the name is another.
+func joiner(name string) (p process) {
+	parts := strings.Split(strings.TrimPrefix(name, joinPrefix), ".")
+	if len(parts) != 4 {
+		return process{}
+	}
+	pid, err1 := strconv.Atoi(parts[1])
+	start, err2 := strconv.ParseUint(parts[2], 10, 64)
+	if err1 != nil || err2 != nil {
+		return process{}
+	}
+	return process{Machine: parts[0], PID: pid, Start: start}
 }
 
 // ended reports whether it was a process of this machine and has ended. A stopped process has not.
