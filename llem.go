@@ -45,9 +45,8 @@ type Options struct {
 	// Worker, if set, makes this process one of several, on any machines, that execute the study in one folder: Resume,
 	// otherwise Results itself. It is a name that no other worker of the study has.
 	Worker string
-	// AllowMixed lets a worker join although its machine differs from the study's first machine.
-	// Its runs are marked and
-	// excluded from the means.
+	// AllowMixed lets a worker join although its machine differs from the study's first machine. Its runs are marked
+	// and excluded from the means.
 	AllowMixed bool
 	// RetryFailed repeats the failed runs of a resumed study.
 	RetryFailed bool

@@ -31,7 +31,7 @@ func TestOpenWithoutSummary(t *testing.T) {
 	file("parent", "one", result.SummaryFile)
 	file("photos", "cat.jpg")
 	for dir, want := range map[string]string{
-		"missing":                          "there is no folder ",
+		"missing":                          "no such folder: ",
 		filepath.Join("photos", "cat.jpg"): "",
 		"killed": "still running or was killed; finished runs are in " +
 			filepath.Join(root, "killed", "runs"),

@@ -140,7 +140,7 @@ func TestInterpreter(t *testing.T) {
 func TestNamedFileMustExist(t *testing.T) {
 	getenv := environment("LLEM_CONFIG", "/nowhere/c.yaml")
 	if _, err := Machine(Options{User: UserFile(getenv), Getenv: getenv}); err == nil ||
-		!strings.Contains(err.Error(), "LLEM_CONFIG: there is no file /nowhere/c.yaml") {
+		!strings.Contains(err.Error(), "LLEM_CONFIG: no such file: /nowhere/c.yaml") {
 		t.Errorf("named: %v", err)
 	}
 	if _, err := Machine(Options{User: "/nowhere/c.yaml", Getenv: environment()}); err != nil {

@@ -482,9 +482,8 @@ func (s *schedule) stuck(open []task) error {
 // errLeftOut ends a study whose remaining runs were left out.
 var errLeftOut = errors.New("the remaining runs were left out")
 
-// preferred sorts open runs: spread over the machines, or with all cycles of an experiment on
-// one; then the ones that the
-// loaded engine serves, where the study's order leaves a choice; then by the study's order.
+// preferred sorts open runs: spread over the machines, or with all cycles of an experiment on one; then the ones that
+// the loaded engine serves, where the study's order leaves a choice; then by the study's order.
 func (s *schedule) preferred(open []task) []task {
 	own, elsewhere := map[string]int{}, map[string]bool{}
 	here := claim.Machine()

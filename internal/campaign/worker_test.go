@@ -231,9 +231,8 @@ func TestWorkerMixed(t *testing.T) {
 	})
 }
 
-// TestWorkerPaused: a worker that is cut off for longer than its term finds its claim gone: its
-// result is kept aside, the
-// run counts once, and the summary says so.
+// TestWorkerPaused: a worker that is cut off for longer than its term finds its claim gone: its result is kept aside,
+// the run counts once, and the summary says so.
 func TestWorkerPaused(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		m := newTeam(t, newStudy(t, 1, onceInOrder))

@@ -36,6 +36,8 @@ type Job struct {
 	Study string
 	// Args are further arguments of `llem run`: settings of the study, --allow-mixed and so on.
 	Args []string
+	// Begun reports that the folder of the study has the study.
+	Begun bool
 	// Suffix distinguishes the jobs of one study; empty for its first job.
 	Suffix string
 	// Program is llem on the nodes.
@@ -105,7 +107,7 @@ func (j *Job) Command(worker string) []string {
 	}
 	words = append(words, j.Args...)
 	folder := "--output="
-	if j.Study == "" && len(j.Args) == 0 { // the study is in its folder already
+	if j.Begun {
 		folder = "--resume="
 	}
 	return append(words, "--worker="+worker, folder+j.Dir, "--plain")

@@ -112,3 +112,16 @@ func Seconds(ns int64) float64 { return float64(ns) / 1e9 }
 
 // Duration converts seconds to a duration.
 func Duration(seconds float64) time.Duration { return time.Duration(seconds * float64(time.Second)) }
+
+// Rough formats a duration with the precision of an estimate.
+func Rough(d time.Duration) string {
+	switch {
+	case d < 2*time.Minute:
+		return fmt.Sprintf("%.0f s", d.Seconds())
+	case d < 2*time.Hour:
+		return fmt.Sprintf("%.0f min", d.Minutes())
+	case d < 72*time.Hour:
+		return fmt.Sprintf("%.1f h", d.Hours())
+	}
+	return fmt.Sprintf("%.1f days", d.Hours()/24)
+}

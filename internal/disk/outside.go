@@ -144,7 +144,7 @@ func ReadError(path string, err error) error {
 	case fault.Class(err) != "":
 		return err
 	case errors.Is(err, fs.ErrNotExist):
-		return fault.New(codes.ClassModelNotFound, nil, "check the path", "there is no file %s", path)
+		return fault.New(codes.ClassModelNotFound, nil, "check the path", "no such file: %s", path)
 	}
 	return fault.New(codes.ClassPermission, err, "check its read permission", "cannot read %s", path)
 }

@@ -218,7 +218,7 @@ func locate(model string) (place, error) {
 	case looksLikePath(name) && errors.Is(err, os.ErrPermission):
 		return place{}, fault.New(codes.ClassPermission, err, "check that you may read it", "cannot open %s", path)
 	case looksLikePath(name):
-		return place{}, fault.New(codes.ClassModelNotFound, nil, "check the path", "there is no file or folder %s",
+		return place{}, fault.New(codes.ClassModelNotFound, nil, "check the path", "no such file or folder: %s",
 			path)
 	}
 	if id, ok := hub.ParseID(name); ok {

@@ -278,7 +278,7 @@ func (p *Plan) fewer() string {
 	text := fmt.Sprintf("; sequential would take %d", *p.SequentialStarts)
 	if t := p.Totals; t != nil && t.starting > 0 && p.Runs > 0 {
 		saved := t.starting * float64(*p.Starts-*p.SequentialStarts) / float64(p.Runs)
-		text += fmt.Sprintf(" (%s less)", roughly(digits.Duration(saved)))
+		text += fmt.Sprintf(" (%s less)", digits.Rough(digits.Duration(saved)))
 	}
 	return text + ", but distinguish configurations less well"
 }

@@ -112,7 +112,7 @@ func (p *Plan) cells(q Point) []string {
 	case n.Tight:
 		fits = "tight"
 	}
-	return []string{memory, fits, roughly(digits.Duration(n.Seconds)), p.energy(n.Joules / joulesPerKWh)}
+	return []string{memory, fits, digits.Rough(digits.Duration(n.Seconds)), p.energy(n.Joules / joulesPerKWh)}
 }
 
 // mostReasons bounds the points that are named with their reason.

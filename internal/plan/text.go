@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"strings"
-	"time"
 
 	"github.com/llenergymeasure/llem/internal/digits"
 	"github.com/llenergymeasure/llem/internal/table"
@@ -54,7 +53,7 @@ func (p *Plan) head(b *strings.Builder) {
 	}
 	switch t := p.Totals; {
 	case t != nil:
-		fmt.Fprintf(b, "  about %s and %s", roughly(t.Duration()), p.energy(t.KWh))
+		fmt.Fprintf(b, "  about %s and %s", digits.Rough(t.Duration()), p.energy(t.KWh))
 		if t.Cost != nil {
 			fmt.Fprintf(b, ", %s %s", digits.Significant(*t.Cost, 2), cmp.Or(t.Currency, "at the given price"))
 		}
@@ -64,8 +63,8 @@ func (p *Plan) head(b *strings.Builder) {
 		}
 		fmt.Fprintf(b, " (modelled%s: %s)\n", sample, t.Basis)
 		fmt.Fprintf(b, "  as a rough interval %s to %s and %s to %s\n",
-			roughly(digits.Duration(t.SecondsRange[0])),
-			roughly(digits.Duration(t.SecondsRange[1])), p.energy(t.KWhRange[0]), p.energy(t.KWhRange[1]))
+			digits.Rough(digits.Duration(t.SecondsRange[0])),
+			digits.Rough(digits.Duration(t.SecondsRange[1])), p.energy(t.KWhRange[0]), p.energy(t.KWhRange[1]))
 	case p.Missing != "":
 		fmt.Fprintf(b, "  no total of time and energy: %s\n", withoutHint(p.Missing))
 	}
@@ -160,19 +159,6 @@ func (p *Plan) left(b *strings.Builder) {
 		}
 		fmt.Fprintf(b, "%s%d of %s cannot run\n", about, n, digits.Count(p.Points, "experiment"))
 	}
-}
-
-// roughly formats a duration with the precision of an estimate.
-func roughly(d time.Duration) string {
-	switch {
-	case d < 2*time.Minute:
-		return fmt.Sprintf("%.0f s", d.Seconds())
-	case d < 2*time.Hour:
-		return fmt.Sprintf("%.0f min", d.Minutes())
-	case d < 72*time.Hour:
-		return fmt.Sprintf("%.1f h", d.Hours())
-	}
-	return fmt.Sprintf("%.1f days", d.Hours()/24)
 }
 
 // leastWh is the energy of a study, in kWh, from which on its plan is in watt-hours: below, these would be thousandths.

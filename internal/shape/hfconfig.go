@@ -25,7 +25,7 @@ func FromHFFolder(dir string) (Config, error) {
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		if _, statErr := os.Stat(dir); statErr != nil {
-			return Config{}, fault.New(codes.ClassModelNotFound, nil, "check the path", "there is no folder %s", dir)
+			return Config{}, fault.New(codes.ClassModelNotFound, nil, "check the path", "no such folder: %s", dir)
 		}
 		return Config{}, fault.New(codes.ClassModelNotFound, nil,
 			"a Hugging Face model folder has a config.json and *.safetensors; name that folder",

@@ -36,7 +36,7 @@ func Open(dir string) (*Opened, error) {
 	}
 	// The content of the folder explains the problem.
 	if info, statErr := os.Stat(dir); statErr != nil || !info.IsDir() {
-		return nil, fmt.Errorf("%w: there is no folder %s", err, dir)
+		return nil, fmt.Errorf("%w: no such folder: %s", err, dir)
 	}
 	rebuilt, rebuildErr := rebuild(dir)
 	if rebuilt != nil {

@@ -1,7 +1,7 @@
-// Package table writes rows in columns, for all that prints them: reports, plans and settings. Its leading columns name
-// the rows. Where a terminal is too narrow, names are cut, but never so that two of a column
-// become equal; where that is
-// not enough, they stand as NAME=VALUE below each other in one column, or else in lines of their own above the figures.
+// Package table writes rows in columns, for all that prints them: reports, plans and settings. Its leading columns
+// name the rows. Where a terminal is too narrow, names are cut, but never so that two of a column become equal; where
+// that is not enough, they stand as NAME=VALUE below each other in one column, or else in lines of their own above
+// the figures.
 package table
 
 import (

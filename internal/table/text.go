@@ -46,9 +46,8 @@ func cutMiddle(s string, width int) string {
 // mostShortened is up to how many different texts are shortened.
 const mostShortened = 2000
 
-// Shorten cuts texts to a width, or to the least one above it at which texts that differ still
-// do: in the middle, at the
-// front or at the end. Texts that fit stay as they are.
+// Shorten cuts texts to a width, or to the least one above it at which texts that differ still do: in the middle, at
+// the front or at the end. Texts that fit stay as they are.
 func Shorten(texts []string, width int) []string {
 	short := shortened(texts, max(width, 2+context))
 	out := make([]string, len(texts))

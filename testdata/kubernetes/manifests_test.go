@@ -1,6 +1,5 @@
-// Package kubernetes checks the manifests of llem against the types of the Kubernetes API. It is
-// a module of its own, so
-// that the program does not depend on them.
+// Package kubernetes checks the manifests of llem against the types of the Kubernetes API. It is a module of its own,
+// so that the program does not depend on them.
 package kubernetes
 
 import (

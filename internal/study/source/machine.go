@@ -42,7 +42,7 @@ func (b *Source) userFile(path string, named bool) {
 	switch {
 	case errors.Is(err, fs.ErrNotExist) && named:
 		b.Fail(&grammar.Error{Source: keys.ConfigVariable}, "create the file, or unset "+keys.ConfigVariable,
-			"there is no file %s", path)
+			"no such file: %s", path)
 		return
 	case errors.Is(err, fs.ErrNotExist):
 		return

@@ -50,6 +50,6 @@ func inFolder(path string) error {
 	if info, err := os.Stat(dir); err == nil && info.IsDir() {
 		return nil
 	}
-	return &usageError{fmt.Sprintf("cannot write %s: there is no folder %s", path, dir),
+	return &usageError{fmt.Sprintf("cannot write %s: no such folder: %s", path, dir),
 		"create it (mkdir -p " + dir + "), or name another file"}
 }

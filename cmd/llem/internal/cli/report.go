@@ -286,7 +286,7 @@ func (env *Env) open(dir string) (*result.StudyResult, error) {
 	case found == nil && missing == nil:
 		return nil, &damagedError{err, filepath.Join(dir, result.SummaryFile)}
 	case found == nil && isMissing(dir):
-		return nil, &usageError{"there is no folder " + dir, "give the folder that `llem run` printed"}
+		return nil, &usageError{"no such folder: " + dir, "give the folder that `llem run` printed"}
 	case found == nil:
 		return nil, &usageError{err.Error(), "give the folder that `llem run` printed; it holds " + result.SummaryFile}
 	}

@@ -392,7 +392,7 @@ func (env *Env) resumed(o *study.Options, f runFlags, options *llem.Options) (*s
 		dir, o.Path = o.Path, ""
 	}
 	if dir == newest && filepath.Ext(o.Path) == "" && o.Path != "" && isMissing(o.Path) {
-		return nil, &usageError{"there is no folder " + o.Path,
+		return nil, &usageError{"no such folder: " + o.Path,
 			"give the folder of a study, or nothing for the newest unfinished one"}
 	}
 	if dir == newest {

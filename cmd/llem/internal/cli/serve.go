@@ -45,7 +45,7 @@ func (env *Env) serve(ctx context.Context, dirs []string, address string) error 
 	}
 	for _, dir := range dirs {
 		if info, err := os.Stat(dir); err != nil || !info.IsDir() {
-			return &usageError{"open the folder of studies: there is no folder " + dir,
+			return &usageError{"open the folder of studies: no such folder: " + dir,
 				"give folders with studies, such as the -o of `llem run`"}
 		}
 	}

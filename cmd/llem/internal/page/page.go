@@ -1,11 +1,9 @@
 // Package page writes the report of a study as one HTML file, from the study's folder alone.
 //
-// The file needs no network and opens from disk. It is complete without JavaScript: the tables
-// and the figures, drawn by
-// package figure, are in it as text and SVG. The script that comes with it sorts, filters, draws any two metrics and
-// zooms into the power of a run. A content security policy allows this script and no other, and
-// every text of a study is
-// escaped.
+// The file needs no network and opens from disk. It is complete without JavaScript: the tables and the figures, drawn
+// by package figure, are in it as text and SVG. The script that comes with it sorts, filters, draws any two metrics
+// and zooms into the power of a run. A content security policy allows this script and no other, and every text of a
+// study is escaped.
 package page
 
 import (

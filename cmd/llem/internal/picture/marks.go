@@ -26,9 +26,8 @@ type timeline struct {
 
 func (l *timeline) seconds(ns int64) float64 { return float64(ns-l.start) / 1e9 }
 
-// mark adds what happened from one instant to another, if that is in the window. It extends a
-// mark of the same kind that
-// it meets.
+// mark adds what happened from one instant to another, if that is in the window. It extends a mark of the same kind
+// that it meets.
 func (l *timeline) mark(code note.Code, from, to float64, what string) {
 	from, to = max(0, from), min(l.length, to)
 	if to < from || from > l.length {

@@ -131,9 +131,8 @@ func render(t *testing.T, p report.Terminal, s *result.StudyResult) string {
 }
 
 // TestScreens compares screens with testdata: at 80 and 40 columns and in ASCII. Colour changes nothing else, a run
-// takes at most 24 lines of 80 columns, and no line is wider than the terminal, but for the path
-// of the results, commands to
-// paste, and single words.
+// takes at most 24 lines of 80 columns, and no line is wider than the terminal, but for the path of the results,
+// commands to paste, and single words.
 func TestScreens(t *testing.T) {
 	for name, s := range cases(t) {
 		for suffix, p := range map[string]report.Terminal{"": {Width: 80}, ".40": {Width: 40},

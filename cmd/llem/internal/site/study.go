@@ -39,7 +39,7 @@ const (
 func find(dirs []string) (found []string, err error) {
 	for _, dir := range dirs {
 		if info, err := os.Stat(dir); err != nil || !info.IsDir() {
-			return nil, &Error{"there is no folder " + dir, "give folders with studies, such as the -o of `llem run`"}
+			return nil, &Error{"no such folder: " + dir, "give folders with studies, such as the -o of `llem run`"}
 		}
 		err := filepath.WalkDir(dir, func(p string, d fs.DirEntry, err error) error {
 			rel, _ := filepath.Rel(dir, p)

@@ -54,15 +54,14 @@ func (c *Command) jobsOf(dir, on string) (jobs, error) {
 			Namespace: site.kubernetes.Namespace}}}, nil
 	}
 	if _, err := os.Stat(dir); err != nil {
-		return jobs{}, &UsageError{fmt.Sprintf("there is no folder %s", dir),
+		return jobs{}, &UsageError{fmt.Sprintf("no such folder: %s", dir),
 			"give the folder that `llem submit --now` printed; with --on kubernetes it need not be here"}
 	}
 	list, err := cluster.Submissions(dir)
 	if err == nil && len(list) == 0 {
 		err = &UsageError{fmt.Sprintf("no jobs of %s were submitted, or all were cancelled", dir),
-			"llem submit STUDY --on slurm --resume " + shell.Quote(dir) +
-				" --now starts workers; jobs in Kubernetes: " +
-				"add --on kubernetes"}
+			"start workers: " + (jobs{dir: dir, on: cluster.OnSlurm}).again() +
+				"; of jobs in Kubernetes, add --on kubernetes"}
 	}
 	return jobs{dir, cluster.OnSlurm, list}, err
 }
@@ -80,13 +79,17 @@ func (c *Command) cancelJobs(ctx context.Context, j jobs) error {
 			return err
 		}
 	}
-	fmt.Fprintf(c.Err, "finished runs are kept; a run that is being measured is dropped. To continue: %s\n", j.again())
+	fmt.Fprintf(c.Err, "finished runs are kept; a run that is being measured is dropped; to continue: %s\n", j.again())
 	return nil
 }
 
-// again is the command that starts workers again.
+// again is the command that starts workers again: the folder has the study once a worker has begun it.
 func (j jobs) again() string {
-	return fmt.Sprintf("llem submit STUDY --on %s --resume %s --now", j.on, shell.Quote(j.dir))
+	file := ""
+	if _, _, err := store.ReadFrozen(j.dir); err != nil {
+		file = "STUDY.yaml "
+	}
+	return fmt.Sprintf("llem submit %s--on %s --resume %s --now", file, j.on, shell.Path(j.dir))
 }
 
 // jobStatus shows the workers and the progress of a study, once or until no worker is left.
@@ -124,7 +127,7 @@ func (c *Command) leftAlone(j jobs) error {
 	if j.on == cluster.OnKubernetes {
 		on = " --on " + j.on
 	}
-	fmt.Fprintf(c.Err, "\nthe jobs go on; return with: llem submit --status %s%s --watch\n", shell.Quote(j.dir), on)
+	fmt.Fprintf(c.Err, "\nthe jobs go on; return with: llem submit --status %s%s --watch\n", shell.Path(j.dir), on)
 	return nil
 }
 
@@ -132,13 +135,13 @@ func (c *Command) leftAlone(j jobs) error {
 func (c *Command) afterwards(j jobs, made, planned int, alive bool) {
 	switch {
 	case planned > 0 && made >= planned:
-		fmt.Fprintf(c.Err, "all runs are there: llem report %s\n", shell.Quote(j.dir))
+		fmt.Fprintf(c.Err, "all runs are there: llem report %s\n", shell.Path(j.dir))
 	case !alive:
 		where := "kubectl logs"
 		if j.on == cluster.OnSlurm {
 			where = cluster.LogDir(j.dir)
 		}
-		fmt.Fprintf(c.Err, "no worker is left; their output: %s. To continue: %s\n", where, j.again())
+		fmt.Fprintf(c.Err, "no worker is left; their output: %s; to continue: %s\n", where, j.again())
 	}
 }
 

@@ -1,9 +1,9 @@
-// Package submit spreads a study over a cluster: it prints or submits the jobs whose workers
-// share its runs, and shows and
-// cancels them.
+// Package submit spreads a study over a cluster: it prints or submits the jobs whose workers share its runs, and
+// shows and cancels them.
 package submit
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -84,7 +84,7 @@ func (c *Command) Run(ctx context.Context, o study.Options, f Flags) error {
 			return &UsageError{"--status and --cancel take the folder of a study and nothing else",
 				"for example: llem submit --status results/STUDY"}
 		}
-		jobs, err := c.jobsOf(firstOf(f.Status, f.Cancel), f.On)
+		jobs, err := c.jobsOf(cmp.Or(f.Status, f.Cancel), f.On)
 		if err != nil {
 			return err
 		}
@@ -100,10 +100,12 @@ func (c *Command) Run(ctx context.Context, o study.Options, f Flags) error {
 			"use " + strings.Join(cluster.Schedulers(), " or ")}
 	case f.Workers < 0:
 		return &UsageError{fmt.Sprintf("--workers is %d", f.Workers), "give a number of workers, or leave it out"}
+	case f.GPUs < -1:
+		return &UsageError{fmt.Sprintf("--gpus is %d", f.GPUs), "give a number of GPUs, or leave it out"}
 	case f.Watch && !f.Now:
 		return &UsageError{"--watch needs --now or --status", "add --now to submit, or leave --watch out"}
 	}
-	s, err := study.Load(o)
+	s, err := f.study(o)
 	if err != nil {
 		return err
 	}
@@ -126,6 +128,25 @@ func (c *Command) Run(ctx context.Context, o study.Options, f Flags) error {
 		return c.printJob(q, j, cost, f)
 	}
 	return c.submitNow(ctx, q, j, cost, f)
+}
+
+// study loads the study that workers execute. More workers of one that has begun need not name it: its folder has it.
+func (f Flags) study(o study.Options) (*study.Study, error) {
+	if f.Dir != "" && f.On == cluster.OnSlurm {
+		if info, err := os.Stat(f.Dir); err != nil || !info.IsDir() {
+			return nil, &UsageError{"no such folder: " + f.Dir,
+				"give the folder that `llem submit --now` printed; leave --resume out to begin a study"}
+		}
+	}
+	if !f.begun(o) {
+		return study.Load(o)
+	}
+	return campaign.Frozen(f.Dir, nil)
+}
+
+// begun reports whether the study is in its folder, and nowhere else.
+func (f Flags) begun(o study.Options) bool {
+	return f.Dir != "" && o.Path == "" && len(o.Settings) == 0
 }
 
 // cost is what the plan says of a study.
@@ -166,7 +187,7 @@ func (c *Command) job(ctx context.Context, s *study.Study, o study.Options, f Fl
 		return nil, nil, err
 	}
 	j := &cluster.Job{Name: campaign.NameOf(s), Runs: out.Runs, Workers: f.Workers, Limit: f.Limit,
-		Program: site.programs[f.On]}
+		Program: site.programs[f.On], Begun: f.begun(o)}
 	if j.Workers == 0 {
 		j.Workers = UsualWorkers
 	}
@@ -211,7 +232,7 @@ func (c *Command) places(j *cluster.Job, f Flags, contained bool) (err error) {
 	if dir != "" {
 		j.Suffix = "-" + strconv.FormatInt(time.Now().Unix(), 36)
 	} else {
-		results := firstOf(f.Output, c.Getenv("LLEM_RESULTS"), "results")
+		results := cmp.Or(f.Output, c.Getenv("LLEM_RESULTS"), "results")
 		dir = filepath.Join(results, store.FolderName(j.Name, time.Now()))
 	}
 	j.Dir, err = filepath.Abs(dir)
@@ -253,7 +274,7 @@ func (c *Command) printJob(q queue, j *cluster.Job, plan *cost, f Flags) error {
 func (c *Command) printCost(j *cluster.Job, plan *cost, gpu string) {
 	if plan.Totals == nil {
 		fmt.Fprintf(c.Err, "\n%s; no estimate of time and energy: %s\n", digits.Count(plan.Runs, "run"),
-			firstOf(plan.Missing, "see llem run --dry-run"))
+			cmp.Or(plan.Missing, "see llem run --dry-run"))
 		return
 	}
 	fmt.Fprintf(c.Err, "\n%s, about %s", digits.Count(plan.Runs, "run"), digits.SI(1000*plan.Totals.KWh, "Wh"))
@@ -282,18 +303,7 @@ func (c *Command) printCost(j *cluster.Job, plan *cost, gpu string) {
 
 // span formats a range of seconds.
 func span(s [2]float64) string {
-	return fmt.Sprintf("%s to %s", roughTime(s[0]), roughTime(s[1]))
-}
-
-func roughTime(seconds float64) string {
-	d := digits.Duration(seconds)
-	switch {
-	case d < 2*time.Minute:
-		return fmt.Sprintf("%.0f s", d.Seconds())
-	case d < 2*time.Hour:
-		return fmt.Sprintf("%.0f min", d.Minutes())
-	}
-	return fmt.Sprintf("%.1f h", d.Hours())
+	return digits.Rough(digits.Duration(s[0])) + " to " + digits.Rough(digits.Duration(s[1]))
 }
 
 // submitNow submits a job and records it in the folder of the study. The folder of a study in Kubernetes need not be
@@ -318,8 +328,9 @@ func (c *Command) submitNow(ctx context.Context, q queue, j *cluster.Job, plan *
 		} else {
 			on = " --on " + f.On
 		}
+		dir := shell.Path(j.Dir)
 		fmt.Fprintf(c.Err, "submitted: %s %s\nprogress: llem submit --status %s%s\nend: llem submit --cancel %[3]s%s\n"+
-			"results: llem report %[3]s\n", s.On, strings.Join(s.IDs, " "), j.Dir, on)
+			"results: llem report %[3]s\n", s.On, strings.Join(s.IDs, " "), dir, on)
 	}
 	if err != nil {
 		return err
@@ -329,13 +340,4 @@ func (c *Command) submitNow(ctx context.Context, q queue, j *cluster.Job, plan *
 		return c.jobStatus(ctx, jobs{dir: j.Dir, on: f.On, list: []cluster.Submission{s}}, true)
 	}
 	return nil
-}
-
-func firstOf(values ...string) string {
-	for _, v := range values {
-		if v != "" {
-			return v
-		}
-	}
-	return ""
 }

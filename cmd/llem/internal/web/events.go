@@ -278,12 +278,10 @@ func (t *tail) progress(planned int, ended bool) progress {
 	return p
 }
 
-// events sends what a study does ("now"), how far it is ("progress"), its intervals ("intervals") and its finished runs
-// ("run") as they are written. An event of a run is a line of a journal, and its id is how far
-// the journals were read: a
-// client that comes back with the id of the last event that it got receives the lines after it, each once. The
-// others come in full on each
-// connection.
+// events sends what a study does ("now"), how far it is ("progress"), its intervals ("intervals") and its finished
+// runs ("run") as they are written. An event of a run is a line of a journal, and its id is how far the journals were
+// read: a client that comes back with the id of the last event that it got receives the lines after it, each once.
+// The others come in full on each connection.
 func (s *Server) events(w http.ResponseWriter, r *http.Request, st *study) {
 	select {
 	case s.followers <- struct{}{}:
