@@ -14,6 +14,7 @@ import (
 
 	"github.com/llenergymeasure/llem/event"
 	"github.com/llenergymeasure/llem/internal/kin"
+	"github.com/llenergymeasure/llem/internal/pace"
 	"github.com/llenergymeasure/llem/internal/tick"
 )
 
@@ -52,7 +53,7 @@ type Recorder struct {
 	mu      sync.Mutex
 	state   State
 	changed bool
-	pace    pace
+	pace    *pace.Pace
 	mark    time.Time // the end of the newest finished run, or the beginning
 	window  time.Time // the beginning of the window; zero outside
 	devices map[string]*device
@@ -77,7 +78,7 @@ func Start(o Options) *Recorder {
 		stop: make(chan struct{}), devices: map[string]*device{}, mark: now,
 		state: State{SchemaVersion: schemaVersion, Process: p, Began: now, Since: now,
 			EveryS: every.Seconds(), Phase: event.Prepare}}
-	r.pace.rows = map[string]*row{}
+	r.pace = pace.New(0)
 	sweep(o.Dir)
 	r.stopped.Go(r.loop)
 	return r
@@ -164,7 +165,7 @@ func (r *Recorder) snapshot() (State, bool) {
 		run := *s.Run
 		id, s.Run = run.ID, &run
 	}
-	study, left, known := r.pace.left(s.Planned-s.Finished, id, now.Sub(r.mark))
+	study, left, known := r.pace.Left(s.Planned-s.Finished, id, now.Sub(r.mark))
 	if known && s.Planned > s.Finished {
 		s.LeftS = seconds(study)
 		if s.Run != nil {
@@ -247,10 +248,10 @@ func (r *Recorder) open(e event.StudyStarted) {
 	if low, high := e.Expected[0], e.Expected[1]; high > 0 {
 		r.state.PlanS = &[2]float64{math.Round(low.Seconds()), math.Round(high.Seconds())}
 	}
-	r.pace.cycles = e.Cycles
+	r.pace = pace.New(e.Cycles)
 	for _, made := range e.Made {
 		r.count(made)
-		r.pace.finish(made.ID, 0)
+		r.pace.Finish(made.ID, 0, false)
 	}
 }
 
@@ -324,7 +325,7 @@ func (r *Recorder) finish(e event.RunFinished, now time.Time) {
 	}
 	r.mark = now
 	if e.Status != interrupted {
-		r.pace.finish(e.ID, took)
+		r.pace.Finish(e.ID, took, e.Status == okStatus)
 	}
 	r.state.Planned = max(r.state.Planned, e.Total)
 	r.state.Run, r.window = nil, time.Time{}

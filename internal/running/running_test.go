@@ -214,25 +214,6 @@ func TestDamage(t *testing.T) {
 	}
 }
 
-// TestPace predicts from the runs of the same experiment where there are some.
-func TestPace(t *testing.T) {
-	t.Parallel()
-	p := pace{cycles: 3, rows: map[string]*row{}}
-	if _, _, known := p.left(6, "a", 0); known {
-		t.Error("known without a run")
-	}
-	p.finish("a", 10*time.Second)
-	p.finish("b", 30*time.Second)
-	study, run, known := p.left(4, "b", 5*time.Second)
-	if !known || study != 75*time.Second || run != 25*time.Second {
-		t.Errorf("%v, %v, %v", study, run, known)
-	}
-	// Runs of experiments without one take as long as the mean of all, and nothing is left of one that is late.
-	if study, run, _ = p.left(5, "c", time.Hour); study != 80*time.Second || run != 0 {
-		t.Errorf("%v, %v", study, run)
-	}
-}
-
 // BenchmarkObserve is what the thread of a sensor pays.
 func BenchmarkObserve(b *testing.B) {
 	r := record(b, b.TempDir())

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/llenergymeasure/llem/event"
+	"github.com/llenergymeasure/llem/internal/pace"
 	"github.com/llenergymeasure/llem/internal/stats"
 )
 
@@ -35,18 +36,12 @@ type grid struct {
 	rows        map[int]*row
 	count       [states]int
 
-	all mean // of the runs that worked
-	any mean // of all runs that were made
-	// expected is how long the open runs of experiments with a finished one take, and
-	// expectedRuns is how many these are.
-	expected     time.Duration
-	expectedRuns int
+	pace *pace.Pace
 }
 
 // row is an experiment.
 type row struct {
 	cells []cell // by cycle
-	took  mean
 	// metric is the metric of the first run; runs with another metric are not comparable.
 	metric event.Metric
 	values []float64
@@ -54,24 +49,9 @@ type row struct {
 	half   float64 // of the 95 % interval, relative; +Inf if there is none
 }
 
-// mean of durations.
-type mean struct {
-	sum time.Duration
-	n   int
-}
-
-func (m *mean) add(d time.Duration) { m.sum, m.n = m.sum+d, m.n+1 }
-
-func (m mean) value() time.Duration {
-	if m.n == 0 {
-		return 0
-	}
-	return m.sum / time.Duration(m.n)
-}
-
 func newGrid(s event.StudyStarted) *grid {
 	g := &grid{experiments: s.Experiments, cycles: s.Cycles, index: make(map[string]int, len(s.Experiments)),
-		rows: map[int]*row{}}
+		rows: map[int]*row{}, pace: pace.New(s.Cycles)}
 	for i, e := range s.Experiments {
 		g.index[e.ID] = i
 	}
@@ -108,17 +88,6 @@ func (g *grid) set(r *row, cycle int, c cell) {
 	r.cells[cycle-1] = c
 }
 
-// open counts the planned runs of a row that are not finished.
-func (g *grid) open(r *row) int {
-	n := 0
-	for _, c := range r.cells[:g.cycles] {
-		if c == todo || c == running {
-			n++
-		}
-	}
-	return n
-}
-
 func (g *grid) start(e event.RunStarted) {
 	if r := g.row(e.ID); r != nil {
 		g.set(r, e.Cycle, running)
@@ -132,24 +101,10 @@ func (g *grid) finish(e event.RunFinished, took time.Duration) {
 	if r == nil {
 		return
 	}
-	if r.took.n > 0 {
-		n := g.open(r)
-		g.expected -= time.Duration(n) * r.took.value()
-		g.expectedRuns -= n
-	}
 	state := stateOf(e)
 	g.set(r, e.Cycle, state)
-	if took > 0 && state != todo {
-		r.took.add(took)
-		g.any.add(took)
-		if state == ok {
-			g.all.add(took)
-		}
-	}
-	if r.took.n > 0 {
-		n := g.open(r)
-		g.expected += time.Duration(n) * r.took.value()
-		g.expectedRuns += n
+	if state != todo {
+		g.pace.Finish(e.ID, took, state == ok)
 	}
 	r.add(e.Metric)
 }
@@ -188,22 +143,9 @@ func (r *row) add(m event.Metric) {
 // finished counts runs that were made or left out.
 func (g *grid) finished() int { return g.count[ok] + g.count[failed] + g.count[leftOut] }
 
-// left is how long the study still takes: runs of an experiment take as long as its
-// finished ones, others as long as all that worked. Spent is what the current run of
-// the experiment has taken so far. False if nothing is known.
+// left is how long the study still takes. Spent is what the current run of the experiment has taken so far. False if
+// nothing is known.
 func (g *grid) left(total int, id string, spent time.Duration) (time.Duration, bool) {
-	usual := g.all
-	if usual.n == 0 {
-		usual = g.any
-	}
-	open := total - g.finished()
-	if usual.n == 0 && open > g.expectedRuns {
-		return 0, false
-	}
-	current := usual.value()
-	if i, known := g.index[id]; known && g.rows[i] != nil && g.rows[i].took.n > 0 {
-		current = g.rows[i].took.value()
-	}
-	left := g.expected + time.Duration(max(0, open-g.expectedRuns))*usual.value()
-	return max(0, left-min(spent, current)), true
+	study, _, known := g.pace.Left(total-g.finished(), id, spent)
+	return study, known
 }

@@ -1,0 +1,30 @@
+package pace
+
+import (
+	"testing"
+	"time"
+)
+
+// TestPace predicts from the runs of the same experiment where there are some.
+func TestPace(t *testing.T) {
+	t.Parallel()
+	p := New(3)
+	if _, _, known := p.Left(6, "a", 0); known {
+		t.Error("known without a run")
+	}
+	p.Finish("a", 10*time.Second, true)
+	p.Finish("b", 30*time.Second, true)
+	study, run, known := p.Left(4, "b", 5*time.Second)
+	if !known || study != 75*time.Second || run != 25*time.Second {
+		t.Errorf("%v, %v, %v", study, run, known)
+	}
+	// Runs of experiments without one take as long as the mean of all, and nothing is left of one that is late.
+	if study, run, _ = p.Left(5, "c", time.Hour); study != 80*time.Second || run != 0 {
+		t.Errorf("%v, %v", study, run)
+	}
+	// A run that failed at once says nothing of those that work, but something of its own experiment.
+	p.Finish("d", time.Second, false)
+	if study, _, _ = p.Left(4, "c", 0); study != 82*time.Second {
+		t.Errorf("%v", study)
+	}
+}
