@@ -51,7 +51,8 @@ func Reopen(path string) (*Dir, map[RunKey]Entry, error) {
 // Repairs returns what was repaired or could not be checked when the folder was reopened.
 func (d *Dir) Repairs() note.List { return d.repairs }
 
-func (d *Dir) reconcile(noJournal bool) error {
+// load locks the own journal and reads what all journals and the finished runs have.
+func (d *Dir) load(noJournal bool) error {
 	if err := disk.LockFolder(d.journal); err != nil {
 		return err
 	}
@@ -65,7 +66,11 @@ func (d *Dir) reconcile(noJournal bool) error {
 	for _, e := range entries {
 		d.made[RunKey{e.ID, e.Cycle}] = e
 	}
-	if err := d.enterFinished(noJournal); err != nil {
+	return d.enterFinished(noJournal)
+}
+
+func (d *Dir) reconcile(noJournal bool) error {
+	if err := d.load(noJournal); err != nil {
 		return err
 	}
 	if err := d.sweep(); err != nil {

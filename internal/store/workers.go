@@ -148,20 +148,7 @@ func Join(path, worker string) (*Dir, map[RunKey]Entry, error) {
 }
 
 func (d *Dir) join() error {
-	if err := disk.LockFolder(d.journal); err != nil {
-		return err
-	}
-	if err := d.cutTorn(); err != nil {
-		return err
-	}
-	entries, err := ReadJournal(d.path)
-	if err != nil {
-		return err
-	}
-	for _, e := range entries {
-		d.made[RunKey{e.ID, e.Cycle}] = e
-	}
-	if err := d.enterFinished(false); err != nil {
+	if err := d.load(false); err != nil {
 		return err
 	}
 	return d.Sweep(func(worker string) bool { return worker != d.worker })
