@@ -22,7 +22,7 @@ func TestPace(t *testing.T) {
 	if study, run, _ = p.Left(5, "c", time.Hour); study != 80*time.Second || run != 0 {
 		t.Errorf("%v, %v", study, run)
 	}
-	// A run that failed at once says nothing of those that work, but something of its own experiment.
+	// A run that failed at once says nothing of runs that work, but something of its own experiment.
 	p.Finish("d", time.Second, false)
 	if study, _, _ = p.Left(4, "c", 0); study != 82*time.Second {
 		t.Errorf("%v", study)

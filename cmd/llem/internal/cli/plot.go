@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -106,8 +107,26 @@ func (f *plotFlags) check(chart string) error {
 		f.out = chart + figureFormats[0]
 	}
 	if end := strings.ToLower(filepath.Ext(f.out)); !slices.Contains(figureFormats, end) {
+		last := len(figureFormats) - 1
 		return &usageError{fmt.Sprintf("-o %s: %q is not a format of figures", f.out, end),
-			"end the name with .svg, .pdf or .png"}
+			"end the name with " + strings.Join(figureFormats[:last], ", ") + " or " + figureFormats[last]}
+	}
+	return nil
+}
+
+// replaceable refuses to replace a file that is not the data of a chart: it has the name that the data gets.
+func replaceable(path string) error {
+	text, err := disk.ReadFile(path, disk.MaxList)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	line, _, _ := strings.Cut(string(text), "\n")
+	if len(text) > 0 && !picture.IsData(line) {
+		return &usageError{fmt.Sprintf("the data would replace %s, which is not the data of a chart", path),
+			"name another file with -o"}
 	}
 	return nil
 }
@@ -128,11 +147,14 @@ func (env *Env) plot(dir, chart string, f plotFlags) error {
 	if err := inFolder(f.out); err != nil {
 		return err
 	}
+	data := strings.TrimSuffix(f.out, filepath.Ext(f.out)) + ".csv"
+	if err := replaceable(data); err != nil {
+		return err
+	}
 	drawing := p.Chart.Draw(f.style)
 	if err := disk.WriteFile(f.out, func(w io.Writer) error { return f.write(drawing, w) }); err != nil {
 		return err
 	}
-	data := strings.TrimSuffix(f.out, filepath.Ext(f.out)) + ".csv"
 	if err := disk.WriteFile(data, func(w io.Writer) error { return csv.NewWriter(w).WriteAll(p.Data) }); err != nil {
 		return err
 	}

@@ -47,6 +47,11 @@ const PowerChart = "power"
 // Pareto is the kind of the chart of two metrics.
 const Pareto = "pareto"
 
+// IsData reports whether a file begins as the data of a chart does, by its first line.
+func IsData(line string) bool {
+	return strings.HasPrefix(line, "id,configuration,") || strings.HasPrefix(line, "seconds,watts,")
+}
+
 // Kinds are the charts in the order in which help lists them.
 func Kinds() []string {
 	return []string{Pareto, "phases", PowerChart, "latency", "scaling", "cycles"}
@@ -455,27 +460,40 @@ func (s study) scaling(o Options) (*Picture, error) {
 
 // over returns the column of the key over which a metric is drawn.
 func (s study) over(heads []string, name string) (int, error) {
-	naming := s.naming
+	var numeric []string
+	found := ""
 	for c, head := range heads {
-		if name != "" && head != name && !strings.HasSuffix(name, "."+head) {
-			continue
-		}
 		numbers := 0
 		for i := range s.Experiments {
-			if _, err := strconv.ParseFloat(naming.Values(s.Experiments[i].Config)[c], 64); err == nil {
+			if _, err := strconv.ParseFloat(s.naming.Values(s.Experiments[i].Config)[c], 64); err == nil {
 				numbers++
 			}
 		}
-		if numbers > 1 {
+		asked := name == "" || head == name || strings.HasSuffix(name, "."+head)
+		switch {
+		case asked && numbers > 1:
 			return c, nil
+		case asked:
+			found = head
+		case numbers > 1:
+			numeric = append(numeric, head)
 		}
 	}
 	if len(heads) == 0 {
 		return 0, &Error{"the study has a single configuration: nothing to draw over",
 			"sweep a number, such as the batch size"}
 	}
-	return 0, &Error{"no key with numbers varies in the study",
-		"name one of " + strings.Join(heads, ", ") + " with --over"}
+	next := "choose another chart: no key with numbers varies in the study"
+	if len(numeric) > 0 {
+		next = "name a key with numbers: --over " + strings.Join(numeric, " or --over ")
+	}
+	switch {
+	case name == "":
+		return 0, &Error{"no key with numbers varies in the study", "choose another chart"}
+	case found != "":
+		return 0, &Error{found + " has no numbers to draw over", next}
+	}
+	return 0, &Error{"no key " + name + " varies in the study", next}
 }
 
 // runs returns the records of a configuration's comparable runs with their folders.
