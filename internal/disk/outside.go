@@ -148,3 +148,17 @@ func ReadError(path string, err error) error {
 	}
 	return fault.New(codes.ClassPermission, err, "check its read permission", "cannot read %s", path)
 }
+
+// NoFolder returns why a path is not a folder; empty if it is one.
+func NoFolder(path string) string {
+	info, err := os.Stat(path)
+	switch {
+	case err == nil && info.IsDir():
+		return ""
+	case err == nil:
+		return path + " is a file, not a folder"
+	case errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.ENOTDIR):
+		return "no such folder: " + path
+	}
+	return fmt.Sprintf("cannot open the folder %s: %v", path, err)
+}

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/llenergymeasure/llem/internal/disk"
 	"github.com/llenergymeasure/llem/internal/shell"
 	"github.com/llenergymeasure/llem/result"
 )
@@ -35,8 +36,8 @@ func Open(dir string) (*Opened, error) {
 		return nil, err
 	}
 	// The content of the folder explains the problem.
-	if info, statErr := os.Stat(dir); statErr != nil || !info.IsDir() {
-		return nil, fmt.Errorf("%w: no such folder: %s", err, dir)
+	if why := disk.NoFolder(dir); why != "" {
+		return nil, fmt.Errorf("%w: %s", err, why)
 	}
 	rebuilt, rebuildErr := rebuild(dir)
 	if rebuilt != nil {

@@ -3,7 +3,6 @@ package cli
 import (
 	"fmt"
 	"io"
-	"os"
 	"path/filepath"
 
 	"github.com/llenergymeasure/llem/cmd/llem/internal/page"
@@ -47,9 +46,10 @@ func (env *Env) htmlReport(res *result.StudyResult, path string) error {
 // inFolder refuses a file whose folder is missing.
 func inFolder(path string) error {
 	dir := filepath.Dir(path)
-	if info, err := os.Stat(dir); err == nil && info.IsDir() {
+	why := disk.NoFolder(dir)
+	if why == "" {
 		return nil
 	}
-	return &usageError{fmt.Sprintf("cannot write %s: no such folder: %s", path, dir),
+	return &usageError{fmt.Sprintf("cannot write %s: %s", path, why),
 		"create it (mkdir -p " + dir + "), or name another file"}
 }

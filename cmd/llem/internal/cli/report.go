@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -18,6 +17,7 @@ import (
 	"github.com/llenergymeasure/llem/cmd/llem/internal/screen"
 	"github.com/llenergymeasure/llem/internal/campaign"
 	"github.com/llenergymeasure/llem/internal/digits"
+	"github.com/llenergymeasure/llem/internal/disk"
 	"github.com/llenergymeasure/llem/internal/join"
 	"github.com/llenergymeasure/llem/internal/shell"
 	"github.com/llenergymeasure/llem/internal/store"
@@ -150,12 +150,15 @@ func (env *Env) reported(args []string) (string, error) {
 	return dir, nil
 }
 
-// withDefaults gives --pareto and --chart their default metrics where no names follow: at the end, before a flag or a
-// folder.
+// withDefaults gives flags whose value may be left out their value: --pareto and --chart their default metrics where no
+// names follow, at the end, before a flag or a folder; --resume the folder that follows.
 func withDefaults(args []string) []string {
 	usual := map[string]string{"--pareto": strings.Join(result.ParetoMetrics(), ","), "--chart": usualChart}
 	out := slices.Clone(args)
 	for i, a := range args {
+		if a == "--resume" && i+1 < len(args) && namesFolder(args[i+1]) {
+			return append(append(out[:i:i], a+"="+args[i+1]), withDefaults(args[i+2:])...)
+		}
 		if usual[a] == "" {
 			continue
 		}
@@ -169,6 +172,12 @@ func withDefaults(args []string) []string {
 		}
 	}
 	return out
+}
+
+// namesFolder reports whether an argument after --resume is its folder, not a study file or another flag.
+func namesFolder(arg string) bool {
+	info, err := os.Stat(arg)
+	return err == nil && info.IsDir() || err != nil && filepath.Ext(arg) == "" && !strings.HasPrefix(arg, "-")
 }
 
 // report prints a study, ordered and in the format that was asked for.
@@ -285,8 +294,8 @@ func (env *Env) open(dir string) (*result.StudyResult, error) {
 		return nil, err
 	case found == nil && missing == nil:
 		return nil, &damagedError{err, filepath.Join(dir, result.SummaryFile)}
-	case found == nil && isMissing(dir):
-		return nil, &usageError{"no such folder: " + dir, "give the folder that `llem run` printed"}
+	case found == nil && disk.NoFolder(dir) != "":
+		return nil, &usageError{disk.NoFolder(dir), "give the folder that `llem run` printed"}
 	case found == nil:
 		return nil, &usageError{err.Error(), "give the folder that `llem run` printed; it holds " + result.SummaryFile}
 	}
@@ -300,12 +309,6 @@ func (env *Env) open(dir string) (*result.StudyResult, error) {
 			digits.Count(found.Unchecked, "run"), store.ManifestFile)
 	}
 	return found.StudyResult, err
-}
-
-// isMissing reports that nothing has this path.
-func isMissing(path string) bool {
-	_, err := os.Stat(path)
-	return errors.Is(err, fs.ErrNotExist)
 }
 
 // damagedError reports that a summary cannot be read; it can be rebuilt from the runs.

@@ -8,7 +8,6 @@ import (
 	"io"
 	"net"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -27,6 +26,7 @@ import (
 	"github.com/llenergymeasure/llem/internal/campaign"
 	"github.com/llenergymeasure/llem/internal/codes"
 	"github.com/llenergymeasure/llem/internal/digits"
+	"github.com/llenergymeasure/llem/internal/disk"
 	"github.com/llenergymeasure/llem/internal/model"
 	"github.com/llenergymeasure/llem/internal/shell"
 	"github.com/llenergymeasure/llem/result"
@@ -384,16 +384,11 @@ func (env *Env) study(ctx context.Context, o study.Options, f runFlags) (*study.
 	return study.Load(o)
 }
 
-// resumed finds the study to resume. The flag parser takes DIR of `--resume DIR` for a
-// study file; a folder is recognised here.
+// resumed finds the study to resume.
 func (env *Env) resumed(o *study.Options, f runFlags, options *llem.Options) (*study.Study, error) {
 	dir := f.resume
-	if info, err := os.Stat(o.Path); dir == newest && o.Path != "" && err == nil && info.IsDir() {
-		dir, o.Path = o.Path, ""
-	}
-	if dir == newest && filepath.Ext(o.Path) == "" && o.Path != "" && isMissing(o.Path) {
-		return nil, &usageError{"no such folder: " + o.Path,
-			"give the folder of a study, or nothing for the newest unfinished one"}
+	if why := disk.NoFolder(dir); dir != newest && why != "" {
+		return nil, &usageError{why, "give the folder of a study, or nothing for the newest unfinished one"}
 	}
 	if dir == newest {
 		var err error

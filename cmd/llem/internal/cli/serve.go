@@ -4,11 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 
 	"github.com/spf13/cobra"
 
 	"github.com/llenergymeasure/llem/cmd/llem/internal/serving"
+	"github.com/llenergymeasure/llem/internal/disk"
 )
 
 // usualListen is where serve listens: only this machine reaches it.
@@ -44,8 +44,8 @@ func (env *Env) serve(ctx context.Context, dirs []string, address string) error 
 		dirs = []string{"results"}
 	}
 	for _, dir := range dirs {
-		if info, err := os.Stat(dir); err != nil || !info.IsDir() {
-			return &usageError{"open the folder of studies: no such folder: " + dir,
+		if why := disk.NoFolder(dir); why != "" {
+			return &usageError{why,
 				"give folders with studies, such as the -o of `llem run`"}
 		}
 	}

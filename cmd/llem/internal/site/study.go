@@ -38,8 +38,8 @@ const (
 // find returns the folders of the studies below folders. Links are not followed, nor hidden folders entered.
 func find(dirs []string) (found []string, err error) {
 	for _, dir := range dirs {
-		if info, err := os.Stat(dir); err != nil || !info.IsDir() {
-			return nil, &Error{"no such folder: " + dir, "give folders with studies, such as the -o of `llem run`"}
+		if why := disk.NoFolder(dir); why != "" {
+			return nil, &Error{why, "give folders with studies, such as the -o of `llem run`"}
 		}
 		err := filepath.WalkDir(dir, func(p string, d fs.DirEntry, err error) error {
 			rel, _ := filepath.Rel(dir, p)

@@ -3,7 +3,6 @@ package submit
 import (
 	"context"
 	"fmt"
-	"os"
 	"path/filepath"
 	"strings"
 	"time"
@@ -11,6 +10,7 @@ import (
 	"github.com/llenergymeasure/llem/clock"
 	"github.com/llenergymeasure/llem/internal/cluster"
 	"github.com/llenergymeasure/llem/internal/digits"
+	"github.com/llenergymeasure/llem/internal/disk"
 	"github.com/llenergymeasure/llem/internal/shell"
 	"github.com/llenergymeasure/llem/internal/store"
 	"github.com/llenergymeasure/llem/study"
@@ -53,8 +53,8 @@ func (c *Command) jobsOf(dir, on string) (jobs, error) {
 		return jobs{dir, on, []cluster.Submission{{On: on, IDs: []string{cluster.JobName(abs)},
 			Namespace: site.kubernetes.Namespace}}}, nil
 	}
-	if _, err := os.Stat(dir); err != nil {
-		return jobs{}, &UsageError{fmt.Sprintf("no such folder: %s", dir),
+	if why := disk.NoFolder(dir); why != "" {
+		return jobs{}, &UsageError{why,
 			"give the folder that `llem submit --now` printed; with --on kubernetes it need not be here"}
 	}
 	list, err := cluster.Submissions(dir)

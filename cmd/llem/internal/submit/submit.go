@@ -133,8 +133,8 @@ func (c *Command) Run(ctx context.Context, o study.Options, f Flags) error {
 // study loads the study that workers execute. More workers of one that has begun need not name it: its folder has it.
 func (f Flags) study(o study.Options) (*study.Study, error) {
 	if f.Dir != "" && f.On == cluster.OnSlurm {
-		if info, err := os.Stat(f.Dir); err != nil || !info.IsDir() {
-			return nil, &UsageError{"no such folder: " + f.Dir,
+		if why := disk.NoFolder(f.Dir); why != "" {
+			return nil, &UsageError{why,
 				"give the folder that `llem submit --now` printed; leave --resume out to begin a study"}
 		}
 	}
