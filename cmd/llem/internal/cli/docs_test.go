@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"flag"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -48,17 +49,29 @@ func TestDocs(t *testing.T) {
 	}{{"README.md", true}, {"docs/example-output.md", true}, {"docs/tutorial.md", false}} {
 		t.Run(doc.name, func(t *testing.T) {
 			t.Parallel()
-			root := t.TempDir()
-			d := document{t: t, llem: llem, dir: root, root: root, here: doc.here}
-			if doc.here {
-				d.dir = repository
-			}
 			file := filepath.Join(repository, doc.name)
 			text, err := os.ReadFile(file)
 			if err != nil {
 				t.Fatal(err)
 			}
-			got := d.run(string(text))
+			var got string
+			// The simulated GPU works in real time: other tests on the machine can scatter what a document measures so
+			// much that its answers change.
+			for tries := 3; tries > 0; tries-- {
+				d := document{t: t, llem: llem, here: doc.here, root: t.TempDir()}
+				d.dir = d.root
+				if doc.here {
+					d.dir, tries = repository, 1
+				}
+				if got = d.run(string(text)); len(d.wrong) == 0 {
+					break
+				}
+				if tries == 1 {
+					t.Error(strings.Join(d.wrong, "\n"))
+				} else {
+					t.Logf("once more:\n%s", strings.Join(d.wrong, "\n"))
+				}
+			}
 			if *updateDocs {
 				if err := os.WriteFile(file, []byte(got), 0o644); err != nil {
 					t.Fatal(err)
@@ -76,6 +89,13 @@ type document struct {
 	root string // the folder of a user, who has nothing yet
 	llem string // the program
 	code int    // the exit code of the last command
+	// wrong has what differs between the document and the program.
+	wrong []string
+}
+
+// errorf notes a difference.
+func (d *document) errorf(format string, args ...any) {
+	d.wrong = append(d.wrong, fmt.Sprintf(format, args...))
 }
 
 // run runs the blocks of a document and returns it with their outputs.
@@ -153,7 +173,7 @@ func (d *document) console(block []string) string {
 		}
 		got := d.command(command, want)
 		if d.code != wanted {
-			d.t.Errorf("$ %s\nexit code %d, want %d\n%s", command, d.code, wanted, got)
+			d.errorf("$ %s\nexit code %d, want %d\n%s", command, d.code, wanted, got)
 		}
 		to.WriteString(d.compare(command, want, got))
 	}
@@ -257,7 +277,7 @@ func (d *document) compare(command, want, got string) string {
 	}
 	if d.here {
 		if diff := cmp.Diff(want, got); diff != "" {
-			d.t.Errorf("$ %s\nthe document (-) and the program (+) differ; -update writes it:\n%s", command, diff)
+			d.errorf("$ %s\nthe document (-) and the program (+) differ; -update writes it:\n%s", command, diff)
 		}
 		return want
 	}
@@ -269,7 +289,7 @@ func (d *document) compare(command, want, got string) string {
 			return got
 		}
 		if at < 0 {
-			d.t.Errorf("$ %s\nthe document has\n%s\nwhich is not printed, or not in that order:\n%s", command, part,
+			d.errorf("$ %s\nthe document has\n%s\nwhich is not printed, or not in that order:\n%s", command, part,
 				got)
 			return want
 		}
