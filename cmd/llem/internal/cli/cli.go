@@ -38,7 +38,7 @@ func Main(env Env) int {
 	root.SetErr(env.Stderr)
 	cmd, err := root.ExecuteContextC(ctx)
 	if err == nil && cmd == root {
-		err = misnamed(root)
+		_, err = askedAbout(root, root.Flags().Args())
 	}
 	code := exitCode(err)
 	if code == exitOK {
@@ -103,13 +103,17 @@ func newRoot(env *Env) *cobra.Command {
 	root.SetVersionTemplate("llem {{.Version}}\n")
 	root.SetFlagErrorFunc(wrongFlag)
 	root.SuggestionsMinimumDistance = 2
-	root.CompletionOptions.HiddenDefaultCmd = true
+	root.CompletionOptions.DisableDefaultCmd = true // newCompletion explains a wrong shell
+	root.SetHelpCommand(newHelp())
 	commands := []*cobra.Command{newConfig(env), newDoctor(env), newRun(env), newReport(env), newCompare(env),
 		newPlot(env), newServe(env), newSite(env), newSubmit(env), newSchema(env)}
 	root.Args = noCommand(commands)
 	root.SetHelpFunc(func(cmd *cobra.Command, _ []string) {
-		if cmd == root && misnamed(root) != nil {
-			return // Main explains it
+		if cmd == root {
+			var err error
+			if cmd, err = askedAbout(root, cmd.Flags().Args()); err != nil {
+				return // Main explains it
+			}
 		}
 		text := help.Text{Columns: env.tableWidth()}.Command(cmd)
 		if cmd == root {
@@ -121,7 +125,7 @@ func newRoot(env *Env) *cobra.Command {
 		_, err := fmt.Fprint(env.text(cmd.OutOrStdout()), help.Text{Columns: env.tableWidth()}.Usage(cmd))
 		return err
 	})
-	root.AddCommand(append(commands, newWorker(), servePages(env))...)
+	root.AddCommand(append(commands, newWorker(), servePages(env), newCompletion(env))...)
 	return root
 }
 
@@ -136,27 +140,6 @@ func versionText(b host.BuildInfo) string {
 	}
 	return v + " (" + strings.Join(details, ", ") + ")"
 }
-
-// noCommand returns the check that explains a word that is not a command.
-func noCommand(commands []*cobra.Command) cobra.PositionalArgs {
-	return func(cmd *cobra.Command, args []string) error {
-		if len(args) == 0 {
-			return nil
-		}
-		var names []string
-		for _, c := range commands {
-			names = append(names, c.Name())
-		}
-		hint := "commands: " + strings.Join(names, ", ")
-		if near := cmd.SuggestionsFor(args[0]); len(near) > 0 {
-			hint = fmt.Sprintf("did you mean %q?", near[0])
-		}
-		return &usageError{fmt.Sprintf("unknown command %q", args[0]), hint}
-	}
-}
-
-// misnamed returns the error of a word that is not a command beside --help.
-func misnamed(root *cobra.Command) error { return root.Args(root, root.Flags().Args()) }
 
 // newWorker names the hidden command under which engines run; the program enters
 // it before any flag is read.
