@@ -126,10 +126,10 @@ func measuringKeys() []commonKey {
 			func(s *Experiment) *float64 { return &s.Baseline.MaxAgeSeconds }),
 		numberField("energy.min_window", 0, 86400,
 			"minimum length of the measured window in seconds; 0 takes what the sensors need",
-			func(s *Experiment) *float64 { return &s.Energy.MinWindow }),
+			func(s *Experiment) *float64 { return &s.Energy.MinWindow }).in("s"),
 		numberField("energy.max_window", 0, 86400,
 			"maximum length in seconds to which a window is lengthened for the split by phase; 0 never lengthens it",
-			func(s *Experiment) *float64 { return &s.Energy.MaxWindow }),
+			func(s *Experiment) *float64 { return &s.Energy.MaxWindow }).in("s"),
 		choiceField("energy.sources", "auto reads every readable sensor",
 			func(s *Experiment) *string { return &s.Energy.Sources }, "auto", "none"),
 		switchField("energy.allow_shared",
@@ -150,6 +150,12 @@ func measuringKeys() []commonKey {
 		seedField("seed", "seed of built-in and synthetic prompts, and of random weights",
 			func(s *Experiment) *uint64 { return &s.Seed }),
 	}
+}
+
+// in sets the unit of a key whose name does not have it.
+func (c commonKey) in(unit string) commonKey {
+	c.Unit = unit
+	return c
 }
 
 func newField(key, help string, k grammar.Kind, get func(*Experiment) grammar.Value,

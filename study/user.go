@@ -86,6 +86,8 @@ type Origin struct {
 	Key string `json:"key"`
 	// Value is its text.
 	Value string `json:"value"`
+	// Unit of a number whose key does not have it, such as s; empty for none.
+	Unit string `json:"unit,omitempty"`
 	// From is the variable, the file with its line, or "default".
 	From string `json:"from"`
 }
@@ -126,7 +128,7 @@ func (b reading) machineOrigins() []Origin {
 	for _, key := range b.Set.Machine {
 		origin := Origin{Key: key, From: "default"}
 		if f, ok := b.Lookup(key); ok {
-			origin.Value = f.Kind.Format(f.Get(initial))
+			origin.Value, origin.Unit = f.Kind.Format(f.Get(initial)), f.Unit
 			for _, p := range b.Fixed {
 				if p.F == f {
 					origin.Value, origin.From = f.Kind.Format(p.V), p.At.Place()

@@ -93,7 +93,7 @@ func TestMachine(t *testing.T) {
 	}
 	found := map[string]string{}
 	for _, o := range got {
-		found[o.Key] = o.Value + " from " + o.From
+		found[o.Key] = strings.TrimSuffix(o.Value+" "+o.Unit, " ") + " from " + o.From
 	}
 	for key, want := range map[string]string{"energy.pue": "1.5 from LLEM_ENERGY_PUE",
 		"execution.gap_seconds": "auto from " + path + ":2",
@@ -182,7 +182,7 @@ func TestOrigins(t *testing.T) {
 	}
 	found := map[string]string{}
 	for _, o := range got {
-		found[o.Key] = o.Value + " from " + o.From
+		found[o.Key] = strings.TrimSuffix(o.Value+" "+o.Unit, " ") + " from " + o.From
 	}
 	for key, want := range map[string]string{
 		"model": "random:tiny-llama from " + path + ":2", "backend": "embedded, vllm from " + path +
@@ -191,7 +191,7 @@ func TestOrigins(t *testing.T) {
 			":5",
 		"workload.prompts": "follows other keys from " + path + ":6", "energy.price_per_kwh": "0.1 from " + user +
 			":1", "energy.pue": "1.5 from LLEM_ENERGY_PUE",
-		"seed": "1 from default", "vllm.block_size": " from the engine's default",
+		"seed": "1 from default", "energy.max_window": "30 s from default", "vllm.block_size": " from the engine's default",
 		"execution.cycles": "3 from profile standard (" + path + ":7)",
 		"execution.order": "shuffle from " + path +
 			":7", "execution.seed": strconv.FormatUint(s.Execution.Seed, 10) +

@@ -5,9 +5,11 @@ package about
 import (
 	"cmp"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/llenergymeasure/llem/engine"
+	"github.com/llenergymeasure/llem/internal/grammar"
 )
 
 // DefaultSequences is the default of [engine.Descriptor.Sequences].
@@ -46,6 +48,36 @@ func Estimate(d *engine.Descriptor, j engine.JSON) engine.Estimate {
 		return engine.Estimate{Unknown: err.Error()}
 	}
 	return d.Estimate(s)
+}
+
+// KeyOf returns the key, with its engine, of the section's setting that an estimate reads as the
+// number of returns; empty
+// if the engine has none.
+func KeyOf(d *engine.Descriptor, of func(engine.Estimate) float64) string {
+	if d.Estimate == nil {
+		return ""
+	}
+	usual := of(d.Estimate(d.Section()))
+	for _, f := range d.Section().Fields() {
+		for _, value := range []string{"2", "0.5"} { // a count, and a share
+			s := d.Section()
+			err := engine.Decode(fmt.Appendf(nil, "{%q: %s}", f.Key, value), s)
+			if err == nil && of(d.Estimate(s)) != usual {
+				return d.Name + "." + f.Key
+			}
+		}
+	}
+	return ""
+}
+
+// BatchKey returns the key of an engine's maximum number of sequences in a step, with the engine.
+func BatchKey(d *engine.Descriptor) string {
+	for _, f := range d.Section().Fields() {
+		if slices.Contains(grammar.BatchKeys(), f.Key) {
+			return d.Name + "." + f.Key
+		}
+	}
+	return ""
 }
 
 // TakesGGUF reports whether an engine is given a model as a GGUF file: an engine that reads such files always is,

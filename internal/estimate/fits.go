@@ -6,7 +6,6 @@ import (
 	"sort"
 	"strings"
 
-	"github.com/llenergymeasure/llem/engine"
 	"github.com/llenergymeasure/llem/internal/digits"
 )
 
@@ -39,21 +38,25 @@ func (s Setup) Fits(free digits.Bytes) Fit {
 	pool := s.pool()
 	if pool > free {
 		return Fit{Memory: m, Reason: fmt.Sprintf("%s takes %v at start (%.0f %% of the device) of %s",
-			s.Backend, pool, 100*s.profile().pool, where), Next: "lower that share, or free the device"}
+			s.Backend, pool, 100*s.profile().pool, where),
+			Next: "lower " + cmp.Or(s.Keys.Pool, "that share") + ", or free the device"}
 	}
 	if pool > 0 {
 		free = pool
 		where = fmt.Sprintf("the %v that %s takes on %s", free, s.Backend, s.Device.Name)
 	}
 	if s.PoolCache > 0 && m.KVCache > s.PoolCache {
-		return Fit{Memory: m, Batch: s.LargestBatch(free),
+		f := Fit{Memory: m, Batch: s.LargestBatch(free),
 			Reason: fmt.Sprintf("needs a KV cache of %v, and %s gets %v for it",
-				m.KVCache, s.Backend, s.PoolCache),
-			Next: fmt.Sprintf("raise that, or reduce the batch to %d", s.LargestBatch(free))}
+				m.KVCache, s.Backend, s.PoolCache), Next: "raise " + cmp.Or(s.Keys.PoolCache, "that")}
+		if f.Batch > 0 {
+			f.Next += ", or " + s.smaller(f.Batch)
+		}
+		return f
 	}
 	if m.Device > free && s.PoolCache > 0 {
 		return Fit{Memory: m, Reason: fmt.Sprintf("%s takes %v with the given KV cache of %s", s.Backend,
-			m.Device, where), Next: "lower it"}
+			m.Device, where), Next: "lower " + cmp.Or(s.Keys.PoolCache, "it")}
 	}
 	f := Fit{Memory: m, OK: m.Needed() <= free, Batch: s.LargestBatch(free)}
 	if f.OK {
@@ -73,22 +76,25 @@ func (s Setup) Fits(free digits.Bytes) Fit {
 // remedy returns what would make it fit.
 func (s Setup) remedy(m Memory, free digits.Bytes, batch int) string {
 	if batch > 0 {
-		return fmt.Sprintf("reduce the batch to %d", batch)
+		return s.smaller(batch)
 	}
 	var ways []string
 	if m.Weights+m.Context < free {
 		ways = append(ways, "shorten the prompt or the output")
 	}
-	if m := s.engine().memory; m != engine.MemoryGGML && m != engine.MemoryTorch {
-		if n := s.devicesFor(free); n > 0 {
-			ways = append(ways, fmt.Sprintf("share it among %d devices", n))
-		}
+	if n := s.devicesFor(free); s.Keys.Parallel != "" && n > 0 {
+		ways = append(ways, fmt.Sprintf("share it among %d devices", n)+set(s.Keys.Parallel, n))
 	}
 	if s.format().bits() > 4.5 {
 		ways = append(ways, "use a narrower dtype or quantised weights")
 	}
 	ways = append(ways, "choose a smaller model or a larger device")
 	return strings.Join(ways, ", ")
+}
+
+// smaller returns the hint that a batch fits.
+func (s Setup) smaller(batch int) string {
+	return fmt.Sprintf("reduce the batch to %d", batch) + set(s.Keys.Batch, batch)
 }
 
 // devicesFor returns the smallest power of two of devices on which a batch of 1 fits.

@@ -237,7 +237,11 @@ func TestFits(t *testing.T) {
 	s = on(t, "llama-3.1-70b", 1, 128, 16)
 	s.Backend = "vllm"
 	s.Device, _ = Lookup("H100 SXM")
-	if f = s.Fits(0); !strings.Contains(f.Next, "share it among 2 devices") {
+	if f = s.Fits(0); strings.Contains(f.Next, "devices") { // no key shares it
+		t.Errorf("%+v", f)
+	}
+	s.Keys.Parallel = "vllm.tensor_parallel_size"
+	if f = s.Fits(0); !strings.Contains(f.Next, "share it among 2 devices (vllm.tensor_parallel_size: 2)") {
 		t.Errorf("%+v", f)
 	}
 	s = on(t, "llama-3.1-8b", 1, 128, 16)

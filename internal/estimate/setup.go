@@ -49,6 +49,21 @@ type Setup struct {
 	Chunk  int
 	Work   Work
 	Around Around
+	// Keys are the keys of a study that change the Setup, for what makes it fit.
+	Keys Keys
+}
+
+// Keys name the keys of a study that set parts of a [Setup], each with its engine; empty if there is none.
+type Keys struct {
+	Batch, Parallel, Pool, PoolCache string
+}
+
+// set returns a part of a hint that names the key to set, or nothing without a key.
+func set(key string, value int) string {
+	if key == "" {
+		return ""
+	}
+	return fmt.Sprintf(" (%s: %d)", key, value)
 }
 
 // Work is the workload: fixed prompts in batches.

@@ -25,8 +25,8 @@ func Warnings(s *Snapshot) note.List {
 	var out note.List
 	if load, ok := LoadPerCore(s); ok && load > noisyLoad {
 		out.Warnf(codes.NoisyHost,
-			"the machine was busy before the run: a load of %.2f for %s usable hardware threads; "+
-				"other work adds to the power and takes processor time", *s.Load.Avg1m, number(*s.CPU.CoresUsable))
+			"the machine was busy with other work (a load of %.2f for %s usable hardware threads), which adds to the "+
+				"power and takes processor time", *s.Load.Avg1m, number(*s.CPU.CoresUsable))
 	}
 	governor, ok := Governor(s)
 	if _, slow := s.CPU.Governor["powersave"]; slow {

@@ -40,6 +40,8 @@ type Estimator struct {
 	// engines are the study's engines; nil means all engines of this program.
 	engines engine.Descriptors
 	found   map[string]*engine.Descriptor
+	// keys are the keys of the engines that change the needs of a run, by engine.
+	keys map[string]needKeys
 	// sections caches what was read of sections; experiments share equal ones.
 	sections map[sectionKey]section
 }
@@ -96,7 +98,8 @@ func maxWindow(x study.Experiment) float64 {
 // NewEstimator returns an estimator for the named GPU, or the first one that the meters see.
 func NewEstimator(named string, facts map[string]sensor.GPUFacts, snapshot *host.Snapshot) (*Estimator, error) {
 	e := &Estimator{configs: map[string]shape.Config{}, errs: map[string]error{}, known: map[estimated]*Need{},
-		sections: map[sectionKey]section{}, found: map[string]*engine.Descriptor{}}
+		sections: map[sectionKey]section{}, found: map[string]*engine.Descriptor{},
+		keys: map[string]needKeys{}}
 	memory := digits.Bytes(0)
 	if m := snapshot.Memory.RAMTotalBytes; m != nil {
 		memory = digits.Bytes(*m)
@@ -209,6 +212,7 @@ func (e *Estimator) Need(x study.Experiment) (*Need, string) {
 		Seconds: p.Seconds, StartSeconds: p.Fixed.Baseline +
 			p.Fixed.Start, Joules: p.Energy.Joules() * float64(copies), Basis: p.Basis,
 		Device: s.Device.Name, Devices: max(1, s.Parallel) * max(1, s.Stages) * copies, Warnings: p.Warnings}
+	out.Needed = int64(p.Memory.Needed())
 	out.describe(s, p, copies)
 	if remark != "" {
 		out.Warnings = append(out.Warnings, remark)
@@ -329,12 +333,14 @@ func (e *Estimator) fit(out *Need, s estimate.Setup, free digits.Bytes) {
 		out.Warnings = append(out.Warnings, "the memory of this host is unknown")
 		return
 	}
+	keys := e.keysOf(s.Backend)
+	s.Keys = keys.Keys
 	fit := s.Fits(free)
 	out.Fits, out.Tight, out.Batch, out.Why = fit.OK, fit.Tight, fit.Batch, fit.Reason
 	out.Next = fit.Next
 	if n := out.Devices; e.gpus > 0 && n > e.gpus && !s.Device.Host {
 		out.Fits, out.Why = false, fmt.Sprintf("needs %d GPUs, but this machine has %d", n, e.gpus)
-		out.Next = "reduce the parallelism, or use another machine"
+		out.Next = "lower " + strings.Join(keys.spread, " or ") + ", or use another machine"
 	}
 	if out.Fits {
 		out.Why, out.Next = "", ""

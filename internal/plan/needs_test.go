@@ -15,6 +15,7 @@ import (
 	"github.com/llenergymeasure/llem/engine"
 	"github.com/llenergymeasure/llem/engine/engines"
 	"github.com/llenergymeasure/llem/internal/about"
+	"github.com/llenergymeasure/llem/internal/digits"
 	"github.com/llenergymeasure/llem/internal/estimate"
 	"github.com/llenergymeasure/llem/internal/gguf"
 	"github.com/llenergymeasure/llem/internal/host"
@@ -114,8 +115,46 @@ func TestTooFewGPUs(t *testing.T) {
 		t.Fatal(err)
 	}
 	n := needs(t, e, "model: random:llama-3.1-8b\nbackend: vllm\nvllm: {tensor_parallel_size: 4}\n")
-	if n[0].Fits || n[0].Why != "needs 4 GPUs, but this machine has 1" {
+	if n[0].Fits || n[0].Why != "needs 4 GPUs, but this machine has 1" || n[0].Next != "lower "+
+		"vllm.tensor_parallel_size or vllm.pipeline_parallel_size or vllm.data_parallel_size, or use another machine" {
 		t.Errorf("%+v", n[0])
+	}
+}
+
+// TestHintsNameKeys: what makes a run fit names the key to set; the table has the memory that the error has.
+func TestHintsNameKeys(t *testing.T) {
+	const large = "model: random:llama-3.1-70b\nworkload: {prompts: 8}\n"
+	for _, q := range []struct{ text, next string }{
+		{large + "backend: vllm", "share it among 2 devices (vllm.tensor_parallel_size: 2), "},
+		{large + "backend: tensorrt", "share it among 2 devices (tensorrt.tensor_parallel_size: 2), "},
+		{large + "backend: llamacpp", "use a narrower dtype"}, // estimates know none of its keys
+		{"model: random:qwen2.5-32b\nbackend: sglang\nsglang: {max_running_requests: 512}\n" +
+			"workload: {prompts: 512, input_tokens: 2048}", "(sglang.max_running_requests: "},
+		{"model: random:llama-3.1-8b\nbackend: vllm\nvllm: {kv_cache_memory_bytes: 1000}\nworkload: {prompts: 8}",
+			"raise vllm.kv_cache_memory_bytes"},
+		{"model: random:llama-3.1-70b\nbackend: vllm\nvllm: {kv_cache_memory_bytes: 100000000000}\n" +
+			"workload: {prompts: 8}", "lower vllm.kv_cache_memory_bytes"},
+	} {
+		s := parse(t, q.text)
+		e := estimator(t, "h100")
+		n, reason := e.Need(s.Experiments[0])
+		if n == nil || n.Fits || !strings.Contains(n.Next, q.next) || strings.Contains(n.Next, "batch to 0") {
+			t.Errorf("%s\n%+v %s", q.text, n, reason)
+			continue
+		}
+		var b strings.Builder
+		p := New(Options{Study: s, Limit: 1, Estimate: e.Need, Problems: []Problem{{
+			Finding{Error: true, Note: note.Note{Message: "no torch"}, Short: "engine"},
+			func(study.Experiment) bool { return true }}}})
+		b.WriteString(p.table(120))
+		if !strings.Contains(b.String(), "no: engine, memory") {
+			t.Errorf("not both reasons:\n%s", b.String())
+		}
+		if memory := digits.Bytes(n.Needed).String(); !strings.Contains(b.String(), memory) ||
+			strings.Contains(n.Why, "needs ") && !strings.Contains(n.Why, "a KV cache") &&
+				!strings.Contains(n.Why, "needs "+memory) {
+			t.Errorf("%s: %s\n%s", memory, n.Why, b.String())
+		}
 	}
 }
 

@@ -85,8 +85,11 @@ type Point struct {
 
 // Need is an estimate. All of it is modelled.
 type Need struct {
-	Bytes int64  `json:"bytes"` // the peak, on each device
-	Parts string `json:"parts"`
+	Bytes int64 `json:"bytes"` // the peak, on each device
+	// Needed is the memory that must be free on each device, in bytes: the peak, with what the driver and the
+	// libraries take there.
+	Needed int64  `json:"needed_bytes"`
+	Parts  string `json:"parts"`
 	// Parameters is the number of parameters of the model, followed by the parameters that a token passes (without
 	// experts that it does not visit, and without a vision tower), and the parameters of a vision tower.
 	Parameters       int64 `json:"parameters"`

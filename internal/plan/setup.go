@@ -2,6 +2,7 @@ package plan
 
 import (
 	"cmp"
+	"slices"
 	"strings"
 
 	"github.com/llenergymeasure/llem/engine"
@@ -43,6 +44,30 @@ func (e *Estimator) sectionOf(x study.Experiment) section {
 		e.sections[key] = s
 	}
 	return s
+}
+
+// needKeys are the keys of an engine that change the needs of a run, and of these the keys that spread it over devices.
+type needKeys struct {
+	estimate.Keys
+	spread []string
+}
+
+// keysOf returns the keys of an engine that change the needs of a run.
+func (e *Estimator) keysOf(backend string) needKeys {
+	k, ok := e.keys[backend]
+	if !ok {
+		d := e.engineOf(backend)
+		k.Batch = about.BatchKey(d)
+		k.Parallel = about.KeyOf(d, func(e engine.Estimate) float64 { return float64(e.Parallel) })
+		k.Pool = about.KeyOf(d, func(e engine.Estimate) float64 { return e.Pool })
+		k.PoolCache = about.KeyOf(d, func(e engine.Estimate) float64 { return float64(e.PoolCache) })
+		k.spread = slices.DeleteFunc([]string{k.Parallel,
+			about.KeyOf(d, func(e engine.Estimate) float64 { return float64(e.Stages) }),
+			about.KeyOf(d, func(e engine.Estimate) float64 { return float64(e.Copies) })},
+			func(key string) bool { return key == "" })
+		e.keys[backend] = k
+	}
+	return k
 }
 
 // formatOf returns the format of the weights that a backend will use, and a remark if that is a guess.

@@ -50,11 +50,13 @@ func (p *Plan) rows() pointTable {
 			row = append(row, p.cells(q)...)
 		}
 		verdict := "yes"
+		short := slices.Clone(q.short)
+		if q.Need != nil && !q.Need.Fits {
+			short = append(short, "memory")
+		}
 		switch {
-		case len(q.short) > 0:
-			verdict = "no: " + strings.Join(q.short, ", ")
-		case q.Need != nil && !q.Need.Fits:
-			verdict = "no: memory"
+		case len(short) > 0:
+			verdict = "no: " + strings.Join(short, ", ")
 		case q.unknown:
 			verdict = "?"
 		}
@@ -97,7 +99,7 @@ func (p *Plan) cells(q Point) []string {
 	case n == nil:
 		return []string{"–", "–", "–", "–"}
 	}
-	memory := digits.Bytes(n.Bytes).String()
+	memory := digits.Bytes(n.Needed).String()
 	if n.Devices > 1 {
 		memory = fmt.Sprintf("%d × %s", n.Devices, memory)
 	}

@@ -17,6 +17,8 @@ import (
 type Field struct {
 	// Key is the dotted name, Help a one-line description.
 	Key, Help string
+	// Unit of a number whose name does not have it, such as s; empty for none.
+	Unit string
 	// Kind is what it accepts.
 	Kind grammar.Kind
 	// Section is the engine that owns the key, or empty.

@@ -43,3 +43,15 @@ func TestOutfit(t *testing.T) {
 		}
 	}
 }
+
+// TestUnits: a number whose key does not have its unit is printed with it.
+func TestUnits(t *testing.T) {
+	for want, o := range map[string]study.Origin{
+		"30 s": {Value: "30", Unit: "s"}, "10, 20 s": {Value: "10, 20", Unit: "s"}, "5": {Value: "5"},
+		"follows other keys": {Value: "follows other keys", Unit: "s"}, "–": {Unit: "s"},
+	} {
+		if got := valueOf(o); got != want {
+			t.Errorf("%+v: %q, want %q", o, got, want)
+		}
+	}
+}

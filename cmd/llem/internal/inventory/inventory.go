@@ -8,8 +8,10 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"unicode"
 
 	"github.com/llenergymeasure/llem/internal/cluster"
+	"github.com/llenergymeasure/llem/internal/codes"
 	"github.com/llenergymeasure/llem/internal/digits"
 	"github.com/llenergymeasure/llem/internal/fault"
 	"github.com/llenergymeasure/llem/internal/host"
@@ -84,7 +86,7 @@ func (v *View) StudyText() string {
 func (v *View) settings(b *strings.Builder) {
 	widest := 0
 	for _, o := range v.Settings {
-		widest = max(widest, min(24, table.Width(o.Value)))
+		widest = max(widest, min(24, table.Width(valueOf(o))))
 	}
 	clusters := false
 	for _, o := range v.Settings {
@@ -92,11 +94,7 @@ func (v *View) settings(b *strings.Builder) {
 			clusters = true
 			continue
 		}
-		value := o.Value
-		if value == "" {
-			value = table.Missing
-		}
-		fmt.Fprintf(b, "  %s %s  %s\n", table.Pad(o.Key, 36), table.Pad(value, widest), o.From)
+		fmt.Fprintf(b, "  %s %s  %s\n", table.Pad(o.Key, 36), table.Pad(valueOf(o), widest), o.From)
 	}
 	if clusters {
 		b.WriteString("  more keys of slurm and kubernetes can be set: docs/submit.md\n")
@@ -104,6 +102,17 @@ func (v *View) settings(b *strings.Builder) {
 	for _, w := range v.Warnings {
 		fmt.Fprintf(b, "warning: %s\n", w)
 	}
+}
+
+// valueOf returns the value of a setting, with its unit if the key does not have it.
+func valueOf(o study.Origin) string {
+	switch {
+	case o.Value == "":
+		return table.Missing
+	case o.Unit != "" && !strings.ContainsFunc(o.Value, unicode.IsLetter):
+		return o.Value + " " + o.Unit
+	}
+	return o.Value
 }
 
 // ofCluster reports whether a key is about the jobs of a cluster. There are many, and most are not set.
@@ -220,7 +229,7 @@ func hardware(b *strings.Builder, s *host.Snapshot, results string) {
 		fmt.Fprintf(b, "  %-11s %s\n", "memory", digits.Bytes(*s.Memory.RAMTotalBytes))
 	}
 	for _, w := range host.Warnings(s) {
-		fmt.Fprintf(b, "  %-11s %s\n", "warning", w.Message)
+		fmt.Fprintf(b, "  %-11s %s\n", codes.WordOf(w.Code), w.Message)
 	}
 	b.WriteString("\nFolders\n")
 	cache, err := model.DefaultCacheDir()
