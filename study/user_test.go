@@ -191,7 +191,8 @@ func TestOrigins(t *testing.T) {
 			":5",
 		"workload.prompts": "follows other keys from " + path + ":6", "energy.price_per_kwh": "0.1 from " + user +
 			":1", "energy.pue": "1.5 from LLEM_ENERGY_PUE",
-		"seed": "1 from default", "energy.max_window": "30 s from default", "vllm.block_size": " from the engine's default",
+		"seed": "1 from default", "energy.max_window": "30 s from default",
+		"vllm.block_size":  " from the engine's default",
 		"execution.cycles": "3 from profile standard (" + path + ":7)",
 		"execution.order": "shuffle from " + path +
 			":7", "execution.seed": strconv.FormatUint(s.Execution.Seed, 10) +
