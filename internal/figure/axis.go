@@ -165,8 +165,8 @@ var siPrefixes = []struct {
 func tickLabel(v, step float64, unit string, largest float64) string {
 	factor, prefix := 1.0, ""
 	for _, p := range siPrefixes {
-		if unit == "" && p.factor < 1 {
-			break
+		if unit == "" && (p.factor < 1 || p.factor == 1e3 && largest < 1e5) {
+			continue // plain numbers below 100,000 need no k
 		}
 		factor, prefix = p.factor, p.prefix
 		if largest >= p.factor*(1-1e-9) {
@@ -177,6 +177,9 @@ func tickLabel(v, step float64, unit string, largest float64) string {
 		return "0"
 	}
 	text := strconv.FormatFloat(v/factor, 'g', 3, 64)
+	if prefix == "" && math.Abs(v) >= 1e3 && math.Abs(v) < 1e5 {
+		text = strconv.FormatFloat(v, 'f', 0, 64)
+	}
 	if step > 0 {
 		text = strconv.FormatFloat(v/factor, 'f', max(0, int(math.Ceil(-math.Log10(step/factor)-1e-9))), 64)
 	}

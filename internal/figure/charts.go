@@ -64,21 +64,53 @@ func (p Pareto) Draw(style Style) *Drawing {
 		xs, ys = append(xs, m.X.ends()...), append(ys, m.Y.ends()...)
 	}
 	size := style.font()
-	f := newFrame(d, style, p.X, p.Y, xs, ys, style.legendLines(d.Width-2*size, p.Series))
+	keys := p.keys(d, style)
+	labels := make([]string, len(keys))
+	for i, k := range keys {
+		labels[i] = k.label
+	}
+	f := newFrame(d, style, p.X, p.Y, xs, ys, style.legendLines(d.Width-2*size, labels))
 	p.front(&f)
 	for _, m := range p.Marks {
 		p.mark(&f, m)
 	}
 	p.names(&f)
-	keys := make([]key, len(p.Series))
-	for i, label := range p.Series {
-		keys[i] = key{label, func(at Point) {
-			d.mark(at, i, size*0.3, style.series(i), style.Background(), false, "")
-		}}
-	}
 	f.legend(keys)
 	return d
 }
+
+// keys are the series, if there are several, and what the looks of marks mean, if there are several.
+func (p Pareto) keys(d *Drawing, style Style) (keys []key) {
+	add := func(label string, series int, c Colour, open bool) {
+		keys = append(keys, key{label, func(at Point) {
+			d.mark(at, series, style.font()*0.3, c, style.Background(), open, "")
+		}})
+	}
+	for i, label := range p.Series {
+		add(label, i, style.series(i), false)
+	}
+	keys = several(keys)
+	before := len(keys)
+	for _, state := range []struct {
+		front Front
+		label string
+	}{{OnFront, "Pareto front"}, {Inseparable, "not separable from it"}, {Dominated, "dominated"}} {
+		if slices.ContainsFunc(p.Marks, func(m Mark) bool { return m.Front == state.front }) {
+			c := style.ink()
+			if state.front == Dominated {
+				c.A = faintMark
+			}
+			add(state.label, 0, c, state.front == Inseparable)
+		}
+	}
+	if len(keys) == before+1 {
+		keys = keys[:before]
+	}
+	return keys
+}
+
+// faintMark is the opacity of the marks of what is dominated.
+const faintMark = 0.45
 
 // describe names the front in words.
 func (p Pareto) describe() string {
@@ -110,7 +142,7 @@ func (p Pareto) front(f *frame) {
 func (p Pareto) mark(f *frame, m Mark) {
 	c := f.style.series(m.Series)
 	if m.Front == Dominated {
-		c.A = 0.45
+		c.A = faintMark
 	}
 	at := Point{f.x.at(m.X.Value), f.y.at(m.Y.Value)}
 	if m.X.has() {
@@ -146,6 +178,8 @@ func (p Pareto) names(f *frame) {
 			{x + size*0.6, y + size*0.1, x + size*0.6 + w, y + size*1.1},
 			{x - size*0.6 - w, y - size*1.1, x - size*0.6, y - size*0.1},
 			{x - size*0.6 - w, y + size*0.1, x - size*0.6, y + size*1.1},
+			{x - w/2, y - size*1.6, x + w/2, y - size*0.6}, {x - w/2, y + size*0.6, x + w/2, y + size*1.6},
+			{f.d.Width - w - size*0.3, y - size*1.6, f.d.Width - size*0.3, y - size*0.6},
 		} {
 			if b.x0 < f.left || b.x1 > f.d.Width || b.y0 < f.top-size || b.y1 > f.bottom || overlaps(b) {
 				continue
@@ -180,7 +214,8 @@ type Phases struct {
 func (p Phases) Draw(style Style) *Drawing {
 	d := style.page(p.Title, fmt.Sprintf("%s by phase of %d configurations.", p.X.Label, len(p.Bars)))
 	size := style.font()
-	lines := style.legendLines(d.Width-2*size, p.Parts)
+	keys, labels := p.keys(d, style)
+	lines := style.legendLines(d.Width-2*size, labels)
 	top, bottom := size*(0.8+1.35*float64(lines)), d.Height-3.1*size
 	bars := p.Bars
 	room := max(1, int((bottom-top)/(1.15*size)))
@@ -209,15 +244,34 @@ func (p Phases) Draw(style Style) *Drawing {
 		d.text(Text{At: Point{f.left, bottom - 0.3*size}, Text: fmt.Sprintf("and %d more", left), Size: size,
 			Colour: style.ink()})
 	}
-	keys := make([]key, len(p.Parts))
-	for i, label := range p.Parts {
-		keys[i] = key{label, func(at Point) {
-			d.rect(at.X-0.4*size, at.Y-0.4*size, 0.8*size, 0.8*size, style.phase(i), "")
-		}}
-	}
 	f.legend(keys)
 	return d
 }
+
+// keys are the parts that any bar has, and the dashed frame of bars without parts.
+func (p Phases) keys(d *Drawing, style Style) (keys []key, labels []string) {
+	size := style.font()
+	for i, label := range p.Parts {
+		if slices.ContainsFunc(p.Bars, func(b Bar) bool { return i < len(b.Parts) && b.Parts[i] > 0 }) {
+			labels = append(labels, label)
+			keys = append(keys, key{label, func(at Point) {
+				d.rect(at.X-0.4*size, at.Y-0.4*size, 0.8*size, 0.8*size, style.phase(i), "")
+			}})
+		}
+	}
+	if slices.ContainsFunc(p.Bars, func(b Bar) bool { return !b.split() }) {
+		labels = append(labels, "phases not known")
+		keys = append(keys, key{labels[len(labels)-1], func(at Point) {
+			x, y, half := at.X, at.Y, 0.45*size
+			d.path(Path{Points: []Point{{x - half, y - half}, {x + half, y - half}, {x + half, y + half},
+				{x - half, y + half}}, Closed: true, Stroke: style.ink(), Width: 0.6, Dash: 1.5})
+		}})
+	}
+	return keys, labels
+}
+
+// split reports whether any part of the bar is known.
+func (b Bar) split() bool { return slices.ContainsFunc(b.Parts, func(v float64) bool { return v > 0 }) }
 
 // bar draws the parts of a configuration, one after the other, and the interval of their sum.
 func (p Phases) bar(f *frame, b Bar, y, height float64) {
@@ -225,18 +279,16 @@ func (p Phases) bar(f *frame, b Bar, y, height float64) {
 	f.d.text(Text{At: Point{f.left - 0.5*size, y + 0.35*size}, Text: fit(b.Label, widerFont*size, f.left-1.2*size),
 		Size:   size,
 		Colour: f.style.ink(), Anchor: End})
-	known := false
 	for i, v := range b.Parts {
 		if math.IsNaN(v) || v <= 0 {
 			continue
 		}
-		known = true
 		x := f.x.at(from)
 		f.d.rect(x, y-height/2, f.x.at(from+v)-x, height, f.style.phase(i),
 			fmt.Sprintf("%s: %.3g %s", p.Parts[i], v, p.X.Unit))
 		from += v
 	}
-	if !known && b.Total.Value > 0 {
+	if !b.split() && b.Total.Value > 0 {
 		x := f.x.at(0)
 		f.d.path(Path{Points: []Point{{x, y - height/2}, {f.x.at(b.Total.Value), y - height/2},
 			{f.x.at(b.Total.Value), y + height/2}, {x, y + height/2}}, Closed: true, Stroke: f.style.ink(), Width: 0.6,

@@ -181,7 +181,7 @@ func TestTicks(t *testing.T) {
 		{Axis{Unit: "J"}, []float64{0.011, 0.034}, "10 mJ|15 mJ|20 mJ|25 mJ|30 mJ|35 mJ"},
 		{Axis{Unit: "W", FromZero: true}, []float64{450}, "0|100 W|200 W|300 W|400 W|500 W"},
 		{Axis{}, []float64{0.2, 0.9}, "0.2|0.4|0.6|0.8|1.0"},
-		{Axis{Log: true}, []float64{1, 900}, "1|10|100|1 k"},
+		{Axis{Log: true}, []float64{1, 900}, "1|10|100|1000"},
 		{Axis{Log: true, Unit: "J"}, []float64{0.2, 2.8}, "200 mJ|500 mJ|1 J|2 J"},
 		{Axis{}, []float64{5, 5}, "4.7|4.8|4.9|5.0|5.1|5.2|5.3"},
 		{Axis{}, nil, "0|0.2|0.4|0.6|0.8|1.0"},

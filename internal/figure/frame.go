@@ -29,10 +29,15 @@ func textWidth(text string, size float64) float64 {
 	return em * size
 }
 
-// fit cuts a text to a width, with an ellipsis.
+// fit cuts a text to a width, with an ellipsis. A mark in brackets at its end stays.
 func fit(text string, size, width float64) string {
 	if textWidth(text, size) <= width {
 		return text
+	}
+	if at := strings.LastIndex(text, " ["); at > 0 && strings.HasSuffix(text, "]") {
+		if room := width - textWidth(text[at:], size); room > 2*size {
+			return fit(text[:at], size, room) + text[at:]
+		}
 	}
 	runes := []rune(text)
 	for len(runes) > 0 && textWidth(string(runes)+"…", size) > width {
@@ -104,7 +109,7 @@ type key struct {
 
 // legendLines returns how many lines the entries of a legend take.
 func (s Style) legendLines(width float64, labels []string) int {
-	if len(labels) < 2 {
+	if len(labels) == 0 {
 		return 0
 	}
 	size, lines, x := s.font(), 1, 0.0
@@ -118,11 +123,16 @@ func (s Style) legendLines(width float64, labels []string) int {
 	return lines
 }
 
-// legend draws the entries from left to right above the frame. One entry alone needs none.
-func (f *frame) legend(keys []key) {
+// several returns the entries of a legend of series; one alone needs no legend.
+func several[T any](keys []T) []T {
 	if len(keys) < 2 {
-		return
+		return nil
 	}
+	return keys
+}
+
+// legend draws the entries from left to right above the frame.
+func (f *frame) legend(keys []key) {
 	size := f.style.font()
 	left, width := size, f.d.Width-2*size
 	x, y := left, 1.1*size

@@ -57,7 +57,7 @@ func linesWith(title string, x, y Axis, lines []Line, style Style, connected boo
 		}
 	}
 	size := style.font()
-	f := newFrame(d, style, x, y, xs, ys, style.legendLines(d.Width-2*size, labels))
+	f := newFrame(d, style, x, y, xs, ys, style.legendLines(d.Width-2*size, several(labels)))
 	keys := make([]key, len(lines))
 	for i, l := range lines {
 		c := style.series(i)
@@ -66,7 +66,7 @@ func linesWith(title string, x, y Axis, lines []Line, style Style, connected boo
 			d.mark(at, i, size*0.28, c, style.Background(), false, "")
 		}}
 	}
-	f.legend(keys)
+	f.legend(several(keys))
 	return d
 }
 
@@ -129,7 +129,7 @@ func (s Distribution) Draw(style Style) *Drawing {
 	}
 	size := style.font()
 	f := newFrame(d, style, s.X, Axis{Label: "share of values"}, xs, []float64{0, 1},
-		style.legendLines(d.Width-2*size, labels))
+		style.legendLines(d.Width-2*size, several(labels)))
 	keys := make([]key, len(s.Series))
 	for i, v := range s.Series {
 		c, dash := style.series(i), style.dash(i)
@@ -143,7 +143,7 @@ func (s Distribution) Draw(style Style) *Drawing {
 				Dash: dash})
 		}}
 	}
-	f.legend(keys)
+	f.legend(several(keys))
 	return d
 }
 
@@ -206,7 +206,7 @@ func (p Power) Draw(style Style) *Drawing {
 	room := trackHeight * size * float64(len(p.Tracks))
 	f := newFrameAbove(d, style, Axis{Label: "time in the window", Unit: "s", Tight: true},
 		Axis{Label: p.Y, Unit: "W", FromZero: true},
-		append([]float64{p.From, p.To}, p.T...), p.W, style.legendLines(d.Width-2*size, p.Parts), room)
+		append([]float64{p.From, p.To}, p.T...), p.W, style.legendLines(d.Width-2*size, several(p.Parts)), room)
 	p.spans(&f)
 	p.doubts(&f)
 	for i, t := range p.Tracks {
@@ -223,7 +223,7 @@ func (p Power) Draw(style Style) *Drawing {
 			d.rect(at.X-0.4*size, at.Y-0.4*size, 0.8*size, 0.8*size, style.phase(i), "")
 		}}
 	}
-	f.legend(keys)
+	f.legend(several(keys))
 	return d
 }
 

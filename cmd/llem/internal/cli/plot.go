@@ -151,7 +151,7 @@ func (env *Env) plot(dir, chart string, f plotFlags) error {
 	if err := replaceable(data); err != nil {
 		return err
 	}
-	drawing := p.Chart.Draw(f.style)
+	drawing := p.Draw(f.style)
 	if err := disk.WriteFile(f.out, func(w io.Writer) error { return f.write(drawing, w) }); err != nil {
 		return err
 	}

@@ -235,7 +235,7 @@ func (b *builder) missing() (out []string) {
 // inline draws a chart for the page.
 func inline(p *picture.Picture, width, height float64) (template.HTML, error) {
 	var w strings.Builder
-	if err := p.Chart.Draw(figure.Style{WidthMM: width, HeightMM: height}).Inline(&w); err != nil {
+	if err := p.Draw(figure.Style{WidthMM: width, HeightMM: height}).Inline(&w); err != nil {
 		return "", err
 	}
 	return template.HTML(w.String()), nil //nolint:gosec // package figure escapes every text

@@ -25,6 +25,8 @@ type data struct {
 	Y       string       `json:"y"`
 	Facets  []facetData  `json:"facets"`
 	Runs    []runData    `json:"runs"`
+	// Mark qualifies all numbers, such as simulated.
+	Mark string `json:"mark"`
 }
 
 // facetData is a key that varies, with its values and how many configurations have each.
@@ -65,6 +67,8 @@ type runData struct {
 	Tracks []trackData `json:"tracks"`
 	// Others are codes and messages of what happened in the window at no recorded time.
 	Others [][2]string `json:"others"`
+	// Mark qualifies the power.
+	Mark string `json:"mark"`
 }
 
 // trackData is the temperature or the clock over time.
@@ -78,7 +82,7 @@ type trackData struct {
 // data collects the numbers of the configurations.
 func (b *builder) data() data {
 	d := data{X: "throughput.output_tokens_per_s", Y: energyMetric, Metrics: []metricData{}, Configs: []configData{},
-		Series: []string{}, Facets: []facetData{}, Runs: []runData{}}
+		Series: []string{}, Facets: []facetData{}, Runs: []runData{}, Mark: b.charts.Mark()}
 	for _, m := range b.metrics {
 		d.Metrics = append(d.Metrics, metricData{m.Name, picture.Label(m), m.Unit, m.HigherIsBetter})
 	}
@@ -161,6 +165,7 @@ func (b *builder) power(d *data) error {
 		if err != nil {
 			return err
 		}
+		run.Mark = p.Mark
 		if run.Others, err = b.untimed(b.Rows[at], chart.Doubts); err != nil {
 			return err
 		}

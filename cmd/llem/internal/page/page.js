@@ -5,8 +5,8 @@
 /** @typedef {{id: string, label: string, series: number, v: Record<string, (number|null)[]>, f: number[]|null}} Config */
 /** @typedef {{key: string, values: string[], n: number[]}} Facet */
 /** @typedef {{label: string, unit: string, t: number[], v: number[]}} Track */
-/** @typedef {{label: string, from: number, to: number, data: string, spans: number[], doubts: [number, number, string, string][], tracks: Track[], others: [string, string][]}} Run */
-/** @typedef {{metrics: Metric[], configs: Config[], series: string[], x: string, y: string, facets: Facet[], runs: Run[]}} Data */
+/** @typedef {{label: string, from: number, to: number, data: string, spans: number[], doubts: [number, number, string, string][], tracks: Track[], others: [string, string][], mark: string}} Run */
+/** @typedef {{metrics: Metric[], configs: Config[], series: string[], x: string, y: string, facets: Facet[], runs: Run[], mark: string}} Data */
 
 const byId = (/** @type {string} */ id) => /** @type {any} */ (document.getElementById(id));
 /** @type {Data} */
@@ -134,7 +134,7 @@ function scaleOf(values, a, b) {
   let low = Math.min(...values), high = Math.max(...values);
   const log = low > 0 && high > 30 * low;
   if (low === high) { low -= Math.abs(low) * 0.05 || 1; high += Math.abs(high) * 0.05 || 1; }
-  if (log) { const pad = (high / low) ** 0.04; low /= pad; high *= pad; } else { const pad = (high - low) * 0.05; low -= pad; high += pad; }
+  if (log) { const pad = (high / low) ** 0.04; low /= pad; high *= pad; } else { const pad = (high - low) * 0.05; low = low >= 0 ? Math.max(0, low - pad) : low - pad; high += pad; }
   const f = log ? Math.log : (/** @type {number} */ v) => v;
   const at = (/** @type {number} */ v) => a + (f(Math.max(v, log ? low : v)) - f(low)) / (f(high) - f(low)) * (b - a);
   /** @type {number[]} */
@@ -224,17 +224,19 @@ function dots(svg, all, inside, dot) {
 
 /** @param {Config[]} all @param {Set<Config>} inside @param {Metric} mx @param {Metric} my */
 function chart(all, inside, mx, my) {
-  const w = 720, h = 420, left = 80, bottom = h - 50, top = 30, right = w - 15;
+  const w = 720, h = data.mark ? 440 : 420, left = 80, bottom = h - 50, top = data.mark ? 74 : 54, right = w - 15;
   const svg = node("svg", {viewBox: `0 0 ${w} ${h}`, role: "img", "font-size": 13, fill: "currentColor"});
-  svg.append(node("title", {}, `${my.label} over ${mx.label}, ${inside.size} configurations`));
+  svg.append(node("title", {}, `${my.label} over ${mx.label}, ${inside.size} configurations${data.mark && `, ${data.mark}`}`));
+  if (data.mark) svg.append(node("text", {x: left, y: 18, "font-weight": "bold"}, data.mark));
   const list = (/** @type {string} */ m) => all.flatMap((c) => c.v[m].filter((v) => v !== null).map(Number));
   const x = scaleOf(list(mx.name), left, right), y = scaleOf(list(my.name), bottom, top);
   for (const t of x.ticks) svg.append(node("path", {d: `M${x.at(t)} ${top}V${bottom}`, stroke: "currentColor", "stroke-opacity": 0.15}), node("text", {x: x.at(t), y: bottom + 18, "text-anchor": "middle"}, si(t, mx.unit)));
   for (const t of y.ticks) svg.append(node("path", {d: `M${left} ${y.at(t)}H${right}`, stroke: "currentColor", "stroke-opacity": 0.15}), node("text", {x: left - 6, y: y.at(t) + 4, "text-anchor": "end"}, si(t, my.unit)));
   svg.append(node("path", {d: `M${left} ${top}V${bottom}H${right}`, stroke: "currentColor", fill: "none"}));
   svg.append(node("text", {x: (left + right) / 2, y: h - 10, "text-anchor": "middle"}, mx.label), node("text", {x: 0, y: 0, transform: `translate(16 ${(top + bottom) / 2}) rotate(-90)`, "text-anchor": "middle"}, my.label));
-  /** @type {[number, number][]} */
+  /** @type {[number, number, string][]} */
   const front = [];
+  const states = new Set();
   const candidates = [...inside];
   const big = all.length > 3000;
   if (big) dots(svg, all, inside, (c) => `M${x.at(Number(c.v[mx.name][0])).toFixed(1)} ${y.at(Number(c.v[my.name][0])).toFixed(1)}h0`);
@@ -247,6 +249,8 @@ function chart(all, inside, mx, my) {
       if (bx !== 1 && by !== 1) { beaten = true; break; }
       open = true;
     }
+    if (beaten) open = false;
+    if (inside.has(c)) states.add(beaten ? "dominated" : open ? "open" : "front");
     const colour = colours[c.series % colours.length];
     const g = node("g", {opacity: inside.has(c) ? beaten ? 0.5 : 1 : 0.12, stroke: colour, fill: open ? "var(--page)" : colour});
     if (vx[1] !== null && vx[2] !== null) g.append(node("path", {d: `M${x.at(vx[1])} ${py}H${x.at(vx[2])}`}));
@@ -255,17 +259,40 @@ function chart(all, inside, mx, my) {
     dot.append(node("title", {}, `${c.label}: ${mx.label} ${si(Number(vx[0]), mx.unit)}, ${my.label} ${si(Number(vy[0]), my.unit)}`));
     g.append(dot);
     svg.append(g);
-    if (!beaten && !open) front.push([px, py]);
+    if (!beaten && !open) front.push([px, py, c.label]);
   }
   front.sort((a, b) => a[0] - b[0]);
-  if (front.length > 1) svg.append(node("path", {d: "M" + front.map((p) => p.join(" ")).join("L"), stroke: "currentColor", fill: "none", "stroke-dasharray": 4, "stroke-opacity": 0.6}));
-  let at = left;
-  if (data.series.length > 1) for (const [i, s] of data.series.entries()) {
-    const text = s.length > 24 ? s.slice(0, 23) + "…" : s;
-    svg.append(node("circle", {cx: at + 6, cy: 14, r: 5, fill: colours[i % colours.length]}), node("text", {x: at + 15, y: 18}, text));
-    at += 30 + text.length * 7.5;
-  }
+  if (front.length > 1) svg.append(node("path", {d: "M" + front.map((p) => `${p[0]} ${p[1]}`).join("L"), stroke: "currentColor", fill: "none", "stroke-dasharray": 4, "stroke-opacity": 0.6}));
+  if (!big) names(svg, front, all.map((c) => [x.at(Number(c.v[mx.name][0])), y.at(Number(c.v[my.name][0]))]), {left, right, top, bottom});
+  let at = left, line = top - 36;
+  /** @param {Element} sample @param {string} text */
+  const key = (sample, text) => { svg.append(sample, node("text", {x: at + 15, y: line + 4}, text)); at += 30 + text.length * 7.2; };
+  const round = (/** @type {Record<string, string|number>} */ o) => node("circle", {cx: at + 6, cy: line, r: 5, ...o});
+  if (data.series.length > 1) for (const [i, s] of data.series.entries()) key(round({fill: colours[i % colours.length]}), s.length > 24 ? s.slice(0, 23) + "…" : s);
+  at = left; line = top - 16;
+  if (states.size > 1) for (const [state, o, text] of keys) if (states.has(state)) key(round({...o}), text);
   return svg;
+}
+
+/** What the states of marks mean. @type {[string, Record<string, string|number>, string][]} */
+const keys = [["front", {fill: "currentColor"}, "Pareto front"], ["open", {fill: "none", stroke: "currentColor", "stroke-width": 1.5}, "not separable from it"],
+  ["dominated", {fill: "currentColor", "fill-opacity": 0.4}, "dominated"]];
+
+/** Writes the names of the front beside their marks, where there is room.
+ * @param {Element} svg @param {[number, number, string][]} front @param {number[][]} marks
+ * @param {{left: number, right: number, top: number, bottom: number}} area */
+function names(svg, front, marks, area) {
+  /** @type {number[][]} */
+  const taken = marks.map(([x, y]) => [x - 6, y - 6, x + 6, y + 6]);
+  for (const [x, y, label] of front) {
+    const text = label.length > 44 ? label.slice(0, 43) + "…" : label, w = text.length * 6.6;
+    const box = [[x + 9, y - 18], [x + 9, y + 4], [x - 9 - w, y - 18], [x - 9 - w, y + 4], [x - w / 2, y - 24], [x - w / 2, y + 10]]
+      .map(([a, b]) => [a, b, a + w, b + 14])
+      .find((b) => b[0] >= area.left && b[2] <= area.right && b[1] >= area.top && b[3] <= area.bottom && !taken.some((t) => b[0] < t[2] && t[0] < b[2] && b[1] < t[3] && t[1] < b[3]));
+    if (!box) continue;
+    taken.push(box);
+    svg.append(node("text", {x: box[0], y: box[1] + 11, "font-size": 12}, text));
+  }
 }
 
 /* Power. A pyramid of least and greatest values keeps a frame short whatever the number of readings. */
@@ -445,6 +472,7 @@ async function power() {
     c.setLineDash([4, 4]);
     for (const e of [run.from, run.to]) { c.beginPath(); c.moveTo(x(e), top0); c.lineTo(x(e), h - 24); c.stroke(); }
     c.restore(); c.setLineDash([]);
+    if (run.mark) { c.font = "bold 12px system-ui, sans-serif"; c.textAlign = "right"; c.fillText(run.mark, w - 14, bottom - 6); c.font = "12px system-ui, sans-serif"; }
     for (const [i, k] of run.tracks.entries()) track(c, k, x, from, to, wide, bottom + 20 + i * trackHeight);
   };
   const later = () => { if (!pending) { pending = true; requestAnimationFrame(draw); } };

@@ -13,6 +13,7 @@ import (
 	"strings"
 
 	"github.com/llenergymeasure/llem/cmd/llem/internal/report"
+	"github.com/llenergymeasure/llem/internal/codes"
 	"github.com/llenergymeasure/llem/internal/digits"
 	"github.com/llenergymeasure/llem/internal/figure"
 	"github.com/llenergymeasure/llem/internal/metric"
@@ -35,10 +36,17 @@ type Options struct {
 
 // Picture is a chart and the table behind it, whose first row names the columns and their units.
 type Picture struct {
-	Chart interface {
-		Draw(figure.Style) *figure.Drawing
-	}
-	Data [][]string
+	Chart figure.Chart
+	Data  [][]string
+	// Mark qualifies all numbers of the chart: energy that is not measured.
+	Mark string
+	// Notes explain the names in the chart: their parts, and the letters of flags.
+	Notes []string
+}
+
+// Draw draws the chart with its mark and its notes.
+func (p *Picture) Draw(style figure.Style) *figure.Drawing {
+	return figure.Noted{Chart: p.Chart, Mark: p.Mark, Notes: p.Notes}.Draw(style)
 }
 
 // PowerChart is the kind of the chart of a run's power.
@@ -74,9 +82,9 @@ type Study struct{ study }
 
 // Of prepares the charts of a study: the names of its configurations are found once.
 func Of(s *result.StudyResult) Study {
-	names := report.Naming(s)
-	flags := flagsOf(s)
-	return Study{study{StudyResult: s, naming: names, flags: flags, labels: labels(s, names, flags)}}
+	out := study{StudyResult: s, naming: report.Naming(s), flags: flagsOf(s)}
+	out.name()
+	return Study{out}
 }
 
 // Flags are the flags of a configuration that not every configuration of the study has.
@@ -88,50 +96,75 @@ func (s Study) Groups() (names []string, of []int) { return s.groups() }
 // New makes a chart of a kind.
 func (s Study) New(kind string, o Options) (*Picture, error) {
 	p := s.study
-	switch kind {
-	case Pareto:
-		return p.pareto(o)
-	case "phases":
-		return p.phases()
-	case PowerChart:
-		return p.power(o)
-	case "latency":
-		return p.latency(o)
-	case "scaling":
-		return p.scaling(o)
-	case "cycles":
-		return p.cycles(o)
+	draw, ok := map[string]func(Options) (*Picture, error){Pareto: p.pareto, "phases": p.phases, PowerChart: p.power,
+		"latency": p.latency, "scaling": p.scaling, "cycles": p.cycles}[kind]
+	if !ok {
+		return nil, &Error{fmt.Sprintf("there is no chart %q", kind), "use one of " + strings.Join(Kinds(), ", ")}
 	}
-	return nil, &Error{fmt.Sprintf("there is no chart %q", kind), "use one of " + strings.Join(Kinds(), ", ")}
+	out, err := draw(o)
+	if err != nil {
+		return nil, err
+	}
+	if kind != PowerChart { // which has the mark of its run
+		out.Mark = s.Mark()
+	}
+	if kind != PowerChart && kind != "scaling" { // which name no configurations
+		out.Notes = s.notes
+	}
+	return out, nil
 }
 
 // study is a study with the names of its configurations.
 type study struct {
 	*result.StudyResult
 	naming naming.Naming
-	labels []string   // by experiment
-	flags  [][]string // by experiment
+	// names are the configurations with their flags in words, labels with the flags as letters, by experiment.
+	names, labels []string
+	flags         [][]string // by experiment
+	notes         []string   // explain the labels
 }
 
 // maxLabel is the length up to which a label names its keys; longer labels are the values in the order of the keys.
 const maxLabel = 26
 
-// labels are the names of the configurations, with the flags that not all of them have.
-func labels(s *result.StudyResult, names naming.Naming, flags [][]string) []string {
-	out := make([]string, len(s.Experiments))
+// name names the configurations, with the flags that not all of them have: in words for data, and as letters for
+// charts, which have little room. Notes explain the letters, and the parts of names that are values alone.
+func (s *study) name() {
+	n := len(s.Experiments)
+	s.names, s.labels = make([]string, n), make([]string, n)
+	var letters []string
+	shortened := false
 	for i, e := range s.Experiments {
-		out[i] = names.Label(e.Config)
-		if len(out[i]) > maxLabel {
-			if values := strings.Join(names.Values(e.Config), " · "); values != "" {
-				out[i] = values
+		label := s.naming.Label(e.Config)
+		if len(label) > maxLabel {
+			if values := strings.Join(s.naming.Values(e.Config), " · "); values != "" {
+				label, shortened = values, true
 			}
 		}
-		for _, flag := range flags[i] {
-			out[i] += " [" + flag + "]"
+		s.names[i] = label
+		marks := ""
+		for _, flag := range s.flags[i] {
+			s.names[i] += " [" + flag + "]"
+			at := slices.Index(letters, flag)
+			if at < 0 {
+				at, letters = len(letters), append(letters, flag)
+			}
+			marks += letter(at)
+		}
+		if s.labels[i] = label; marks != "" {
+			s.labels[i] += " [" + marks + "]"
 		}
 	}
-	return out
+	if heads := s.naming.Heads(); shortened && len(heads) > 1 {
+		s.notes = append(s.notes, "names: "+strings.Join(heads, " · "))
+	}
+	for i, flag := range letters {
+		s.notes = append(s.notes, "["+letter(i)+"] "+flag)
+	}
 }
+
+// letter is the mark of a flag.
+func letter(i int) string { return string(rune('a' + i%26)) }
 
 // flagsOf returns the flags of each configuration that not every configuration of the study has.
 func flagsOf(s *result.StudyResult) [][]string {
@@ -161,7 +194,11 @@ func Label(m result.MetricInfo) string { return metric.Title(m.Name) }
 func (s study) source() string {
 	var kinds []string
 	for _, e := range s.Experiments {
-		if kind := string(e.Provenance); kind != "" && !slices.Contains(kinds, kind) {
+		kind := string(e.Provenance)
+		if slices.Contains(e.Flags, codes.Simulated) { // of which the energy may be unknown
+			kind = string(result.Simulated)
+		}
+		if kind != "" && !slices.Contains(kinds, kind) {
 			kinds = append(kinds, kind)
 		}
 	}
@@ -169,6 +206,22 @@ func (s study) source() string {
 		return ""
 	}
 	return strings.Join(kinds, " and ")
+}
+
+// Mark qualifies all numbers of the study, where its energies are not all measured; else it is empty.
+func (s study) Mark() string { return markOf(s.source()) }
+
+// markOf qualifies numbers by what their energies are.
+func markOf(kinds string) string {
+	switch {
+	case kinds == "":
+		return ""
+	case kinds == string(result.Simulated):
+		return "simulated, not measured"
+	case strings.Contains(kinds, string(result.Measured)):
+		return "energy: " + kinds
+	}
+	return "energy " + kinds + ", not measured"
 }
 
 // title names the study and what it measured.
@@ -281,13 +334,13 @@ func (s study) pareto(o Options) (*Picture, error) {
 		vx, okX := s.value(i, mx, fx)
 		vy, okY := s.value(i, my, fy)
 		if !okX || !okY {
-			chart.Left = append(chart.Left, s.labels[i])
+			chart.Left = append(chart.Left, s.names[i])
 			continue
 		}
 		xs, ys = append(xs, vx.Value), append(ys, vy.Value)
 		chart.Marks = append(chart.Marks, figure.Mark{X: vx, Y: vy, Label: s.labels[i], Series: of[i],
 			Front: front(standings[i].Status)})
-		data = append(data, append([]string{s.Experiments[i].ID, s.labels[i]},
+		data = append(data, append([]string{s.Experiments[i].ID, s.names[i]},
 			append(append(cells(vx, fx), cells(vy, fy)...), standings[i].Status)...))
 	}
 	if len(chart.Marks) == 0 {
@@ -298,7 +351,7 @@ func (s study) pareto(o Options) (*Picture, error) {
 	}
 	x.Log, y.Log = figure.AutoLog(xs), figure.AutoLog(ys)
 	chart.X, chart.Y = x, y
-	return &Picture{chart, data}, nil
+	return &Picture{Chart: chart, Data: data}, nil
 }
 
 func front(status string) figure.Front {
@@ -345,7 +398,7 @@ func number(v float64) string {
 	return strconv.FormatFloat(v, 'g', 9, 64)
 }
 
-func (s study) phases() (*Picture, error) {
+func (s study) phases(Options) (*Picture, error) {
 	parts := []struct{ metric, label string }{{"energy.phases.prefill.energy_j", "prefill"},
 		{"energy.phases.decode.energy_j", "decode"}, {"energy.phases.other.energy_j", "other"},
 		{"energy.unattributed_j", "not attributed"}}
@@ -366,7 +419,7 @@ func (s study) phases() (*Picture, error) {
 			continue
 		}
 		bar := figure.Bar{Label: s.labels[i], Total: total}
-		row := append([]string{s.Experiments[i].ID, s.labels[i]}, cells(total, 1)...)
+		row := append([]string{s.Experiments[i].ID, s.names[i]}, cells(total, 1)...)
 		for _, p := range parts {
 			v := s.perToken(i, p.metric, total.Value)
 			bar.Parts, row = append(bar.Parts, v), append(row, number(v))
@@ -376,7 +429,7 @@ func (s study) phases() (*Picture, error) {
 	if len(chart.Bars) == 0 {
 		return nil, s.nothing(m.Name)
 	}
-	return &Picture{chart, data}, nil
+	return &Picture{Chart: chart, Data: data}, nil
 }
 
 // perToken returns a part of the energy per output token: its share of the total, of means over the runs.
@@ -407,13 +460,13 @@ func (s study) cycles(o Options) (*Picture, error) {
 		}
 		lines[i].Label = s.labels[i]
 		lines[i].X, lines[i].Y = append(lines[i].X, float64(at+1)), append(lines[i].Y, figure.Exactly(v*factor))
-		data = append(data, []string{row.ID, s.labels[i], strconv.Itoa(row.Cycle), strconv.Itoa(at + 1), number(v)})
+		data = append(data, []string{row.ID, s.names[i], strconv.Itoa(row.Cycle), strconv.Itoa(at + 1), number(v)})
 	}
 	chart.Lines = slices.DeleteFunc(lines, func(l figure.Line) bool { return len(l.X) == 0 })
 	if len(chart.Lines) == 0 {
 		return nil, s.nothing(m.Name)
 	}
-	return &Picture{chart, data}, nil
+	return &Picture{Chart: chart, Data: data}, nil
 }
 
 func (s study) scaling(o Options) (*Picture, error) {
@@ -447,7 +500,7 @@ func (s study) scaling(o Options) (*Picture, error) {
 		place, _ := slices.BinarySearch(l.X, x)
 		l.X, l.Y = slices.Insert(l.X, place, x), slices.Insert(l.Y, place, v)
 		xs, ys = append(xs, x), append(ys, v.Value)
-		data = append(data, append([]string{s.Experiments[i].ID, s.labels[i], values[column]}, cells(v, factor)...))
+		data = append(data, append([]string{s.Experiments[i].ID, s.names[i], values[column]}, cells(v, factor)...))
 	}
 	if len(chart.Lines) == 0 {
 		return nil, s.nothing(m.Name)
@@ -455,7 +508,7 @@ func (s study) scaling(o Options) (*Picture, error) {
 	chart.X.Log = slices.Min(xs) > 0 && slices.Max(xs) >= 8*slices.Min(xs)
 	chart.Y.Log = figure.AutoLog(ys)
 	chart.Y.FromZero = !chart.Y.Log
-	return &Picture{chart, data}, nil
+	return &Picture{Chart: chart, Data: data}, nil
 }
 
 // over returns the column of the key over which a metric is drawn.

@@ -57,7 +57,7 @@ func (s study) latency(o Options) (*Picture, error) {
 				for _, v := range of(row) {
 					values.Values = append(values.Values, v)
 					data = append(data,
-						[]string{e.ID, s.labels[i], strconv.Itoa(r.Cycle), strconv.FormatInt(row.ID, 10),
+						[]string{e.ID, s.names[i], strconv.Itoa(r.Cycle), strconv.FormatInt(row.ID, 10),
 							number(v)})
 				}
 			}
@@ -71,7 +71,7 @@ func (s study) latency(o Options) (*Picture, error) {
 		return nil, s.nothing("times of requests")
 	}
 	chart.X.Log = figure.AutoLog(all)
-	return &Picture{chart, data}, nil
+	return &Picture{Chart: chart, Data: data}, nil
 }
 
 // requestEnergy is the distribution of joules over requests.
@@ -194,8 +194,9 @@ func (s study) powerOf(r *result.Record, raw series.All) (*Picture, error) {
 	}
 	slices.SortStableFunc(rows, func(a, b series.Power) int { return int(a.MonoNS - b.MonoNS) })
 	label := "power"
+	mark := ""
 	if kind := r.Energy.Provenance; kind != result.Measured {
-		label += ", " + string(kind)
+		label, mark = label+", "+string(kind), markOf(string(kind))
 	}
 	chart := figure.Power{Title: s.title(), Y: label, From: 0, To: length, Parts: []string{"prefill", "decode", "both"}}
 	data := [][]string{{"seconds", "watts", "devices"}}
@@ -235,7 +236,7 @@ func (s study) powerOf(r *result.Record, raw series.All) (*Picture, error) {
 			data[i+1] = append(data[i+1], heldAt(t, chart.T[i]))
 		}
 	}
-	return &Picture{chart, data}, nil
+	return &Picture{Chart: chart, Data: data, Mark: mark}, nil
 }
 
 // heldAt prints the value of a track at a time: the last one before it.

@@ -35,15 +35,14 @@ func Pareto(w io.Writer, t report.Terminal, res *result.StudyResult, o picture.O
 	if !ok {
 		return fmt.Errorf("the chart of two metrics is a %T", p.Chart)
 	}
-	names := ""
-	if slices.ContainsFunc(pareto.Marks, func(m figure.Mark) bool { return strings.Contains(m.Label, " · ") }) {
-		names = "names: " + strings.Join(report.Naming(res).Heads(), " · ")
+	if p.Mark != "" {
+		pareto.Title = p.Mark + " · " + pareto.Title
 	}
-	return drawChart(w, t, pareto, names, min(cmp.Or(width, chartWidth), chartWidth))
+	return drawChart(w, t, pareto, strings.Join(p.Notes, "   "), min(cmp.Or(width, chartWidth), chartWidth))
 }
 
-// drawChart prints the chart of two metrics in at most chartLines lines, if its texts do not wrap often. Names are the
-// parts of the configurations' names.
+// drawChart prints the chart of two metrics in at most chartLines lines, if its texts do not wrap often. Names explain
+// the names of the configurations.
 func drawChart(w io.Writer, t report.Terminal, p figure.Pareto, names string, width int) error {
 	front := members(p.Marks, figure.OnFront)
 	slices.SortStableFunc(front, func(a, b figure.Mark) int { return cmp.Compare(a.X.Value, b.X.Value) })

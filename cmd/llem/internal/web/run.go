@@ -198,7 +198,7 @@ func (s *Server) power(w http.ResponseWriter, r *http.Request, st *study) {
 	var b bytes.Buffer
 	if err == nil {
 		style := figure.Style{WidthMM: chartWidth, HeightMM: chartHeight, FontPt: 9, Dark: r.URL.Query().Has("dark")}
-		err = p.Chart.Draw(style).SVG(&b)
+		err = p.Draw(style).SVG(&b)
 	}
 	if err != nil {
 		http.Error(w, err.Error(), http.StatusNotFound)
