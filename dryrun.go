@@ -7,6 +7,7 @@ import (
 	"github.com/llenergymeasure/llem/internal/machine"
 	"github.com/llenergymeasure/llem/internal/plan"
 	"github.com/llenergymeasure/llem/internal/self"
+	"github.com/llenergymeasure/llem/internal/shard"
 	"github.com/llenergymeasure/llem/study"
 )
 
@@ -16,6 +17,8 @@ type DryRunOptions struct {
 	Results string
 	// Python is the interpreter for Python engines; if empty, one is looked for.
 	Python string
+	// Shard, as "2/4", plans only one of several parts of the study, as in [Options]; empty means the whole study.
+	Shard string
 	// Limit is the maximum number of experiments to describe; 0 means all.
 	Limit int
 	// Only selects the experiments whose label or key=value contains it.
@@ -58,14 +61,22 @@ func DryRun(ctx context.Context, s *study.Study, o DryRunOptions) (*Preview, err
 	if o.Results == "" {
 		o.Results = "results"
 	}
+	part, err := shard.Parse(o.Shard)
+	if err == nil && !part.Whole() {
+		err = part.Check(s)
+	}
+	if err != nil {
+		return nil, err
+	}
 	meters, missing := machine.Meters(ctx, o.Estimate, machine.NeedsOf(s).Pages()...)
 	defer machine.Close(meters)
 	snapshot, err := machine.Snapshot(ctx, meters, s.Engines)
 	if err != nil {
 		return nil, err
 	}
-	p, err := plan.Check(ctx, s, plan.CheckOptions{Results: o.Results, Limit: o.Limit, Only: o.Only, GPU: o.GPU,
-		Backends: machine.Backends(s.Engines, o.Python), Meters: meters, Missing: missing, Snapshot: snapshot})
+	p, err := plan.Check(ctx, s,
+		plan.CheckOptions{Results: o.Results, Shard: part, Limit: o.Limit, Only: o.Only, GPU: o.GPU,
+			Backends: machine.Backends(s.Engines, o.Python), Meters: meters, Missing: missing, Snapshot: snapshot})
 	if err != nil {
 		return nil, err
 	}

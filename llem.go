@@ -21,6 +21,7 @@ import (
 	"github.com/llenergymeasure/llem/internal/model"
 	"github.com/llenergymeasure/llem/internal/plan"
 	"github.com/llenergymeasure/llem/internal/self"
+	"github.com/llenergymeasure/llem/internal/shard"
 	"github.com/llenergymeasure/llem/power"
 	"github.com/llenergymeasure/llem/result"
 	"github.com/llenergymeasure/llem/study"
@@ -48,6 +49,9 @@ type Options struct {
 	// AllowMixed lets a worker join although its machine differs from the study's first machine. Its runs are marked
 	// and excluded from the means.
 	AllowMixed bool
+	// Shard, as "2/4", executes only one of several parts of the study, in a folder of its own; empty means the whole
+	// study, or the part in the folder Resume.
+	Shard string
 	// RetryFailed repeats the failed runs of a resumed study.
 	RetryFailed bool
 	// NoGaps skips the pauses between runs.
@@ -107,6 +111,13 @@ func Run(ctx context.Context, s *study.Study, o Options) (*result.StudyResult, e
 				Message: "the study was started with --estimate: without a sensor, the CPU's power is modelled again"})
 		}
 	}
+	part, err := shard.Parse(o.Shard)
+	if err == nil && !part.Whole() {
+		err = part.Check(s)
+	}
+	if err != nil {
+		return nil, err
+	}
 	needs := machine.NeedsOf(s)
 	if err := errors.Join(needs.Available(machine.Backends(needs.Known, o.Python), o.Backends...),
 		campaign.Preflight(s)); err != nil {
@@ -160,7 +171,7 @@ func Run(ctx context.Context, s *study.Study, o Options) (*result.StudyResult, e
 		Profiles:  known, SelfTest: selfTest,
 		Estimate: o.Estimate, Timeout: o.Timeout, Expected: expected.Longest, Planned: expected.Duration(s),
 		FailFast: o.FailFast, Emit: o.observe,
-		Resume: o.Resume, Worker: worker, RetryFailed: o.RetryFailed, NoGaps: o.NoGaps,
+		Resume: o.Resume, Worker: worker, Shard: part, RetryFailed: o.RetryFailed, NoGaps: o.NoGaps,
 	})
 }
 

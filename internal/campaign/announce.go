@@ -7,6 +7,7 @@ import (
 	"github.com/llenergymeasure/llem/internal/codes"
 	"github.com/llenergymeasure/llem/internal/naming"
 	"github.com/llenergymeasure/llem/internal/running"
+	"github.com/llenergymeasure/llem/internal/shard"
 	"github.com/llenergymeasure/llem/result"
 	"github.com/llenergymeasure/llem/study"
 )
@@ -23,8 +24,8 @@ func newAnnouncer(s *study.Study) announcer { return announcer{s, naming.Of(s.Ex
 // opening returns the event that opens the study: its experiments, and the runs of earlier processes from the
 // journal.
 func (a announcer) opening(plan []Planned, f *folder, o *Options) event.StudyStarted {
-	out := event.StudyStarted{Name: NameOf(a.study), Runs: len(plan), Dir: f.path(),
-		Experiments: a.rows(), Cycles: a.study.Execution.Cycles}
+	out := event.StudyStarted{Name: o.Shard.Named(NameOf(a.study)), Runs: len(plan), Dir: f.path(),
+		Experiments: a.rows(o.Shard), Cycles: a.study.Execution.Cycles}
 	if x := a.study.Execution; x.Until.MaxCycles > x.Cycles {
 		out.Precision = x.Until.RelativeHalfWidth
 	}
@@ -34,7 +35,8 @@ func (a announcer) opening(plan []Planned, f *folder, o *Options) event.StudySta
 		}
 	}
 	for i, all := range o.Planned { // what is open is taken for as long as what is made
-		out.Expected[i] = all * time.Duration(len(plan)-len(out.Made)) / time.Duration(max(1, len(plan)))
+		runs := max(1, len(a.study.Experiments)*a.study.Execution.Cycles)
+		out.Expected[i] = all * time.Duration(len(plan)-len(out.Made)) / time.Duration(runs)
 	}
 	return out
 }
@@ -52,11 +54,13 @@ func (a announcer) finished(r result.Row) event.RunFinished {
 		Message: message, LeftOut: r.Class == codes.ClassLeftOut}
 }
 
-// rows lists the experiments with their names.
-func (a announcer) rows() []event.Experiment {
-	out := make([]event.Experiment, len(a.study.Experiments))
+// rows lists the experiments of a shard with their names.
+func (a announcer) rows(part shard.Shard) []event.Experiment {
+	out := make([]event.Experiment, 0, len(a.study.Experiments))
 	for i, e := range a.study.Experiments {
-		out[i] = event.Experiment{ID: e.ID(), Label: a.names.Label(e)}
+		if part.Cycles(a.study, i) > 0 {
+			out = append(out, event.Experiment{ID: e.ID(), Label: a.names.Label(e)})
+		}
 	}
 	return out
 }

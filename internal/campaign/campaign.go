@@ -48,7 +48,7 @@ func execute(ctx context.Context, o Options, f *folder) (*result.StudyResult, er
 		}
 	}
 	s := newSchedule(&o, f)
-	plan := Order(o.Study)
+	plan := Part(o.Study, o.Shard, Order(o.Study))
 	s.total = len(plan)
 	if o.Study.Execution.Restart != terms.RestartAlways {
 		s.engines = &measure.Engines{Clock: o.Clock}

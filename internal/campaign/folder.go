@@ -41,40 +41,43 @@ type folder struct {
 func openFolder(o *Options) (*folder, error) {
 	f := &folder{study: o.Study, snapshot: o.Snapshot, clock: o.Clock, part: 1}
 	var err error
-	if o.Resume != "" {
+	if o.Resume == "" {
+		err = f.create(o)
+	} else if err = o.sameShard(o.Resume); err == nil {
 		err = f.reopen(o.Resume)
-	} else {
-		err = f.create(o.Results, o.SelfTest, o.Estimate)
 	}
 	f.counted = f.clock.Time()
 	return f, err
 }
 
 // create creates a new folder.
-func (f *folder) create(results string, selfTest any, estimate bool) error {
+func (f *folder) create(o *Options) error {
 	var err error
-	if f.dir, err = store.Create(results, NameOf(f.study), f.clock.Time()); err != nil {
+	if f.dir, err = store.Create(o.Results, o.Shard.Folder(NameOf(f.study)), f.clock.Time()); err != nil {
 		return err
 	}
-	if err := f.begin(selfTest, estimate); err != nil {
+	if err := f.begin(o); err != nil {
 		return errors.Join(err, f.dir.Close())
 	}
 	return nil
 }
 
 // begin writes the files of a new folder.
-func (f *folder) begin(selfTest any, estimate bool) error {
+func (f *folder) begin(o *Options) error {
 	in, err := inputsOf(f.study)
 	if err != nil {
 		return err
 	}
 	// The study is written last: a folder without it cannot be resumed.
 	err = errors.Join(f.dir.WriteJSON(store.EnvFile, f.snapshot), f.dir.WriteJSON(inputsFile, in))
-	if err == nil && estimate {
+	if err == nil && o.Estimate {
 		err = f.dir.WriteJSON(optionsFile, startOptions{Estimate: true})
 	}
-	if err == nil && selfTest != nil {
-		err = f.dir.WriteJSON(store.DoctorFile, selfTest)
+	if err == nil && o.SelfTest != nil {
+		err = f.dir.WriteJSON(store.DoctorFile, o.SelfTest)
+	}
+	if err == nil && !o.Shard.Whole() {
+		err = f.beginShard(o.Shard)
 	}
 	if err == nil {
 		err = f.dir.WriteStudy(f.study)

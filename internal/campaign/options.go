@@ -8,6 +8,7 @@ import (
 	"github.com/llenergymeasure/llem/internal/host"
 	"github.com/llenergymeasure/llem/internal/measure"
 	"github.com/llenergymeasure/llem/internal/model"
+	"github.com/llenergymeasure/llem/internal/shard"
 	"github.com/llenergymeasure/llem/internal/tick"
 	"github.com/llenergymeasure/llem/power"
 	"github.com/llenergymeasure/llem/study"
@@ -47,6 +48,10 @@ type Options struct {
 	RetryFailed bool
 	// Worker is set if other processes execute runs of the study in the same folder; Resume and Results are ignored.
 	Worker *Worker
+	// Shard is the part of the study to execute; the zero value is the whole study. A folder that
+	// exists knows its shard:
+	// the zero value is then that one, and any other one is a [*ResumeError].
+	Shard shard.Shard
 	// NoGaps skips the pauses between runs.
 	NoGaps bool
 	Emit   func(event.Event)

@@ -109,7 +109,7 @@ func (s *schedule) runAll(ctx context.Context, plan []Planned) error {
 		}
 	}
 	x := s.Study.Execution
-	for cycle := x.Cycles + 1; cycle <= x.Until.MaxCycles; cycle++ {
+	for cycle := x.Cycles + 1; cycle <= s.mostCycles(); cycle++ {
 		open := sideBySide(s.Study, s.imprecise())
 		if len(open) == 0 {
 			return nil

@@ -141,7 +141,7 @@ func (f *folder) found(ctx context.Context, o *Options) (err error) {
 	if f.dir, err = store.Found(o.Worker.Dir); err != nil {
 		return err
 	}
-	return errors.Join(f.begin(o.SelfTest, o.Estimate), f.dir.Close())
+	return errors.Join(f.begin(o), f.dir.Close())
 }
 
 // join opens the folder, and creates it if this is the first worker.
@@ -152,6 +152,9 @@ func (f *folder) join(ctx context.Context, o *Options) error {
 	dir := o.Worker.Dir
 	if err := store.VerifyStudy(dir, false); err != nil {
 		return refusal(err)
+	}
+	if err := o.sameShard(dir); err != nil {
+		return err
 	}
 	frozen, err := Frozen(dir, o.Study)
 	if err != nil {
@@ -190,11 +193,9 @@ func (f *folder) joined(retryFailed bool) error {
 	for _, e := range f.made {
 		f.learn(e)
 	}
-	for _, e := range f.study.Experiments {
-		for c := range f.study.Execution.Cycles {
-			if !f.wasMade(store.RunKey{ID: e.ID(), Cycle: c + 1}, retryFailed) {
-				return errors.Join(f.dir.RemoveSummary(), f.describeWorker())
-			}
+	for _, p := range Part(f.study, w.options.Shard, Order(f.study)) {
+		if !f.wasMade(keyOfRun(p), retryFailed) {
+			return errors.Join(f.dir.RemoveSummary(), f.describeWorker())
 		}
 	}
 	return f.describeWorker()
@@ -317,7 +318,7 @@ func (s *schedule) workAll(ctx context.Context, plan []Planned) error {
 		return err
 	}
 	x := s.Study.Execution
-	for cycle := x.Cycles + 1; cycle <= x.Until.MaxCycles; cycle++ {
+	for cycle := x.Cycles + 1; cycle <= s.mostCycles(); cycle++ {
 		open := sideBySide(s.Study, s.imprecise())
 		if len(open) == 0 {
 			return nil

@@ -194,6 +194,8 @@ const (
 	MachineMixed          note.Code = "machine_mixed"
 	NodesSpread           note.Code = "nodes_spread"
 	NodesApart            note.Code = "nodes_apart"
+	ShardOnly             note.Code = "shard_only"
+	ShardsMissing         note.Code = "shards_missing"
 	FilesUnchecked        note.Code = "files_unchecked"
 )
 
@@ -336,6 +338,8 @@ func Codes() []Entry {
 			"why they differ."},
 		{MachineMixed, Excluded,
 			"The worker joined with --allow-mixed and its machine differs from the study's first machine."},
+		{ShardOnly, Care, "The folder has one shard of a study: its other runs are measured elsewhere."},
+		{ShardsMissing, Care, "A study was merged before all of its runs were there."},
 		{FilesUnchecked, Told,
 			"An earlier version stored files of the study without checksums, so they cannot be verified."},
 

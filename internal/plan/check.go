@@ -8,6 +8,7 @@ import (
 	"github.com/llenergymeasure/llem/internal/codes"
 	"github.com/llenergymeasure/llem/internal/host"
 	"github.com/llenergymeasure/llem/internal/machine"
+	"github.com/llenergymeasure/llem/internal/shard"
 	"github.com/llenergymeasure/llem/internal/store"
 	"github.com/llenergymeasure/llem/note"
 	"github.com/llenergymeasure/llem/power"
@@ -18,6 +19,8 @@ import (
 type CheckOptions struct {
 	// Results is the folder for results.
 	Results string
+	// Shard is the part of the study to plan; the zero value is the whole study.
+	Shard shard.Shard
 	// Limit and Only select the experiments that are described, see [Options].
 	Limit int
 	Only  string
@@ -61,7 +64,7 @@ func Check(ctx context.Context, s *study.Study, o CheckOptions) (*Plan, error) {
 	if asked.GPU && o.GPU == "" {
 		problems = append(problems, occupied(o.Meters, facts)...)
 	}
-	po := Options{Study: s, Limit: o.Limit, Only: o.Only, Problems: problems, Device: needs.Name(),
+	po := Options{Study: s, Shard: o.Shard, Limit: o.Limit, Only: o.Only, Problems: problems, Device: needs.Name(),
 		Estimate: needs.Need, Sample: needs.Sample(s.Experiments)}
 	if len(s.Experiments) > 0 {
 		po.Price, po.Currency = s.Experiments[0].Energy.PricePerKWh, s.Experiments[0].Energy.Currency

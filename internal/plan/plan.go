@@ -11,6 +11,7 @@ import (
 	"github.com/llenergymeasure/llem/internal/campaign"
 	"github.com/llenergymeasure/llem/internal/digits"
 	"github.com/llenergymeasure/llem/internal/naming"
+	"github.com/llenergymeasure/llem/internal/shard"
 	"github.com/llenergymeasure/llem/internal/study/terms"
 	"github.com/llenergymeasure/llem/note"
 	"github.com/llenergymeasure/llem/study"
@@ -26,6 +27,7 @@ type Plan struct {
 	Shown  []Point `json:"shown"`
 	// Runs is the total number of runs; the first ones are listed in order.
 	Runs     int    `json:"runs"`
+	Division        // of a shard
 	Order    string `json:"order"`
 	Cycles   int    `json:"cycles"`
 	FirstRun []Run  `json:"first_runs"`
@@ -171,6 +173,8 @@ type Finding struct {
 // Options of a plan.
 type Options struct {
 	Study *study.Study
+	// Shard is the part of the study to plan; the zero value is the whole study.
+	Shard shard.Shard
 	// Limit is how many points and runs are described; 0 means all.
 	Limit int
 	// Only describes points whose label or values contain it.
@@ -203,22 +207,22 @@ func New(o Options) *Plan {
 		Merged: s.Merged, Duplicates: append([]study.Duplicate{},
 			s.Duplicates...), Filtered: s.Filtered, Refused: s.Refused, Invalid: s.Invalid, Unused: s.Unused,
 		Findings: []Finding{}, Device: o.Device}
-	p.Runs = p.Points * p.Cycles
-	if most := s.Execution.Until.MaxCycles; most > p.Cycles {
+	p.divide(s, o.Shard)
+	if most := s.Execution.Until.MaxCycles; most > p.Cycles && o.Shard.Complete(s) {
 		p.MoreCycles = most - p.Cycles
 	}
 	axes := naming.Varying(s.Experiments)
 	p.Axes = describe(axes, s.Experiments)
 	p.naming = naming.By(axes, s.Experiments)
 	p.points(o, axes)
-	first := campaign.First(s, o.Limit)
+	first := firstOf(s, o.Shard, o.Limit)
 	starts := campaign.Starts(s, first)
 	for i, r := range first {
 		p.FirstRun = append(p.FirstRun,
 			Run{Index: i + 1, ID: r.Experiment.ID(), Cycle: r.Cycle, Label: p.naming.Label(r.Experiment),
 				Start: starts(i)})
 	}
-	p.count(s)
+	p.count(s, o.Shard)
 	p.Totals.save(p.Starts, p.Runs)
 	for _, q := range o.Problems {
 		p.Findings = append(p.Findings, q.Finding)
@@ -242,28 +246,28 @@ func (t *Totals) save(starts *int, runs int) {
 const mostCounted = 200_000
 
 // count counts the starts of engines.
-func (p *Plan) count(s *study.Study) {
+func (p *Plan) count(s *study.Study, part shard.Shard) {
 	n := p.Runs
 	if s.Execution.Restart == terms.RestartAlways {
 		p.Starts = &n
 		return
 	}
-	if p.Runs > mostCounted {
+	if p.Runs > mostCounted || p.InAll > mostCounted {
 		return
 	}
-	n = starts(s)
+	n = starts(s, part)
 	p.Starts = &n
 	other := *s
 	if other.Execution.Order = terms.Sequential; p.Cycles > 1 {
-		if fewer := starts(&other); fewer < n {
+		if fewer := starts(&other, part); fewer < n {
 			p.SequentialStarts = &fewer
 		}
 	}
 }
 
 // starts counts the starts of engines in the order of a study.
-func starts(s *study.Study) (n int) {
-	runs := campaign.Order(s)
+func starts(s *study.Study, part shard.Shard) (n int) {
+	runs := campaign.Part(s, part, campaign.Order(s))
 	starts := campaign.Starts(s, runs)
 	for i := range runs {
 		if starts(i) {

@@ -11,9 +11,13 @@ import (
 
 // points describes the points and adds them up.
 func (p *Plan) points(o Options, axes []naming.Key) {
-	sum := newSum(o, p.Points)
+	sum := newSum(o, len(o.Study.Experiments))
 	unhindered, judged, fit := 0, 0, 0 // number of points: without a problem, estimated of these, and fitting
 	for i, e := range o.Study.Experiments {
+		runs := o.Shard.Cycles(o.Study, i)
+		if runs == 0 {
+			continue // in another shard
+		}
 		problems, short := o.problemsOf(e)
 		var need *Need
 		reason := "only a sample of the points is estimated"
@@ -21,7 +25,7 @@ func (p *Plan) points(o Options, axes []naming.Key) {
 			reason = "not estimated"
 		} else if sum.wants(i) {
 			need, reason = o.Estimate(e)
-			sum.add(need, reason)
+			sum.add(need, reason, runs)
 			if need != nil && !need.Fits {
 				p.Unfit++
 			}
@@ -59,7 +63,7 @@ func (p *Plan) points(o Options, axes []naming.Key) {
 		// rounded up, so that one runnable point is not reported as none
 		p.Runnable = (unhindered*fit + judged - 1) / judged
 	}
-	if p.Totals, p.Missing = sum.totals(p.Cycles, o.Price); p.Totals != nil && p.Totals.Cost != nil {
+	if p.Totals, p.Missing = sum.totals(p.Runs, o.Price); p.Totals != nil && p.Totals.Cost != nil {
 		p.Totals.Currency = o.Currency
 	}
 }
@@ -86,7 +90,8 @@ func (o Options) problemsOf(e study.Experiment) (full, short []string) {
 // sum adds up the needs of all points, or of a sample of them.
 type sum struct {
 	points, sample int
-	counted        int
+	counted        int // points
+	runs           int // of the counted points
 	missing        string
 	t              Totals
 	// from are the different bases with their devices, in order of appearance.
@@ -106,8 +111,8 @@ func (s *sum) wants(i int) bool {
 	return s.sample == s.points || i*s.sample/s.points != (i-1)*s.sample/s.points || i == 0
 }
 
-// add counts a point; nil is a point that could not be estimated.
-func (s *sum) add(n *Need, reason string) {
+// add counts the runs of a point; nil is a point that could not be estimated.
+func (s *sum) add(n *Need, reason string, runs int) {
 	if n == nil {
 		if s.missing == "" {
 			s.missing = reason
@@ -115,12 +120,14 @@ func (s *sum) add(n *Need, reason string) {
 		return
 	}
 	s.counted++
-	s.t.Seconds += n.Seconds
-	s.t.starting += n.StartSeconds
-	s.t.KWh += n.Joules / joulesPerKWh
+	s.runs += runs
+	each := float64(runs)
+	s.t.Seconds += each * n.Seconds
+	s.t.starting += each * n.StartSeconds
+	s.t.KWh += each * n.Joules / joulesPerKWh
 	for i := range 2 {
-		s.t.SecondsRange[i] += n.SecondsRange[i]
-		s.t.KWhRange[i] += n.JoulesRange[i] / joulesPerKWh
+		s.t.SecondsRange[i] += each * n.SecondsRange[i]
+		s.t.KWhRange[i] += each * n.JoulesRange[i] / joulesPerKWh
 	}
 	if from := n.Basis + ", for " + n.Device; !slices.Contains(s.from, from) {
 		s.from = append(s.from, from)
@@ -133,12 +140,12 @@ const joulesPerKWh = 3.6e6
 const mostBases = 4
 
 // totals scales the sum to all runs. The totals are unknown if one point is.
-func (s *sum) totals(cycles int, price float64) (*Totals, string) {
-	if s.missing != "" || s.counted == 0 {
+func (s *sum) totals(runs int, price float64) (*Totals, string) {
+	if s.missing != "" || s.runs == 0 {
 		return nil, s.missing
 	}
 	t := s.t
-	scale := float64(cycles) * float64(s.points) / float64(s.counted)
+	scale := float64(runs) / float64(s.runs)
 	t.Seconds, t.KWh, t.starting = t.Seconds*scale, t.KWh*scale, t.starting*scale
 	for i := range 2 {
 		t.SecondsRange[i] *= scale

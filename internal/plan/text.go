@@ -38,8 +38,11 @@ func (p *Plan) head(b *strings.Builder) {
 	if name == "" {
 		name = "study"
 	}
-	fmt.Fprintf(b, "%s: %s, %s, %s", name, digits.Count(p.Points, "experiment"), digits.Count(p.Cycles, "cycle"),
-		digits.Count(p.Runs, "run"))
+	runs := digits.Count(p.Runs, "run")
+	if p.Shard != "" {
+		name, runs = name+", "+p.Shard, fmt.Sprintf("%d of %s", p.Runs, digits.Count(p.InAll, "run"))
+	}
+	fmt.Fprintf(b, "%s: %s, %s, %s", name, digits.Count(p.Points, "experiment"), digits.Count(p.Cycles, "cycle"), runs)
 	if p.MoreCycles > 0 {
 		fmt.Fprintf(b, ", and up to %d more cycles until the requested precision is reached", p.MoreCycles)
 	}

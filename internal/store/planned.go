@@ -19,6 +19,8 @@ func parsePlan(text []byte) (*study.Study, error) {
 			Cycles int    `yaml:"cycles"`
 			Order  string `yaml:"order"`
 			Seed   uint64 `yaml:"seed"`
+
+			Placement string `yaml:"placement"`
 		} `yaml:"execution"`
 		Experiments []map[string]any `yaml:"experiments"`
 	}
@@ -34,5 +36,6 @@ func parsePlan(text []byte) (*study.Study, error) {
 	}
 	s.Execution.Cycles, s.Execution.Order, s.Execution.Seed = frozen.Execution.Cycles, frozen.Execution.Order,
 		frozen.Execution.Seed
+	s.Execution.Placement = frozen.Execution.Placement
 	return s, nil
 }

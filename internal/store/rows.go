@@ -120,7 +120,11 @@ func (f *found) rows() []result.Row {
 			rec, ok = f.record(r)
 		}
 		if ok {
-			rows = append(rows, RowOf(rec))
+			row := RowOf(rec)
+			if r.believed && r.Worker != "" { // a merged run has the name of its worker in its line
+				row.Worker = r.Worker
+			}
+			rows = append(rows, row)
 		}
 		return !ok
 	})

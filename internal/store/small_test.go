@@ -5,6 +5,7 @@ import (
 	"path/filepath"
 	"testing"
 
+	"github.com/llenergymeasure/llem/internal/shard"
 	"github.com/llenergymeasure/llem/internal/study/terms"
 	"github.com/llenergymeasure/llem/result"
 	"github.com/llenergymeasure/llem/study"
@@ -78,7 +79,7 @@ func TestLeft(t *testing.T) {
 	if s.count(); s.Planned != 3 || s.OK != 3 {
 		t.Errorf("%d runs are planned, %d ok, want 3", s.Planned, s.OK)
 	}
-	if s.left(of); s.Left != 1 || s.Complete {
+	if s.left(of, shard.Shard{}); s.Left != 1 || s.Complete {
 		t.Errorf("%d runs are left, want the one of the other experiment", s.Left)
 	}
 	for most, left := range map[int]int{3: 0, 4: 1} {
@@ -87,7 +88,7 @@ func TestLeft(t *testing.T) {
 		s = summary{&result.StudyResult{Rows: rows, Experiments: []result.ExperimentSummary{measured}}}
 		of.Experiments = make([]study.Experiment, 1)
 		of.Execution.Until = study.Until{Metric: metric, MaxCycles: most}
-		if s.left(of); s.Left != left || s.Complete != (left == 0) {
+		if s.left(of, shard.Shard{}); s.Left != left || s.Complete != (left == 0) {
 			t.Errorf("at most %d cycles: %d runs are left, want %d", most, s.Left, left)
 		}
 	}

@@ -7,6 +7,7 @@ import (
 
 	"github.com/llenergymeasure/llem/internal/codes"
 	"github.com/llenergymeasure/llem/internal/nodes"
+	"github.com/llenergymeasure/llem/internal/shard"
 	"github.com/llenergymeasure/llem/internal/study/terms"
 	"github.com/llenergymeasure/llem/note"
 	"github.com/llenergymeasure/llem/result"
@@ -20,9 +21,12 @@ const maxRecords = 200
 // Summarize collects the finished runs of a folder. It does not set why the study ended, which only its end
 // knows. With a [*DamageError], the result has the runs that can be read.
 func Summarize(dir string, s *study.Study, finished time.Time) (*result.StudyResult, error) {
-	out := summary{&result.StudyResult{SchemaVersion: result.SchemaVersion, Name: s.Name, Dir: dir,
-		Finished: finished.UTC(),
-		Planned:  len(s.Experiments) * s.Execution.Cycles, Caveats: note.List{}, Doubts: []result.Doubt{}}}
+	part, err := shard.Read(dir)
+	if err != nil {
+		return nil, err
+	}
+	out := summary{&result.StudyResult{SchemaVersion: result.SchemaVersion, Name: part.Named(s.Name), Dir: dir,
+		Finished: finished.UTC(), Planned: part.Runs(s), Caveats: note.List{}, Doubts: []result.Doubt{}}}
 	if abs, err := filepath.Abs(dir); err == nil {
 		out.Dir = abs
 	}
@@ -47,7 +51,8 @@ func Summarize(dir string, s *study.Study, finished time.Time) (*result.StudyRes
 	if err := out.collectWarnings(); err != nil {
 		return nil, err
 	}
-	out.left(s)
+	out.left(s, part)
+	part.Doubt(out.StudyResult, s)
 	out.caveats(s.Execution, len(s.Experiments))
 	out.records(f)
 	return out.StudyResult, damaged(dir, f.problems)
@@ -94,7 +99,7 @@ func configs(dir string, s *study.Study) func(result.Row) (study.Experiment, err
 }
 
 // left counts the remaining runs.
-func (s summary) left(of *study.Study) {
+func (s summary) left(of *study.Study, part shard.Shard) {
 	x := of.Execution
 	made, last := 0, map[string]int{}
 	for _, r := range s.Rows {
@@ -105,9 +110,10 @@ func (s summary) left(of *study.Study) {
 			}
 		}
 	}
-	s.Left = max(0, len(of.Experiments)*x.Cycles-made)
+	s.Left = max(0, part.Runs(of)-made)
 	for _, e := range s.Experiments {
-		if p := e.Precision; p != nil && !p.Met && last[e.ID] < x.Until.MaxCycles && measured(e, p.Metric) {
+		if p := e.Precision; p != nil && !p.Met && last[e.ID] < x.Until.MaxCycles && measured(e, p.Metric) &&
+			part.Complete(of) {
 			s.Left++
 		}
 	}

@@ -24,6 +24,7 @@ import (
 	"github.com/llenergymeasure/llem/internal/codes"
 	"github.com/llenergymeasure/llem/internal/digits"
 	"github.com/llenergymeasure/llem/internal/model"
+	"github.com/llenergymeasure/llem/internal/shard"
 	"github.com/llenergymeasure/llem/result"
 	"github.com/llenergymeasure/llem/study"
 )
@@ -45,6 +46,7 @@ type runFlags struct {
 	retry    bool
 	worker   string
 	mixed    bool
+	shard    string
 	noGaps   bool
 	dryRun   bool
 	limit    int
@@ -133,6 +135,8 @@ func newRun(env *Env) *cobra.Command {
 	flags.Lookup("worker").NoOptDefVal = anyName
 	flags.BoolVar(&f.mixed, "allow-mixed", false,
 		"with --worker: join with a machine that differs from the first; its runs are marked and not averaged")
+	flags.StringVar(&f.shard, "shard", "",
+		"execute only part `I/N` of the runs, such as 2/4, where machines share no folder; llem merge joins the parts")
 	flags.BoolVar(&f.noGaps, "no-gaps", false, "no pauses between runs")
 	flags.BoolVar(&f.dryRun, "dry-run", false,
 		"print the plan, its requirements and problems; run nothing")
@@ -193,6 +197,7 @@ func (env *Env) run(cmd *cobra.Command, args []string, f runFlags) error {
 	options := llem.Options{
 		Results: firstOf(f.output, env.Getenv("LLEM_RESULTS"), "results"), Python: f.python,
 		Estimate: f.estimate, Timeout: f.timeout, FailFast: f.failFast, RetryFailed: f.retry, NoGaps: f.noGaps,
+		Shard: f.shard,
 	}
 	if f.worker != "" {
 		if err := f.together(&options); err != nil {
@@ -225,6 +230,9 @@ func (f runFlags) check(given func(flag string) bool) error {
 		return &usageError{"--timeout is negative", "give a duration such as 30m"}
 	case f.limit < 0:
 		return &usageError{fmt.Sprintf("--limit is %d", f.limit), "give a number of experiments to list; 0 is all"}
+	}
+	if _, err := shard.Parse(f.shard); err != nil {
+		return err
 	}
 	if f.mixed && f.worker == "" {
 		return &usageError{"--allow-mixed goes with --worker", "add --worker, or leave it out"}
@@ -266,10 +274,13 @@ func (env *Env) dryRun(ctx context.Context, s *study.Study, o llem.Options, f ru
 		if o.Estimate, err = campaign.Estimating(o.Resume, o.Estimate); err != nil {
 			return err
 		}
+		if o.Shard, err = campaign.ShardOf(o.Resume, o.Shard); err != nil {
+			return err
+		}
 	}
 	p, err := llem.DryRun(ctx, s,
 		llem.DryRunOptions{Results: o.Results, Python: f.python, Limit: f.limit, Only: f.only, Estimate: o.Estimate,
-			GPU: f.gpu})
+			GPU: f.gpu, Shard: o.Shard})
 	if err != nil {
 		return err
 	}

@@ -14,6 +14,7 @@ import (
 	"strings"
 
 	"github.com/llenergymeasure/llem/cmd/llem/internal/report"
+	"github.com/llenergymeasure/llem/internal/codes"
 	"github.com/llenergymeasure/llem/internal/table"
 	"github.com/llenergymeasure/llem/result"
 )
@@ -33,7 +34,8 @@ func (s Screen) Study(w io.Writer, res *result.StudyResult) error {
 	if p.width <= 0 {
 		p.width = defaultWidth
 	}
-	if r := res.Experiment(); r != nil && res.Planned <= 1 && len(s.Show) == 0 {
+	_, part := res.Caveats.Find(codes.ShardOnly) // of a study with more runs
+	if r := res.Experiment(); r != nil && res.Planned <= 1 && len(s.Show) == 0 && !part {
 		p.run(r, res)
 	} else if err := p.study(res); err != nil {
 		return err
