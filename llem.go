@@ -52,6 +52,9 @@ type Options struct {
 	// Shard, as "2/4", executes only one of several parts of the study, in a folder of its own; empty means the whole
 	// study, or the part in the folder Resume.
 	Shard string
+	// Node names the machine of a worker, as its cluster does; only a hash of it is kept. Empty means the name of the
+	// host and its boot, which in a container is not the machine.
+	Node string
 	// RetryFailed repeats the failed runs of a resumed study.
 	RetryFailed bool
 	// NoGaps skips the pauses between runs.
@@ -158,7 +161,8 @@ func Run(ctx context.Context, s *study.Study, o Options) (*result.StudyResult, e
 	}
 	var worker *campaign.Worker
 	if o.Worker != "" {
-		worker = &campaign.Worker{Dir: cmp.Or(o.Resume, o.Results), Name: o.Worker, AllowMixed: o.AllowMixed}
+		worker = &campaign.Worker{Dir: cmp.Or(o.Resume, o.Results), Name: o.Worker, AllowMixed: o.AllowMixed,
+			Node: o.Node}
 	}
 	expected, err := plan.For(s, m.Meters, snapshot)
 	if err != nil {

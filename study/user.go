@@ -144,7 +144,7 @@ func (b reading) machineOrigins() []Origin {
 }
 
 // otherVariables are variables that are not keys.
-var otherVariables = []string{keys.ConfigVariable, "LLEM_RESULTS", "LLEM_CACHE", "LLEM_SIM", "LLEM_WORKER",
+var otherVariables = []string{keys.ConfigVariable, "LLEM_RESULTS", "LLEM_NODE", "LLEM_CACHE", "LLEM_SIM", "LLEM_WORKER",
 	"LLEM_RUN", "LLEM_NVML_LIBRARY"}
 
 // UnknownVariables returns a line for each variable of an environment (NAME=VALUE) that begins with LLEM_ but is

@@ -3,6 +3,8 @@ package campaign
 import (
 	"cmp"
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"path/filepath"
@@ -29,8 +31,19 @@ type Worker struct {
 	// AllowMixed lets the worker join although its machine differs from the study's first one: its runs are kept and
 	// excluded from the means.
 	AllowMixed bool
+	// Node names the machine; empty means [claim.Machine]. Only a hash is kept.
+	Node string
 	// Beat and Term are the times of [claim.Options]; 0 means the default.
 	Beat, Term time.Duration
+}
+
+// node identifies the machine of a worker without naming it.
+func (w *Worker) node() string {
+	if w.Node == "" {
+		return claim.Machine()
+	}
+	sum := sha256.Sum256([]byte(w.Node))
+	return hex.EncodeToString(sum[:8])
 }
 
 // MixedError is the error if a worker differs from the study's first machine.
@@ -73,7 +86,7 @@ const (
 // runWorker executes runs of a study that other workers execute too, until none is left.
 func runWorker(ctx context.Context, o Options) (_ *result.StudyResult, err error) {
 	w, err := claim.Join(filepath.Join(o.Worker.Dir, store.ClaimsDir), claim.Options{Name: o.Worker.Name,
-		Node: claim.Machine(), Beat: o.Worker.Beat, Term: o.Worker.Term})
+		Node: o.Worker.node(), Beat: o.Worker.Beat, Term: o.Worker.Term})
 	if held, ok := errors.AsType[*claim.HeldError](err); ok {
 		return nil, &ResumeError{Msg: fmt.Sprintf("a worker named %s is executing the study in %s", held.By.Worker,
 			o.Worker.Dir), Next: fmt.Sprintf("give this one another name, or leave the name out; if the other one was "+
@@ -203,7 +216,7 @@ func (f *folder) joined(retryFailed bool) error {
 
 // describeWorker writes the snapshot of this worker's machine.
 func (f *folder) describeWorker() error {
-	return nodes.Worker{Worker: f.worker.Name(), Node: claim.Machine(), Differences: f.worker.mixed,
+	return nodes.Worker{Worker: f.worker.Name(), Node: f.worker.options.Worker.node(), Differences: f.worker.mixed,
 		Machine: f.snapshot}.Write(f.path())
 }
 
@@ -487,7 +500,7 @@ var errLeftOut = errors.New("the remaining runs were left out")
 // the loaded engine serves, where the study's order leaves a choice; then by the study's order.
 func (s *schedule) preferred(open []task) []task {
 	own, elsewhere := map[string]int{}, map[string]bool{}
-	here := claim.Machine()
+	here := s.Worker.node()
 	for key, e := range s.folder.made {
 		if s.folder.worker.nodes[e.Worker] == here {
 			own[key.ID]++

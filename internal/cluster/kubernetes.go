@@ -176,7 +176,8 @@ func (k *Kubernetes) pod(j *Job, name string, selector map[string]string, hasStu
 		resources["memory"] = k.Memory
 	}
 	c := container{Name: "worker", Image: k.Image, Command: inPod.Command("$(WORKER)"),
-		Env:       []envVar{{"WORKER", envSource{fieldRef{"metadata.name"}}}},
+		Env: []envVar{{"WORKER", envSource{fieldRef{"metadata.name"}}},
+			{"LLEM_NODE", envSource{fieldRef{"spec.nodeName"}}}},
 		Resources: resourceNeeds{resources, resources},
 		Security:  securityContext{Capabilities: capabilities{Drop: []string{"ALL"}}},
 		Mounts:    []volumeMount{{Name: "results", Path: k.mount()}, {Name: "shm", Path: "/dev/shm"}}}

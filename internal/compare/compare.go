@@ -31,18 +31,27 @@ type Side struct {
 	Machine string
 	// Until is the wanted precision that determined the number of cycles; empty if it was fixed.
 	Until string
+
+	// id is the configuration, and rows are the comparable runs of the whole study.
+	id   string
+	rows []result.Row
+	// nodes are the machines of the workers.
+	nodes map[string]string
 }
 
 // SideOf reads the comparable runs of a configuration of a study. The machine is left to the caller.
 func SideOf(s *result.StudyResult, id string) (Side, error) {
-	out := Side{Study: filepath.Clean(s.Dir)}
+	out := Side{Study: filepath.Clean(s.Dir), id: id, nodes: nodesOf(s)}
 	for _, e := range s.Experiments {
 		if p := e.Precision; e.ID == id && p != nil {
 			out.Until = fmt.Sprintf("%s to ±%s %%", p.Metric, digits.Significant(100*p.Wanted, 2))
 		}
 	}
 	for _, row := range s.Rows {
-		if row.ID != id || !row.Comparable() {
+		if !row.Comparable() {
+			continue
+		}
+		if out.rows = append(out.rows, row); row.ID != id {
 			continue
 		}
 		r, err := result.ReadRun(s.Dir, row.ID, row.Cycle)
@@ -72,6 +81,8 @@ type Comparison struct {
 	// Paired reports whether values of the same cycle were compared, and PairedWhy is the reason.
 	Paired    bool   `json:"paired"`
 	PairedWhy string `json:"paired_why"`
+	// Machines is set if the runs are from several machines: they are then compared within machines.
+	Machines *Machines `json:"machines,omitempty"`
 	// Metrics begin with the primary one.
 	Metrics []Metric `json:"metrics"`
 	// Missing is why metrics are not compared.
@@ -80,6 +91,9 @@ type Comparison struct {
 	Warnings []string `json:"warnings,omitempty"`
 
 	instead string // the usual primary metric, where one side lacks it and Primary replaces it
+	// used is what comparisons within machines rest on, by metric; unit is machine or GPU.
+	used map[string]stats.Blocks
+	unit string
 }
 
 // Verdict is what is known about a difference.
@@ -100,6 +114,8 @@ const (
 	Same Verdict = "same"
 	// NotTested: a side has a single run, so chance cannot be judged.
 	NotTested Verdict = "not tested"
+	// Confounded: the sides share no machine, so their difference cannot be told from the machines' difference.
+	Confounded Verdict = "confounded"
 )
 
 // Metric is one number on both sides.
@@ -185,12 +201,15 @@ var ErrPrimary = errors.New("is not measured on both sides")
 func Sides(a, b Side, o Options) (*Comparison, error) {
 	c := &Comparison{}
 	a.Runs, b.Runs = byTime(a.Runs), byTime(b.Runs)
-	c.Paired, c.PairedWhy = inPairs(a, b)
+	at := placesOf(a, b)
+	if at == nil {
+		c.Paired, c.PairedWhy = inPairs(a, b)
+	}
 	if a.Runs[0].WorkloadHash != b.Runs[0].WorkloadHash {
 		c.Warnings = append(c.Warnings, "the two did not compute the same token ids: their workloads differ")
 	}
-	c.Warnings = append(append(c.Warnings, doubts(a, b)...), usedDifferently(a.Runs[0], b.Runs[0])...)
-	if err := c.collect(a, b, o); err != nil {
+	c.Warnings = append(append(c.Warnings, doubts(a, b, at)...), usedDifferently(a.Runs[0], b.Runs[0])...)
+	if err := c.collect(a, b, at, o); err != nil {
 		return nil, err
 	}
 	if len(c.Metrics) == 0 {
@@ -202,6 +221,7 @@ func Sides(a, b Side, o Options) (*Comparison, error) {
 	if err := c.judge(); err != nil {
 		return nil, err
 	}
+	c.settle(at)
 	c.Answer = c.answer(a, b)
 	if c.instead != "" {
 		asked, err := result.Metric(c.instead)
@@ -226,7 +246,7 @@ func byTime(runs []*result.Record) []*result.Record {
 }
 
 // collect compares the metrics one by one.
-func (c *Comparison) collect(a, b Side, o Options) error {
+func (c *Comparison) collect(a, b Side, at *place, o Options) error {
 	otherMemory, noService := false, false
 	for _, m := range result.Metrics() {
 		// If the methods of the engines' own memory peaks differ, the peaks of their processes replace them;
@@ -241,38 +261,47 @@ func (c *Comparison) collect(a, b Side, o Options) error {
 			continue
 		}
 		c.lack(m, a.Runs, b.Runs)
-		x, y := valuesOf(m, a.Runs, b.Runs, c.Paired)
-		if len(x) == 0 || len(y) == 0 {
-			noService = noService || m.Name == serviceMetric
-			continue
-		}
-		found, err := compared(x, y, c.Paired)
+		found, n, k, err := c.compared(m, a, b, at)
 		if err != nil {
 			return fmt.Errorf("compare %s: %w", m.Name, err)
 		}
-		c.Metrics = append(c.Metrics, metricOf(m, found, len(x), len(y), c.Paired))
+		if n == 0 || k == 0 {
+			noService = noService || m.Name == serviceMetric
+			continue
+		}
+		c.Metrics = append(c.Metrics, c.metricOf(m, found, n, k, at))
 	}
 	return nil
 }
 
-// compared compares values that are paired, or each side in one interval of time, in the order of the values.
-func compared(x, y []float64, paired bool) (stats.Comparison, error) {
-	o := stats.Options{Level: 1 - level, Seed: 1}
-	if paired {
-		return stats.Compare(x, y, true, o)
+// compared compares values within machines, values that are paired, or each side in one interval of time, in the order
+// of the values. n and k are the numbers of values.
+func (c *Comparison) compared(m result.MetricInfo, a, b Side, at *place) (_ stats.Comparison, n, k int, err error) {
+	if at != nil {
+		return c.within(m, a, b, at)
 	}
-	return stats.CompareSeries(x, y, o)
+	o := stats.Options{Level: 1 - level, Seed: 1}
+	x, y := valuesOf(m, a.Runs, b.Runs, c.Paired)
+	if len(x) == 0 || len(y) == 0 {
+		return stats.Comparison{}, len(x), len(y), nil
+	}
+	how := stats.CompareSeries
+	if c.Paired {
+		how = func(x, y []float64, o stats.Options) (stats.Comparison, error) { return stats.Compare(x, y, true, o) }
+	}
+	found, err := how(x, y, o)
+	return found, len(x), len(y), err
 }
 
 // serviceMetric is the time to the first token, which may be unknown for a server with a queue.
 const serviceMetric = "latency.ttft_ms.p50"
 
 // metricOf returns the result for one metric.
-func metricOf(m result.MetricInfo, found stats.Comparison, n, k int, paired bool) Metric {
+func (c *Comparison) metricOf(m result.MetricInfo, found stats.Comparison, n, k int, at *place) Metric {
 	out := Metric{Name: m.Name, Unit: m.Unit, Label: m.Label, A: found.MeanA, B: found.MeanB, NA: n, NB: k,
 		Difference: found.Difference.Value, DifferenceCI95: interval(found.Difference), CI95: interval(found.Ratio),
 		Permutation: Permutation{P: found.Permutation.P, LeastP: found.Permutation.SmallestP,
-			Needs: stats.PermutationNeeds(paired, level)}}
+			Needs: stats.PermutationNeeds(c.Paired || at != nil, level)}}
 	if !math.IsNaN(found.Ratio.Value) {
 		out.Ratio = &found.Ratio.Value
 	}
@@ -286,7 +315,9 @@ func metricOf(m result.MetricInfo, found stats.Comparison, n, k int, paired bool
 	switch {
 	case out.Test != nil:
 		out.Verdict = NotTold
-	case min(n, k) < 2:
+	case at != nil && c.used[m.Name].Used == 0:
+		out.Verdict = Confounded
+	case min(n, k) < 2 || !found.Difference.HasInterval():
 		out.Verdict = NotTested
 	case found.Direction == stats.Decrease:
 		out.Verdict = Lower

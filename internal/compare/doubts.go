@@ -9,18 +9,19 @@ import (
 	"github.com/llenergymeasure/llem/result"
 )
 
-// doubts returns reasons to doubt that only the settings differ between the sides.
-func doubts(a, b Side) []string {
+// doubts returns reasons to doubt that only the settings differ between the sides. Sides that are compared within
+// machines may be from different ones of one kind.
+func doubts(a, b Side, at *place) []string {
 	var out []string
 	if x, y := cards(a.Runs), cards(b.Runs); x != "" && y != "" && x != y {
 		out = append(out, fmt.Sprintf("the sides ran on different GPUs: A on %s, B on %s; the difference "+
 			"between the cards "+
 			"counts as a difference of the configurations", x, y))
-	} else if x, y := uuids(a.Runs), uuids(b.Runs); len(x) > 0 && len(y) > 0 && !slices.Equal(x, y) {
+	} else if x, y := uuids(a.Runs), uuids(b.Runs); at == nil && len(x) > 0 && len(y) > 0 && !slices.Equal(x, y) {
 		out = append(out, fmt.Sprintf("the sides ran on different GPUs of one kind (A %s, B %s), which can differ by "+
 			"several percent in power", strings.Join(x, ", "), strings.Join(y, ", ")))
 	}
-	if a.Machine != "" && b.Machine != "" && a.Machine != b.Machine {
+	if at == nil && a.Machine != "" && b.Machine != "" && a.Machine != b.Machine {
 		out = append(out, fmt.Sprintf("the sides ran on different machines or kernels: A on %s; B on %s", a.Machine,
 			b.Machine))
 	}

@@ -127,19 +127,15 @@ func (m Metric) change() (value, between string) {
 // answer returns one or two sentences about the primary metric.
 func (c *Comparison) answer(a, b Side) string {
 	m := c.Metrics[0]
-	runs := digits.Count(m.NA, "cycle") + " in pairs"
-	if !c.Paired || m.Verdict == NotTested {
-		runs = fmt.Sprintf("%d and %s", m.NA, digits.Count(m.NB, "run"))
-		if m.NA == m.NB {
-			runs = digits.Count(m.NA, "run") + " each"
-		}
-	}
+	runs := c.runs()
 	value, between := m.change()
 	than := " in B than in A"
 	if m.Ratio != nil && m.factor() {
 		than = " in B as in A"
 	}
 	switch m.Verdict {
+	case Confounded:
+		return c.confounded()
 	case Same:
 		return fmt.Sprintf("%s is the same in all runs of both (%s).", m.Label, runs)
 	case NotTested:

@@ -48,6 +48,24 @@ func studentTail(t, df float64) float64 {
 	return (1 - front*betaFraction(b, a, y)/b) / 2
 }
 
+// fisherTail is P(F > f) of Fisher's F with d1 and d2 degrees of freedom: I_x(d2/2, d1/2) at x = d2/(d2+d1·f) (DLMF
+// 8.17; Abramowitz and Stegun 26.6.2).
+func fisherTail(f, d1, d2 float64) float64 {
+	if !(f > 0) {
+		return 1
+	}
+	a, b := d2/2, d1/2
+	x, y := d2/(d2+d1*f), d1*f/(d2+d1*f)
+	gammaA, _ := math.Lgamma(a)
+	gammaB, _ := math.Lgamma(b)
+	both, _ := math.Lgamma(a + b)
+	front := math.Exp(a*math.Log(x) + b*math.Log(y) + both - gammaA - gammaB)
+	if x < (a+1)/(a+b+2) {
+		return front * betaFraction(a, b, x) / a
+	}
+	return 1 - front*betaFraction(b, a, y)/b
+}
+
 // studentDensity is the density of Student's t.
 func studentDensity(t, df float64) float64 {
 	return gammaRatio(df/2) / math.Sqrt(df*math.Pi) * math.Exp(-(df+1)/2*math.Log1p(t*t/df))

@@ -1,11 +1,10 @@
-// Package stats has the statistics of llem: pure functions over plain numbers, which import only the standard
-// library.
+// Package stats has the statistics of llem: pure functions over plain numbers.
 //
 // [Summarize] describes a sample of repeated measurements, [MeanInterval] its mean and [BCa] any other
-// statistic. [Compare] compares two configurations; [Holm] corrects the p-values of many comparisons. [Drift]
-// tests whether the values changed while they were measured. [RelativeHalfWidth] shows when enough has been
-// measured. Over many configurations, [Pareto] finds the Pareto front and [Best] the best choice under
-// limits; both use intervals, not only values.
+// statistic. [Compare] compares two configurations, [CompareBlocks] does so within machines; [Holm] corrects
+// the p-values of many comparisons. [Drift] tests whether the values changed while they were measured.
+// [RelativeHalfWidth] shows when enough has been measured. Over many configurations, [Pareto] finds the
+// Pareto front and [Best] the best choice under limits; both use intervals, not only values.
 //
 // Doubt is part of a result: each has its interval and its caveats. NaN and infinite inputs are errors,
 // unless they mean that a value is missing (Point). Random draws come from a seeded generator over sorted

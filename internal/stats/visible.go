@@ -19,6 +19,8 @@ type Scatter struct {
 	Paired bool
 	// Correlation of neighbouring values, by which each sample counts as fewer; 0 is none.
 	Correlation float64
+	// Blocks is the number of blocks within which the values are compared; 0 if there are none.
+	Blocks int
 }
 
 // likely is SD without the bias of few values: the median of a sample's deviation lies below the true one (Wilson and
@@ -81,6 +83,10 @@ func (s Scatter) power(n int, difference, alpha float64) float64 {
 	if s.Correlation > 0 {
 		count := effective(n, s.Correlation)
 		return tPower(difference*math.Sqrt(count/2), 2*freedom(count), alpha)
+	}
+	if s.Blocks > 0 {
+		df := max(1, float64(2*n-1-s.Blocks))
+		return tPower(difference*math.Sqrt(float64(n)/2), df, alpha)
 	}
 	// Welch's degrees of freedom lie between n − 1 and 2n − 2; the mean of what they do to the power is about here.
 	df := float64(2*n-2) * float64(n) / float64(n+1)

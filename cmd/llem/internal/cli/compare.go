@@ -29,7 +29,8 @@ func newCompare(env *Env) *cobra.Command {
 			"corrected for the number of metrics. Each line shows the smallest difference that so many\n" +
 			"runs can detect; more cycles detect smaller ones. Runs of one study are compared in pairs\n" +
 			"where the runs of a cycle followed each other (any execution.order but sequential), which\n" +
-			"removes drift. Otherwise the interval is widened where successive runs are correlated.",
+			"removes drift. Otherwise the interval is widened where successive runs are correlated.\n" +
+			"Runs from several machines are compared within each; sides that share none get no verdict.",
 		Example: "  llem compare results/batches:3fa9 :c01b\n" +
 			"  llem compare results/batches:3fa9 :c01b --metric TTFT\n" +
 			"  llem compare results/bf16-20260101T120000Z results/int8-20260101T130000Z",

@@ -200,7 +200,7 @@ func (env *Env) run(cmd *cobra.Command, args []string, f runFlags) error {
 		Shard: f.shard,
 	}
 	if f.worker != "" {
-		if err := f.together(&options); err != nil {
+		if err := f.together(env, &options); err != nil {
 			return err
 		}
 	}

@@ -30,8 +30,8 @@ func (f *runFlags) takeFolder(args []string) []string {
 }
 
 // together completes the options of a worker: its name, and the folder that it shares with others.
-func (f *runFlags) together(o *llem.Options) error {
-	o.Worker, o.AllowMixed = f.worker, f.mixed
+func (f *runFlags) together(env *Env, o *llem.Options) error {
+	o.Worker, o.AllowMixed, o.Node = f.worker, f.mixed, env.node()
 	if f.worker == anyName {
 		o.Worker = anyWorker()
 	}
@@ -51,6 +51,9 @@ func (f *runFlags) together(o *llem.Options) error {
 	}
 	return nil
 }
+
+// node returns the name that the cluster has for this machine; empty if there is none.
+func (env *Env) node() string { return firstOf(env.Getenv("LLEM_NODE"), env.Getenv("SLURMD_NODENAME")) }
 
 // anyWorker returns a name that no other worker has. It does not tell the name of the machine.
 func anyWorker() string {

@@ -122,11 +122,7 @@ func widest(rows table.Table, width int) int {
 
 // comparedNotes explain the table.
 func comparedNotes(c *Comparison) []string {
-	how := "in pairs by cycle: " + c.PairedWhy
-	if !c.Paired {
-		how = "not in pairs: " + c.PairedWhy + ", so other changes between them (temperature, other work) count as " +
-			"a difference too; execution.order: balanced in one study removes them"
-	}
+	how := c.How()
 	first := c.Metrics[0]
 	if first.Test == nil {
 		return []string{how}
