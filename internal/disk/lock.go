@@ -24,8 +24,14 @@ func (e *LockedError) Error() string {
 func (e *LockedError) NextStep() string { return "wait until it has finished, or stop it" }
 
 // LockFolder prevents other processes from writing to the folder of a file until the file is closed.
-func LockFolder(file *os.File) error {
-	err := unix.Flock(int(file.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+func LockFolder(file *os.File) error { return lock(file, unix.LOCK_EX) }
+
+// CheckFolder returns a [*LockedError] if another process has locked the folder of a file with [LockFolder]. Checks of
+// several processes at once do not disturb each other.
+func CheckFolder(file *os.File) error { return lock(file, unix.LOCK_SH) }
+
+func lock(file *os.File, how int) error {
+	err := unix.Flock(int(file.Fd()), how|unix.LOCK_NB)
 	switch {
 	case errors.Is(err, unix.EWOULDBLOCK):
 		return &LockedError{filepath.Dir(file.Name())}

@@ -186,7 +186,7 @@ func alone(path string) error {
 	if err != nil {
 		return disk.Problem("open the journal", path, err)
 	}
-	return errors.Join(disk.LockFolder(f), f.Close())
+	return errors.Join(disk.CheckFolder(f), f.Close())
 }
 
 // ErrTwice is the error of a run whose result does not count, because another worker has executed it.

@@ -167,3 +167,31 @@ func TestNodes(t *testing.T) {
 		}
 	}
 }
+
+// TestJoinAtOnce: workers that look in the same moment whether a process works alone do not take each other for one.
+func TestJoinAtOnce(t *testing.T) {
+	dir, _, a, b := workersStudy(t)
+	journal, err := os.OpenFile(filepath.Join(dir, JournalFile), os.O_RDWR, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	// Another worker is between its look and its next step.
+	if err := disk.CheckFolder(journal); err != nil {
+		t.Fatal(err)
+	}
+	c, _, err := Join(dir, "c")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, d := range []*Dir{a, b, c} {
+		if err := d.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+	if _, _, err := Reopen(dir); !isLocked(err) {
+		t.Errorf("a process works alone while a worker looks: %v", err)
+	}
+	if err := journal.Close(); err != nil {
+		t.Fatal(err)
+	}
+}
