@@ -29,7 +29,12 @@ PURE = $(shell $(GO) list ./... | grep -v -e /engine/embedded $(foreach p,$(LONG
 LONG := ./cmd/llem/internal/cli ./internal/join ./internal/attribute ./internal/doctor ./internal/store \
 	./internal/convert ./internal/stats ./internal/study/source ./study
 
-.PHONY: demo build release test test-python lint bench fuzz accuracy clean
+# A wheel with the program for any Linux since 2014, in dist/: WHEEL_ARCH=aarch64 for ARM.
+WHEEL_ARCH ?= $(ARCH)
+wheel:
+	python3 python/build_wheel.py --arch $(WHEEL_ARCH)
+
+.PHONY: demo build release wheel test test-python lint bench fuzz accuracy clean
 
 demo: build
 	$(BIN) run --model random:smollm2-135m --backend embedded --prompts 8 --input-tokens 128 --output-tokens 64 \

@@ -1,0 +1,87 @@
+#!/usr/bin/env python3
+"""Builds the wheel: `make wheel`, or build_wheel.py [--arch x86_64|aarch64].
+
+The C++ of the embedded engine is compiled by zig against glibc 2.17, so that the wheel runs on every Linux since 2014
+(manylinux2014), whatever the machine on which it is built. The result is in dist/.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import pathlib
+import subprocess
+import sys
+
+HERE = pathlib.Path(__file__).resolve().parent
+ROOT = HERE.parent
+TOOLS = ["ziglang==0.17.1", "hatchling==1.33.0", "auditwheel==6.8.2"]
+GLIBC = "2.17"
+PLATFORM = "manylinux_2_17_{arch}.manylinux2014_{arch}"
+GO_ARCH = {"x86_64": "amd64", "aarch64": "arm64"}
+#: Processors of 2013 and newer; ARM with dot products.
+CPU = {"x86_64": "x86_64_v3", "aarch64": "generic+v8.2a+fp16+dotprod"}
+LARGEST = 25 << 20  # bytes
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--arch", choices=sorted(GO_ARCH), default=os.uname().machine)
+    parser.add_argument("--dist", type=pathlib.Path, default=ROOT / "dist")
+    options = parser.parse_args()
+    python = tools()
+    compile_program(python, options.arch)
+    print(pack(python, options.arch, options.dist))
+
+
+def tools() -> str:
+    """Return an interpreter that has the tools."""
+    venv = pathlib.Path(os.environ.get("LLEM_WHEEL_VENV") or HERE / "build" / "venv")
+    python = venv / "bin" / "python"
+    if not python.exists():
+        subprocess.run([sys.executable, "-m", "venv", venv], check=True)
+    have = subprocess.run([python, "-m", "pip", "freeze", "--disable-pip-version-check"], check=True,
+                          capture_output=True, text=True).stdout.split()
+    if not set(TOOLS) <= set(have):
+        subprocess.run([python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *TOOLS], check=True)
+    return str(python)
+
+
+def compile_program(python: str, arch: str) -> None:
+    """Compile build/llem."""
+    linker = HERE / "zig_linker.py"
+    target = f"-target {arch}-linux-gnu.{GLIBC} -mcpu={CPU[arch]}"
+    optimise = "-O3 -Wno-deprecated-declarations -Wno-stringop-overflow -Wno-unknown-warning-option"
+    environment = dict(
+        os.environ, CGO_ENABLED="1", GOOS="linux", GOARCH=GO_ARCH[arch], GOFLAGS="-trimpath",
+        CC=f"{python} -m ziglang cc {target}", CXX=f"{python} -m ziglang c++ {target}",
+        CGO_CFLAGS=optimise, CGO_CXXFLAGS=optimise, LLEM_ZIG=f"{python} -m ziglang", LLEM_ZIG_TARGET=target,
+    )
+    subprocess.run(
+        ["go", "build", "-buildvcs=auto", f"-ldflags=-s -w -extld {linker}", "-o", HERE / "build" / "llem",
+         "./cmd/llem"],
+        cwd=ROOT, env=environment, check=True,
+    )
+
+
+def pack(python: str, arch: str, dist: pathlib.Path) -> pathlib.Path:
+    """Make the wheel of build/llem and check it."""
+    platform = PLATFORM.format(arch=arch)
+    environment = dict(os.environ, LLEM_WHEEL_PLATFORM=platform)
+    for old in dist.glob("*.whl"):
+        if platform in old.name:
+            old.unlink()
+    subprocess.run([python, "-m", "hatchling", "build", "-t", "wheel", "-d", dist], cwd=HERE, env=environment,
+                   check=True, stdout=subprocess.DEVNULL)
+    (wheel,) = (w for w in dist.glob("*.whl") if platform in w.name)
+    shown = subprocess.run([python, "-m", "auditwheel", "show", wheel], check=True, capture_output=True,
+                           text=True).stdout
+    if f"manylinux_2_17_{arch}" not in shown:
+        sys.exit(f"{wheel} needs a newer system than manylinux2014:\n{shown}")
+    if wheel.stat().st_size > LARGEST:
+        sys.exit(f"{wheel} has {wheel.stat().st_size >> 20} MiB, more than {LARGEST >> 20}")
+    return wheel
+
+
+if __name__ == "__main__":
+    main()
