@@ -5,6 +5,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/llenergymeasure/llem/internal/throughput"
 	"github.com/llenergymeasure/llem/note"
 )
 
@@ -56,6 +57,8 @@ type StudyResult struct {
 	Interrupted int `json:"interrupted"`
 	// ElapsedS is the time of all runs in seconds, including pauses, over all starts of a resumed study.
 	ElapsedS float64 `json:"elapsed_s"`
+	// Workers is what became of the time of several workers; null in a study of one process.
+	Workers *throughput.Workers `json:"workers,omitempty"`
 	// Caveats are reasons to doubt the study as a whole.
 	Caveats note.List `json:"caveats"`
 	// Doubts are the distinct warnings of its runs, with their numbers of runs.

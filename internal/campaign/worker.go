@@ -19,6 +19,7 @@ import (
 	"github.com/llenergymeasure/llem/internal/shell"
 	"github.com/llenergymeasure/llem/internal/store"
 	"github.com/llenergymeasure/llem/internal/study/terms"
+	"github.com/llenergymeasure/llem/internal/throughput"
 	"github.com/llenergymeasure/llem/result"
 )
 
@@ -102,8 +103,26 @@ func runWorker(ctx context.Context, o Options) (_ *result.StudyResult, err error
 		return nil, err
 	}
 	defer f.close()
-	f.counted = o.Clock.Time()
+	if err = f.enter(); err != nil {
+		return nil, err
+	}
 	return execute(ctx, o, f)
+}
+
+// enter records that the worker is present, and gives its journal the clock of the file server.
+func (f *folder) enter() error {
+	server, err := f.worker.Now()
+	if err != nil {
+		return fmt.Errorf("read the clock of the file server: %w", err)
+	}
+	w := f.worker
+	joined := f.clock.Time()
+	f.counted, w.free = joined, joined
+	w.time = func() time.Time { return server.Add(f.clock.Time().Sub(joined)).UTC() }
+	f.dir.Stamp(func(e *store.Entry) {
+		e.At, e.ClaimS, e.WaitS = w.time(), w.claimTook.Seconds(), w.waitTook.Seconds()
+	})
+	return throughput.Come(filepath.Join(f.path(), nodes.WorkersDir), w.Name(), server)
 }
 
 // working is the state of a folder of several workers.
@@ -111,6 +130,13 @@ type working struct {
 	*claim.Worker
 	options *Options
 	tail    *store.Tail
+	// time is the clock of the file server.
+	time func() time.Time
+	// free is the end of the last run, and waited how long the worker has waited since.
+	free   time.Time
+	waited time.Duration
+	// claimTook and waitTook are how long it took to claim the current run, and to wait for it.
+	claimTook, waitTook time.Duration
 	// run is the claim on the current run.
 	run *claim.Claim
 	// mixed lists the differences from the first machine, if they are allowed.
@@ -386,9 +412,11 @@ func (s *schedule) workOn(ctx context.Context, plan []Planned) error {
 		if err := s.stuck(open); err != nil {
 			return err
 		}
+		asleep := s.Clock.Time()
 		if err := errors.Join(s.engines.Close(), s.Clock.Sleep(ctx, wait)); err != nil {
 			return err
 		}
+		s.folder.worker.waited += s.Clock.Time().Sub(asleep)
 		wait = min(2*wait, 10*pollEvery)
 	}
 }
@@ -448,7 +476,10 @@ func (s *schedule) runClaimed(ctx context.Context, p Planned, c *claim.Claim) er
 		case <-stop:
 		}
 	}()
+	w := s.folder.worker
+	w.claimTook, w.waitTook = s.Clock.Time().Sub(w.free)-w.waited, w.waited
 	err := s.runLimited(own, p)
+	w.free, w.waited = s.Clock.Time(), 0
 	if errors.Is(err, errLost) && ctx.Err() == nil {
 		s.emit(event.Note{Code: codes.RunTwice,
 			Message: fmt.Sprintf("the result of %s-c%d does not count: this worker was "+
@@ -554,6 +585,8 @@ func (f *folder) conclude(ctx context.Context, runErr error, interrupted bool) (
 		ctx, cancel = context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
 		defer cancel()
 	}
+	// Without a word, its last run tells how long it was there.
+	_ = throughput.Go(filepath.Join(f.path(), nodes.WorkersDir), f.worker.Name(), f.worker.time())
 	err = f.describeWorker()
 	c, holdErr := f.hold(ctx)
 	if holdErr != nil {

@@ -436,6 +436,20 @@ func (w *Worker) renewOnce() {
 	}
 }
 
+// Seen returns when a worker of a folder last renewed its presence, by the file server's clock; false if it has left.
+func Seen(dir, name string) (time.Time, bool) {
+	f := osFolder(dir)
+	top, err := highest(f, presenceOf(name))
+	if err != nil || top == 0 {
+		return time.Time{}, false
+	}
+	_, modified, err := f.read(path.Join(presenceOf(name), strconv.Itoa(top)))
+	return modified, err == nil
+}
+
+// Now returns the time of the file server.
+func (w *Worker) Now() (time.Time, error) { return w.now() }
+
 // Members lists the live workers of a folder, without joining it. There are none if there is no such folder.
 func Members(dir string) ([]Identity, error) {
 	f, err := existingFolder(dir)

@@ -107,6 +107,14 @@ func Count(n int, what string) string {
 	return fmt.Sprintf("%d %ss", n, what)
 }
 
+// Times formats how often something happens: once, 2 times.
+func Times(n int) string {
+	if n == 1 {
+		return "once"
+	}
+	return fmt.Sprintf("%d times", n)
+}
+
 // Seconds converts nanoseconds of a clock to seconds.
 func Seconds(ns int64) float64 { return float64(ns) / 1e9 }
 

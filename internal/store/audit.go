@@ -29,6 +29,9 @@ func audited(dir string, s *result.StudyResult) (*Opened, error) {
 	if len(f.runs) <= maxRecords {
 		f.read()
 	}
+	if s.Workers == nil { // the summary of an earlier version
+		s.Workers = workersOf(dir, f.lines)
+	}
 	a := audit{summary: s, rows: f.rows(), backends: map[string]string{}}
 	for _, e := range s.Experiments {
 		a.backends[e.ID] = e.Config.Backend

@@ -27,6 +27,9 @@ type Entry struct {
 	At time.Time `json:"at"`
 	// Manifest is the SHA-256 sum of the manifest of the run; empty in lines of an earlier version.
 	Manifest string `json:"manifest_sha256,omitempty"`
+	// ClaimS is how long its worker took to find and claim the run, and WaitS how long it waited for one, in s.
+	ClaimS float64 `json:"claim_s,omitempty"`
+	WaitS  float64 `json:"wait_s,omitempty"`
 }
 
 func entryOf(rec *result.Record, manifest string) Entry {
@@ -62,6 +65,9 @@ func checkLine(line []byte, e Entry) error {
 
 func (d *Dir) appendJournal(rec *result.Record, manifest string) error {
 	e := entryOf(rec, manifest)
+	if d.stamp != nil {
+		d.stamp(&e)
+	}
 	line, err := e.line()
 	if err != nil {
 		return err

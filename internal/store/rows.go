@@ -96,6 +96,8 @@ type found struct {
 	// noJournal reports whether there are runs without a journal; unchecked counts runs without a manifest.
 	noJournal bool
 	unchecked int
+	// lines are the lines of the journals.
+	lines []Entry
 }
 
 // foundRun is an existing run.
@@ -209,6 +211,7 @@ func lookAt(dir string) (*found, error) {
 	if names, err := journals(dir); err == nil {
 		mayLack = len(names)
 	}
+	f.lines = journal
 	last := make(map[string]int, len(journal))
 	for i, e := range journal {
 		last[e.Run] = i

@@ -53,6 +53,7 @@ func Summarize(dir string, s *study.Study, finished time.Time) (*result.StudyRes
 	}
 	out.left(s, part)
 	part.Doubt(out.StudyResult, s)
+	out.Workers = workersOf(dir, f.lines)
 	out.caveats(s.Execution, len(s.Experiments))
 	out.records(f)
 	return out.StudyResult, damaged(dir, f.problems)

@@ -37,6 +37,8 @@ type Dir struct {
 	worker string
 	// made are the runs on disk, with their lines.
 	made map[RunKey]Entry
+	// stamp completes the lines of a worker's journal.
+	stamp func(*Entry)
 	// repairs lists what was repaired when the folder was opened.
 	repairs note.List
 }

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/llenergymeasure/llem/cmd/llem/internal/crew"
 	"github.com/llenergymeasure/llem/internal/codes"
 	"github.com/llenergymeasure/llem/internal/digits"
 	"github.com/llenergymeasure/llem/internal/metric"
@@ -38,6 +39,7 @@ func (t Terminal) table(b *strings.Builder, s *result.StudyResult) error {
 		t.ofStudy(b, s)
 	}
 	t.exclusions(b, s)
+	b.WriteString(crew.SpentText(s.Workers, t.Columns, t.width(), t.Limited, t.bold))
 	t.shared(b, s, Doubts(s), max(len(s.Runs), len(s.Rows)))
 	return t.failures(b, s)
 }

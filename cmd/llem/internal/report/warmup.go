@@ -14,7 +14,7 @@ func warmup(r *result.Record) string {
 	if w == nil {
 		return ""
 	}
-	full := fmt.Sprintf("a full batch and the last one %s", times(w.Runs))
+	full := fmt.Sprintf("a full batch and the last one %s", digits.Times(w.Runs))
 	took := " · " + digits.SI(r.Timing.WarmupS, "s")
 	if w.Cover == terms.CoverSizes {
 		return "warm-up: " + full + took
@@ -33,13 +33,6 @@ func warmup(r *result.Record) string {
 		s += "whose times did not settle"
 	}
 	return s + "; then " + full + took
-}
-
-func times(n int) string {
-	if n == 1 {
-		return "once"
-	}
-	return fmt.Sprintf("%d times", n)
 }
 
 // leftOut returns a line on requests that are left out of the latencies; empty if there are none.

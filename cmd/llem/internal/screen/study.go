@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/llenergymeasure/llem/cmd/llem/internal/chart"
+	"github.com/llenergymeasure/llem/cmd/llem/internal/crew"
 	"github.com/llenergymeasure/llem/cmd/llem/internal/report"
 	"github.com/llenergymeasure/llem/internal/codes"
 	"github.com/llenergymeasure/llem/internal/digits"
@@ -99,6 +100,9 @@ func known(s *result.StudyResult, metric string) bool {
 // study writes the configurations of a study, or the cycles of its only one.
 func (p *page) study(s *result.StudyResult) error {
 	p.painted(bold, "", "  ", report.Tally(s)+provenance(s), 0)
+	if all := crew.Spent(s.Workers); all != nil {
+		p.facts(plain, "", "  ", all)
+	}
 	if len(s.Experiments) == 0 {
 		return nil
 	}
