@@ -10,7 +10,7 @@ var begin = time.Date(2026, 11, 29, 12, 0, 0, 0, time.UTC)
 
 func at(s float64) time.Time { return begin.Add(seconds(s)) }
 
-// TestUse: two workers of which one is slow, comes later and leaves later; the parts of their time add up.
+// TestUse: of two workers, one is slow, comes later and leaves earlier; the parts of their time add up.
 func TestUse(t *testing.T) {
 	t.Parallel()
 	run := func(worker string, end, took float64) Run {
