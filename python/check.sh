@@ -25,5 +25,11 @@ python3 -m venv "$work/test"
 cp -r "$here/tests" "$here/pyproject.toml" "$work/"
 cd "$work"
 "$work/test/bin/python" -m pytest -q -p no:cacheprovider tests
-installed=$("$work/test/bin/python" -c 'import llem, os; print(os.path.dirname(llem.__file__))')
-"$work/test/bin/python" -m mypy --strict --ignore-missing-imports --cache-dir "$work/mypy" "$installed"
+mypy="$work/test/bin/python -m mypy --strict --ignore-missing-imports --cache-dir $work/mypy"
+$mypy "$here/src/llem"
+cat > user.py << 'PY'
+import llem
+
+mean: "float | None" = llem.open("results/x").experiments[0].mean("energy.per_output_token_j")
+PY
+$mypy user.py
