@@ -101,7 +101,7 @@ func Doctor(ctx context.Context, o DoctorOptions) (*SelfTest, error) {
 	defer machine.Close(meters)
 	// A load would add to the energy of a concurrent measurement, and a measurement would disturb the
 	// findings.
-	release, err := campaign.LockGPUs(campaign.LockDir(), meters)
+	release, err := campaign.LockGPUs(campaign.LockDir(), meters, campaign.Holder{})
 	if err != nil {
 		return nil, err
 	}

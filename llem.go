@@ -139,7 +139,8 @@ func Run(ctx context.Context, s *study.Study, o Options) (*result.StudyResult, e
 	o.unmetered(needs, m.Meters)
 	// A simulated GPU uses the real sensor code, so it is locked like a real GPU.
 	if needs.GPU || needs.Simulated {
-		release, err := campaign.LockGPUs(campaign.LockDir(), m.Meters)
+		release, err := campaign.LockGPUs(campaign.LockDir(), m.Meters,
+			campaign.Holder{Worker: o.Worker, Shares: campaign.SharesGPUs(s)})
 		if err != nil {
 			return nil, err
 		}

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -18,7 +19,8 @@ import (
 // BusyError is the error if another llem process is measuring on a GPU.
 type BusyError struct {
 	Device string
-	Holder string // what the holder wrote to the lock file
+	Holder string // what the holder wrote to the lock file, or a worker
+	Worker bool   // whether workers of one study meet
 }
 
 // Error names the GPU and the holder.
@@ -28,6 +30,11 @@ func (e *BusyError) Error() string {
 
 // NextStep returns the next step for the user.
 func (e *BusyError) NextStep() string {
+	if e.Worker {
+		return "give each worker GPUs of its own, as in CUDA_VISIBLE_DEVICES=1 llem run --worker …, or wait " +
+			"until the other " +
+			"one has ended; in a study with energy.allow_shared: true they share, and their numbers are marked"
+	}
 	return "wait until it has finished, or choose another GPU with CUDA_VISIBLE_DEVICES"
 }
 
@@ -51,34 +58,30 @@ func firstShared(dirs ...string) string {
 	return dirs[len(dirs)-1]
 }
 
+// Holder is how a process locks GPUs.
+type Holder struct {
+	// Worker is its name if it is a worker of a study.
+	Worker string
+	// Shares allows others that share, too.
+	Shares bool
+}
+
 // LockGPUs locks all GPUs of the meters for this process, or none: two measurements on one GPU would count
 // each other's energy. release unlocks them, as does the end of the process.
-func LockGPUs(dir string, meters []power.Meter) (release func(), err error) {
+func LockGPUs(dir string, meters []power.Meter, by Holder) (release func(), err error) {
 	var files []*os.File
 	release = func() {
 		for _, f := range files {
 			f.Close()
 		}
 	}
-	uuids := map[string]string{}
-	for _, m := range meters {
-		for _, d := range m.Devices() {
-			if d.Kind == power.GPU && d.UUID != "" && !d.Modelled && !d.OverNetwork {
-				uuids[d.UUID] = d.ID
-			}
-		}
-	}
-	var order []string
-	for u := range uuids {
-		order = append(order, u)
-	}
-	slices.Sort(order) // the same order in every process
-	for _, u := range order {
-		f, err := lockFile(filepath.Join(dir, "llem-"+u+".lock"))
+	uuids := ownGPUs(meters)
+	for _, u := range slices.Sorted(maps.Keys(uuids)) { // the same order in every process
+		f, err := lockFile(filepath.Join(dir, "llem-"+u+".lock"), by)
 		if err != nil {
 			release()
 			if busy, ok := errors.AsType[*BusyError](err); ok {
-				busy.Device = uuids[u]
+				busy.Device, busy.Worker = uuids[u], by.Worker != "" && strings.HasPrefix(busy.Holder, workerHolds)
 			}
 			return nil, err
 		}
@@ -87,13 +90,23 @@ func LockGPUs(dir string, meters []power.Meter) (release func(), err error) {
 	return release, nil
 }
 
+// workerHolds begins what a worker writes to the lock file.
+const workerHolds = "worker "
+
 // lockFile takes one lock. Every user of the machine may: the file only names the holder.
-func lockFile(path string) (*os.File, error) {
+func lockFile(path string, by Holder) (*os.File, error) {
+	how, who := unix.LOCK_EX, ""
+	if by.Shares {
+		how = unix.LOCK_SH
+	}
+	if by.Worker != "" {
+		who = workerHolds + by.Worker + ", "
+	}
 	f, err := openLock(path)
 	if err != nil {
 		return nil, fmt.Errorf("lock the GPU: %w", err)
 	}
-	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
+	if err := unix.Flock(int(f.Fd()), how|unix.LOCK_NB); err != nil {
 		defer f.Close()
 		if errors.Is(err, unix.EWOULDBLOCK) {
 			text := make([]byte, 200)
@@ -108,7 +121,7 @@ func lockFile(path string) (*os.File, error) {
 	}
 	// The content is for people; a file that cannot be written still locks.
 	if f.Truncate(0) == nil {
-		_, _ = fmt.Fprintf(f, "process %d of user %d\n", os.Getpid(), os.Getuid())
+		_, _ = fmt.Fprintf(f, "%sprocess %d of user %d\n", who, os.Getpid(), os.Getuid())
 	}
 	return f, nil
 }

@@ -56,7 +56,7 @@ func holderOf(path string) (string, error) {
 	return "unknown process", nil
 }
 
-// flocked looks for an exclusive flock on a file in the kernel's list. It does not compare the device,
+// flocked looks for a flock on a file in the kernel's list. It does not compare the device,
 // because stat returns another one for an overlay.
 func flocked(inode uint64) (bool, error) {
 	f, err := os.Open("/proc/locks")
@@ -69,7 +69,7 @@ func flocked(inode uint64) (bool, error) {
 	for lines.Scan() {
 		// 3: FLOCK  ADVISORY  WRITE 1234 08:01:5678 0 EOF
 		w := strings.Fields(lines.Text())
-		if len(w) >= 6 && w[1] == "FLOCK" && w[3] == "WRITE" && strings.HasSuffix(w[5], end) {
+		if len(w) >= 6 && w[1] == "FLOCK" && strings.HasSuffix(w[5], end) {
 			return true, nil
 		}
 	}

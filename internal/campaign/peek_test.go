@@ -19,7 +19,7 @@ func TestHolderOf(t *testing.T) {
 	if _, err := os.Stat(path); !errors.Is(err, os.ErrNotExist) {
 		t.Error("looking made a file")
 	}
-	f, err := lockFile(path)
+	f, err := lockFile(path, Holder{})
 	if err != nil {
 		t.Fatal(err)
 	}

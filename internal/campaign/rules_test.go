@@ -144,7 +144,7 @@ func (r remoteGPU) Devices() []power.Device {
 func TestOthersAreNotLocked(t *testing.T) {
 	dir := t.TempDir()
 	for range 2 {
-		release, err := LockGPUs(dir, []power.Meter{remoteGPU{locked{"GPU-a"}}})
+		release, err := LockGPUs(dir, []power.Meter{remoteGPU{locked{"GPU-a"}}}, Holder{})
 		if err != nil {
 			t.Fatal(err)
 		}

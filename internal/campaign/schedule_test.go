@@ -350,22 +350,22 @@ func (r cold) Devices() []power.Device {
 func TestLockGPUs(t *testing.T) {
 	dir := t.TempDir()
 	two := []power.Meter{locked{"GPU-a", "GPU-b"}}
-	release, err := LockGPUs(dir, two)
+	release, err := LockGPUs(dir, two, Holder{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	var busy *BusyError
-	if _, err := LockGPUs(dir, []power.Meter{locked{"GPU-0", "GPU-b"}}); !errors.As(err, &busy) ||
+	if _, err := LockGPUs(dir, []power.Meter{locked{"GPU-0", "GPU-b"}}, Holder{}); !errors.As(err, &busy) ||
 		!strings.Contains(err.Error(), fmt.Sprintf("gpu1 is in use by another llem process (process %d", os.Getpid())) {
 		t.Errorf("error %v", err)
 	}
-	free, err := LockGPUs(dir, []power.Meter{locked{"GPU-0"}})
+	free, err := LockGPUs(dir, []power.Meter{locked{"GPU-0"}}, Holder{})
 	if err != nil {
 		t.Fatalf("the first of two GPUs was kept: %v", err)
 	}
 	free()
 	release()
-	if release, err = LockGPUs(dir, two); err != nil {
+	if release, err = LockGPUs(dir, two, Holder{}); err != nil {
 		t.Errorf("after the release: %v", err)
 	} else {
 		release()
@@ -378,7 +378,7 @@ func TestLockFile(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "llem-GPU-a.lock")
 	old := unix.Umask(0o077)
-	f, err := lockFile(path)
+	f, err := lockFile(path, Holder{})
 	unix.Umask(old)
 	if err != nil {
 		t.Fatal(err)
@@ -391,7 +391,7 @@ func TestLockFile(t *testing.T) {
 	if err := os.Symlink(path, link); err != nil {
 		t.Fatal(err)
 	}
-	if g, err := lockFile(link); err == nil {
+	if g, err := lockFile(link, Holder{}); err == nil {
 		g.Close()
 		t.Error("a symbolic link was followed")
 	}
@@ -403,7 +403,7 @@ func TestLockFile(t *testing.T) {
 	if err := os.Link(other, hard); err != nil {
 		t.Fatal(err)
 	}
-	if g, err := lockFile(hard); err == nil {
+	if g, err := lockFile(hard, Holder{}); err == nil {
 		g.Close()
 		t.Error("a hard link was taken for a lock")
 	}

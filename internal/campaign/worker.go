@@ -20,6 +20,7 @@ import (
 	"github.com/llenergymeasure/llem/internal/store"
 	"github.com/llenergymeasure/llem/internal/study/terms"
 	"github.com/llenergymeasure/llem/internal/throughput"
+	"github.com/llenergymeasure/llem/note"
 	"github.com/llenergymeasure/llem/result"
 )
 
@@ -99,11 +100,14 @@ func runWorker(ctx context.Context, o Options) (_ *result.StudyResult, err error
 	f := &folder{study: o.Study, snapshot: o.Snapshot, clock: o.Clock, part: 1,
 		worker: &working{Worker: w, options: &o}}
 	defer func() { err = errors.Join(err, f.worker.Leave()) }()
+	if err = f.takeGPUs(&o); err != nil {
+		return nil, err
+	}
 	if err = f.join(ctx, &o); err != nil {
 		return nil, err
 	}
 	defer f.close()
-	if err = f.enter(); err != nil {
+	if err = errors.Join(f.enter(), f.neighbours(&o)); err != nil {
 		return nil, err
 	}
 	return execute(ctx, o, f)
@@ -139,6 +143,9 @@ type working struct {
 	claimTook, waitTook time.Duration
 	// run is the claim on the current run.
 	run *claim.Claim
+	// gpus are the claims on its GPUs, and beside the doubts about GPUs that it shares.
+	gpus   []*claim.Claim
+	beside note.List
 	// mixed lists the differences from the first machine, if they are allowed.
 	mixed []string
 	// failed are the failed runs to repeat, with the checksums of their results.
@@ -329,6 +336,9 @@ func (f *folder) publish(run *store.Run, rec *result.Record, commit, discard fun
 		rec.Warn(codes.MachineMixed,
 			"the worker's machine differs from the study's first one: "+strings.Join(w.mixed, "; "))
 	}
+	for _, n := range w.beside {
+		rec.Warn(n.Code, n.Message)
+	}
 	if was := w.versions[rec.Config.Backend]; rec.Status == result.OK && was != "" && rec.Backend.Version != was {
 		if !w.options.Worker.AllowMixed {
 			return errors.Join(&MixedError{Msg: fmt.Sprintf("%s is version %s here, and other workers have %s",
@@ -436,7 +446,7 @@ func (s *schedule) catchUp(ctx context.Context) error {
 	for _, e := range added {
 		s.noteValue(e.Row)
 	}
-	return s.folder.worker.Rejoin()
+	return errors.Join(s.folder.worker.Rejoin(), s.folder.keepGPUs(s.Options))
 }
 
 // claimOne executes the first run in the worker's order that nobody else has. It reports whether there was one.

@@ -57,6 +57,8 @@ type Identity struct {
 	// Worker is its name, and Node its machine.
 	Worker string `json:"worker"`
 	Node   string `json:"node,omitempty"`
+	// Boot identifies the machine under all its containers, until its next boot; empty if unknown.
+	Boot string `json:"boot,omitempty"`
 	// Token distinguishes it from earlier workers of its name.
 	Token string `json:"token"`
 	// TermS is the time without a renewal after which it is expired, in seconds.
@@ -134,7 +136,7 @@ func join(f folder, o Options, p process) (*Worker, error) {
 		o.Term = DefaultTerm
 	}
 	w := &Worker{folder: f, beat: o.Beat, held: map[*Claim]bool{},
-		own: Identity{Worker: o.Name, Node: o.Node, TermS: o.Term.Seconds(), Process: p}}
+		own: Identity{Worker: o.Name, Node: o.Node, Boot: boot(), TermS: o.Term.Seconds(), Process: p}}
 	if err := w.enter(); err != nil {
 		return nil, err
 	}
@@ -188,6 +190,11 @@ func presenceOf(name string) string { return "@" + name }
 
 // Name returns the name of the worker.
 func (w *Worker) Name() string { return w.own.Worker }
+
+// Beside reports whether another worker is on the machine of this one, also in another container.
+func (w *Worker) Beside(o Identity) bool {
+	return w.own.Node != "" && w.own.Node == o.Node || w.own.Boot != "" && w.own.Boot == o.Boot
+}
 
 // Take claims a key: a word with letters, digits, dots and dashes. If a live worker holds it, the error is a
 // [*HeldError].

@@ -38,6 +38,16 @@ func Machine() string {
 	return hex.EncodeToString(sum[:8])
 }
 
+// boot identifies the boot of this machine, without naming it.
+func boot() string {
+	id, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
+	if err != nil {
+		return ""
+	}
+	sum := sha256.Sum256([]byte(strings.TrimSpace(string(id))))
+	return hex.EncodeToString(sum[:8])
+}
+
 // joinPrefix begins the names of files with which workers join.
 const joinPrefix = ".new-"
 

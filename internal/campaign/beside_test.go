@@ -1,0 +1,159 @@
+package campaign
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/llenergymeasure/llem/event"
+	"github.com/llenergymeasure/llem/internal/codes"
+	"github.com/llenergymeasure/llem/internal/powerfake"
+	"github.com/llenergymeasure/llem/note"
+	"github.com/llenergymeasure/llem/power"
+)
+
+// board is a fake that passes for a sensor of a device of its own.
+type board struct {
+	*powerfake.Fake
+	uuid string
+	kind power.Kind
+}
+
+func (r board) Devices() []power.Device {
+	all := r.Fake.Devices()[:1]
+	all[0].Modelled, all[0].UUID, all[0].Kind = false, r.uuid, r.kind
+	return all
+}
+
+// beside starts a second worker while the first one measures, each with a meter of its own, and returns the error and
+// the notes of the second one.
+func beside(t *testing.T, shared bool, first, second board) (m *team, err error, notes note.List) {
+	t.Helper()
+	s := newStudy(t, 2, threeCycles)
+	for i := range s.Experiments {
+		s.Experiments[i].Energy.AllowShared, s.Experiments[i].Energy.Sources = shared, "auto"
+	}
+	m = newTeam(t, s)
+	worker := func(name string, b board) Options {
+		return m.worker(name, func(o *Options, e *stub) {
+			b.Fake = powerfake.NewFake(powerfake.FakeOptions{Now: m.clock.Mono})
+			o.Meters = []power.Meter{b}
+			e.inRun = func(context.Context) { time.Sleep(time.Second) }
+		})
+	}
+	a, b := worker("a", first), worker("b", second)
+	joined := make(chan bool)
+	var once sync.Once
+	a.Emit = func(e event.Event) {
+		if _, ok := e.(event.RunStarted); ok {
+			once.Do(func() { close(joined) })
+		}
+	}
+	b.Emit = func(e event.Event) {
+		if n, ok := e.(event.Note); ok {
+			notes = append(notes, note.Note(n))
+		}
+	}
+	var wait sync.WaitGroup
+	wait.Go(func() {
+		if _, err := Run(t.Context(), a); err != nil {
+			t.Error(err)
+		}
+	})
+	<-joined
+	_, err = Run(t.Context(), b)
+	wait.Wait()
+	return m, err, notes
+}
+
+// TestWorkersOfOneGPU: a worker whose GPU another one of the study measures is refused before its first run, with the
+// name of the other one and what to do; if the study allows sharing, it joins and its runs are
+// marked. Workers with GPUs
+// of their own are not disturbed.
+func TestWorkersOfOneGPU(t *testing.T) {
+	gpu := func(uuid string) board { return board{uuid: uuid, kind: power.GPU} }
+	bubble(t, func(t *testing.T) {
+		m, err, _ := beside(t, false, gpu("GPU-1"), gpu("GPU-1"))
+		var busy *BusyError
+		if !errors.As(err, &busy) || !strings.Contains(err.Error(), "the worker a of this study") ||
+			!strings.Contains(busy.NextStep(), "CUDA_VISIBLE_DEVICES=") {
+			t.Errorf("%v", err)
+		}
+		for _, r := range m.complete(6).Rows {
+			if r.Worker != "a" {
+				t.Errorf("a run of %s", r.Worker)
+			}
+		}
+	})
+	bubble(t, func(t *testing.T) {
+		m, err, notes := beside(t, true, gpu("GPU-1"), gpu("GPU-1"))
+		if n, ok := notes.Find(codes.GPUSharedAllowed); err != nil || !ok || !strings.Contains(n.Message, "worker a ") {
+			t.Errorf("%v, %v", err, notes)
+		}
+		marked := 0
+		for _, r := range m.complete(6).Rows {
+			if is := slices.Contains(r.Warnings, codes.GPUSharedAllowed); is != (r.Worker == "b") {
+				t.Errorf("a run of %s has %v", r.Worker, r.Warnings)
+			} else if is {
+				marked++
+			}
+		}
+		if marked == 0 {
+			t.Error("no run is marked")
+		}
+	})
+	bubble(t, func(t *testing.T) {
+		m, err, notes := beside(t, false, gpu("GPU-1"), gpu("GPU-2"))
+		if _, told := notes.Find(codes.HostShared); err != nil || told {
+			t.Errorf("%v, %v", err, notes)
+		}
+		m.complete(6)
+	})
+}
+
+// TestWorkersOfOneMachine: before its first run, a worker is told who else counts the energy of the same processors.
+func TestWorkersOfOneMachine(t *testing.T) {
+	cpu := board{kind: power.CPU}
+	bubble(t, func(t *testing.T) {
+		m, err, notes := beside(t, false, cpu, cpu)
+		if n, ok := notes.Find(codes.HostShared); err != nil || !ok || !strings.Contains(n.Message, "worker a;") {
+			t.Errorf("%v, %v", err, notes)
+		}
+		m.complete(6)
+	})
+}
+
+// TestSharedLock: processes that all allow sharing lock one GPU together, and no one else.
+func TestSharedLock(t *testing.T) {
+	dir, one := t.TempDir(), []power.Meter{locked{"GPU-a"}}
+	free, err := LockGPUs(dir, one, Holder{Worker: "a", Shares: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	also, err := LockGPUs(dir, one, Holder{Worker: "b", Shares: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var busy *BusyError
+	if _, err := LockGPUs(dir, one, Holder{Worker: "c"}); !errors.As(err, &busy) ||
+		!strings.Contains(err.Error(), "(worker b, process ") || !strings.Contains(busy.NextStep(), "each worker") {
+		t.Errorf("%v", err)
+	}
+	if err := PeekGPUs(dir, one); !errors.As(err, &busy) {
+		t.Errorf("a plan finds %v", err)
+	}
+	free()
+	also()
+	if free, err = LockGPUs(dir, one, Holder{}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := LockGPUs(dir, one, Holder{Shares: true}); !errors.As(err, &busy) ||
+		strings.Contains(busy.NextStep(), "each worker") {
+		t.Errorf("beside a process that does not share: %v", err)
+	}
+	free()
+}
