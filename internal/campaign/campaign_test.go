@@ -438,7 +438,7 @@ func TestInterruption(t *testing.T) {
 			t.Errorf("%d runs, complete %v, ended %s, %d left, want 2 with the second interrupted and 3 left",
 				len(res.Runs), res.Complete, res.Ended, res.Left)
 		}
-		if next := res.Runs[1].Failure.Next; next != "continue with llem run --resume="+res.Dir {
+		if next := res.Runs[1].Failure.Next; next != "continue with `llem run --resume="+res.Dir+"`" {
 			t.Errorf("next: %s, want the command with %s", next, res.Dir)
 		}
 	})

@@ -29,7 +29,7 @@ func (e *TimeoutError) Error() string {
 
 // NextStep returns the next step for the user.
 func (e *TimeoutError) NextStep() string {
-	return fmt.Sprintf("continue with more time: llem run %s --resume=%s -s execution.study_timeout=%v",
+	return fmt.Sprintf("continue with more time: `llem run %s --resume=%s -s execution.study_timeout=%v`",
 		shell.Path(filepath.Join(e.Dir, store.StudyFile)), shell.Path(e.Dir), study.Duration(2*e.Limit))
 }
 

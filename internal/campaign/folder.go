@@ -186,7 +186,7 @@ func (f *folder) add(p Planned, measure func(log string) (*result.Record, series
 	rec, series, runErr := measure(run.LogPath())
 	_, limit := errors.AsType[*TimeoutError](runErr)
 	if rec.Status == result.Interrupted && rec.Failure != nil && !limit {
-		rec.Failure.Next = "continue with llem run --resume=" + shell.Quote(f.path())
+		rec.Failure.Next = "continue with `llem run --resume=" + shell.Quote(f.path()) + "`"
 	}
 	commit := func() error { return run.Commit(rec, series) }
 	if f.worker != nil {

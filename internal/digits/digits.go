@@ -25,7 +25,7 @@ func (b Bytes) String() string {
 	}
 	v, prefixes := float64(b), "KMGTPE"
 	i := -1
-	for v >= 1024 && i < len(prefixes)-1 {
+	for v >= 1023.5 && i < len(prefixes)-1 { // which would be printed as 1024
 		v /= 1024
 		i++
 	}

@@ -51,6 +51,7 @@ func TestSignificant(t *testing.T) {
 func TestBytes(t *testing.T) {
 	for b, want := range map[Bytes]string{
 		0: "0 B", 1023: "1023 B", 1024: "1.00 KiB", 1536 << 20: "1.50 GiB", -2048: "-2.00 KiB",
+		1<<20 - 1: "1.00 MiB", 1023 << 10: "1023 KiB",
 	} {
 		if got := b.String(); got != want {
 			t.Errorf("Bytes(%d) = %q, want %q", int64(b), got, want)

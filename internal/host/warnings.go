@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/llenergymeasure/llem/internal/codes"
+	"github.com/llenergymeasure/llem/internal/digits"
 	"github.com/llenergymeasure/llem/note"
 )
 
@@ -51,9 +52,8 @@ func Warnings(s *Snapshot) note.List {
 		out.Warnf(codes.CPUThrottled, "the control group's quota has already stopped its threads in %d periods", *n)
 	}
 	if used := s.Memory.SwapUsedBytes; used != nil && *used > swapNoise {
-		out.Warnf(codes.SwapInUse, "%.1f GiB of swap are in use; swapping in a model during a run costs "+
-			"time and energy",
-			float64(*used)/(1<<30))
+		out.Warnf(codes.SwapInUse, "%v of swap is in use; swapping in a model during a run costs time and energy",
+			digits.Bytes(*used))
 	}
 	if vm := s.OS.Virtualisation.VM; vm != nil && *vm {
 		out.Warnf(codes.VirtualMachine,

@@ -38,7 +38,7 @@ func TestWarnings(t *testing.T) {
 		{"quota", Snapshot{CPU: CPU{CPUsAllowed: new(8)},
 			Cgroup: Cgroup{CPUQuotaCores: new(1.5), CPUThrottledPeriods: new(int64(3))}},
 			[]note.Code{codes.CPUQuota, codes.CPUThrottled}, "1.50 hardware threads"},
-		{"swap", Snapshot{Memory: Memory{SwapUsedBytes: new(int64(3 << 30))}}, []note.Code{codes.SwapInUse}, "3.0 GiB"},
+		{"swap", Snapshot{Memory: Memory{SwapUsedBytes: new(int64(3 << 30))}}, []note.Code{codes.SwapInUse}, "3.00 GiB of swap"},
 		{"guest", Snapshot{OS: OS{Virtualisation: Virtualisation{VM: new(true), Hypervisor: new("kvm")}}},
 			[]note.Code{codes.VirtualMachine}, "(kvm)"},
 		{"shared GPU", Snapshot{GPUs: []GPU{{}, {Index: 1, Processes: []GPUProcess{{PID: 1}}}}},

@@ -108,6 +108,18 @@ func TestWidths(t *testing.T) {
 	}
 }
 
+// TestWrapStep: a next step that is a command is not broken; other steps are.
+func TestWrapStep(t *testing.T) {
+	for text, want := range map[string]string{
+		"llem run --resume=a --retry-failed": "  next: llem run --resume=a --retry-failed\n",
+		"look at llem run --resume=a":        "  next: look at llem\n    run --resume=a\n",
+	} {
+		if got := Wrap("  next: ", "    ", text, 20); got != want {
+			t.Errorf("%q, want %q", got, want)
+		}
+	}
+}
+
 // TestMarkdown escapes what would end a cell.
 // TestWrapQuoted: what is quoted for a shell stays in one piece; apostrophes quote nothing.
 func TestWrapQuoted(t *testing.T) {
@@ -119,6 +131,7 @@ func TestWrapQuoted(t *testing.T) {
 		"others' work and the engine's own":      "others'|work and|the|engine's|own",
 		"it's 'never closed or so":               "it's|'never|closed or|so",
 		"'one word' 'two  words'":                "'one word'|'two  words'",
+		"go on with `llem run --resume=a`, or not": "go on|with|`llem run --resume=a`,|or not",
 		`a 'it'\''s here' b`:                     `a|'it'\''s here'|b`,
 	} {
 		got := strings.ReplaceAll(strings.TrimSuffix(Wrap("", "", text, 9), "\n"), "\n", "|")

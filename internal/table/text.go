@@ -107,9 +107,14 @@ func least(texts []string, floor int) int {
 }
 
 // Wrap breaks a text at its blanks into lines of a width, with one indent for the first line and one for the others. A
-// word that is longer stands alone, and what is quoted for a shell ('my folder/a') is one word. The text ends in a
-// newline.
-func Wrap(first, next, text string, width int) string { return wrap(first, next, words(text), width) }
+// word that is longer stands alone; what is quoted for a shell ('my folder/a') is one word, and so is a command between
+// backquotes, which is to be pasted. A next step that is a command stays whole. The text ends in a newline.
+func Wrap(first, next, text string, width int) string {
+	if isCommand(first + text) {
+		return first + Clean(text) + "\n"
+	}
+	return strings.ReplaceAll(wrap(first, next, words(whole(text)), width), tie, " ")
+}
 
 // Fold breaks the lines of a text that are wider than a width; 0 leaves them as they are. What is folded is indented
 // below the line's second column, or else deeper than the line. A next step that is a command stays whole, since it is
@@ -134,8 +139,7 @@ func Fold(text string, width int) string {
 				first, hang, body = blanks(indent)+Pad(label, n-indent), n, rest
 			}
 		}
-		folded := Wrap(first, blanks(hang), whole(body), width)
-		b.WriteString(strings.ReplaceAll(strings.TrimSuffix(folded, "\n"), tie, " ") + line[len(bare):])
+		b.WriteString(strings.TrimSuffix(Wrap(first, blanks(hang), body, width), "\n") + line[len(bare):])
 	}
 	return b.String()
 }

@@ -315,12 +315,12 @@ func (env *Env) study(ctx context.Context, o study.Options, f runFlags) (*study.
 // finish prints the results, including partial results after an error.
 func (env *Env) finish(res *result.StudyResult, err error, f runFlags) error {
 	if res != nil {
-		if printErr := env.print(res, f.json, f.verbose); err == nil {
+		if errors.Is(err, errInterrupted) || errors.Is(err, context.Canceled) {
+			err = &interruptedError{err, res.Dir, f.worker != ""}
+		}
+		if printErr := env.print(res, err, f); err == nil {
 			err = printErr
 		}
-	}
-	if res != nil && (errors.Is(err, errInterrupted) || errors.Is(err, context.Canceled)) {
-		err = &interruptedError{err, res.Dir, f.worker != ""}
 	}
 	switch {
 	case err != nil:
@@ -369,14 +369,16 @@ func (e *withheldError) NextStep() string {
 		"with --allow-shared to get the numbers, flagged"
 }
 
-func (env *Env) print(res *result.StudyResult, asJSON, verbose bool) error {
-	switch {
-	case asJSON:
+// print prints what a study has measured until it ended with an error, or without one.
+func (env *Env) print(res *result.StudyResult, ended error, f runFlags) error {
+	if f.json {
 		return res.Encode(env.Stdout)
-	case verbose:
+	}
+	if f.verbose {
 		return env.show(res, env.terminal(), everything)
 	}
-	return env.show(res, env.terminal(), oneScreen)
+	_, interrupted := errors.AsType[*interruptedError](ended)
+	return screen.Screen{Terminal: env.terminal(), Continues: interrupted}.Study(env.Stdout, res)
 }
 
 // detail is how much of a result is printed.

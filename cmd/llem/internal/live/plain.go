@@ -37,8 +37,16 @@ func (p *plain) observe(e event.Event) {
 		if e.Status != statusOK {
 			status = p.paint("31", e.Status)
 		}
-		p.line("  %6s %s", clockText(e.Took), strings.TrimSpace(status+" "+e.Message))
+		p.line("  %6s %s", clockText(e.Took), strings.TrimSpace(status+" "+reason(e)))
 	}
+}
+
+// reason returns why a run has no result, unless its status says as much.
+func reason(e event.RunFinished) string {
+	if e.Message == e.Status {
+		return ""
+	}
+	return e.Message
 }
 
 func (p *plain) line(format string, args ...any) {

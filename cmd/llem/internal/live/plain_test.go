@@ -62,6 +62,21 @@ caution: the CPU governor is powersave
 	}
 }
 
+// TestInterruptedOnce: what the status of a run says is not repeated.
+func TestInterruptedOnce(t *testing.T) {
+	for _, o := range []Options{{}, {Terminal: true}} {
+		var out bytes.Buffer
+		o.Now = time.Now
+		d := New(&out, o)
+		d.Observe(event.RunStarted{Index: 1, Total: 1, ID: "a", Label: "tiny", Cycle: 1})
+		d.Observe(event.RunFinished{Index: 1, Total: 1, ID: "a", Status: "interrupted", Message: "interrupted"})
+		d.Close()
+		if n := strings.Count(out.String(), "interrupted"); n != 1 {
+			t.Errorf("%d times: %s", n, out.String())
+		}
+	}
+}
+
 func TestColorIsOnlyColor(t *testing.T) {
 	colored := script(t, Options{Color: true})
 	for _, want := range []string{"\x1b[33mcaution\x1b[0m: the CPU", "\x1b[31mfailed\x1b[0m no memory"} {

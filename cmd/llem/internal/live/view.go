@@ -111,7 +111,7 @@ func (v *view) finish(e event.RunFinished, now time.Time) {
 	}
 	if v.grid == nil {
 		if e.Status != statusOK {
-			v.print("  %6s %s %s", clockText(e.Took), v.theme.failed.Render(e.Status), table.Clean(e.Message))
+			v.print("  %6s %s %s", clockText(e.Took), v.theme.failed.Render(e.Status), table.Clean(reason(e)))
 		}
 		return
 	}
@@ -148,7 +148,7 @@ func (v *view) finished(e event.RunFinished, label string) {
 	if e.Metric.Origin != "" {
 		what += " (" + e.Metric.Origin + ")"
 	}
-	if text := table.Clean(e.Message); text != "" {
+	if text := table.Clean(reason(e)); text != "" {
 		what += ": " + strings.TrimPrefix(text, "left out: ")
 	}
 	digits := len(fmt.Sprint(e.Total))

@@ -156,7 +156,12 @@ func (n Names) Called(i int) string {
 var facts = []func(subject) string{
 	func(s subject) string { return s.config.Model },
 	func(s subject) string { return s.config.Backend },
-	func(s subject) string { return cmp.Or(s.dtype, s.config.DType) },
+	func(s subject) string {
+		if s.dtype == "" && s.config.DType == terms.DTypeAuto { // the engine did not start
+			return "dtype " + terms.DTypeAuto
+		}
+		return cmp.Or(s.dtype, s.config.DType)
+	},
 	func(s subject) string { return "batch " + s.config.BatchText() },
 	func(s subject) string { return digits.Count(s.config.Workload.Prompts, "prompt") },
 	func(s subject) string { return fmt.Sprintf("%d in", s.config.Workload.InputTokens) },

@@ -192,5 +192,8 @@ func (t Terminal) width() int {
 
 // wrap prints text with a first and a following indent, broken at spaces.
 func (t Terminal) wrap(b *strings.Builder, first, next, text string) {
+	if strings.TrimSpace(first+text) == "" {
+		return
+	}
 	b.WriteString(table.Wrap(first, next, text, t.width()))
 }

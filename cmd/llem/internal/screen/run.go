@@ -366,8 +366,8 @@ func (p *page) failed(r *result.Record) {
 	} else {
 		p.painted(red, "", "  ", outcome(r.Status, f), 4)
 	}
-	if f != nil && f.Next != "" {
-		p.painted(plain, "  next: ", "        ", f.Next, 0)
+	if f != nil {
+		p.next("  next: ", "        ", r.Status, f.Next)
 	}
 	p.title(r)
 	if f == nil || strings.TrimSpace(f.LogTail) == "" {

@@ -23,6 +23,8 @@ import (
 // studies columns, order and limit.
 type Screen struct {
 	report.Terminal
+	// Continues reports that the caller prints the command that continues an interrupted study.
+	Continues bool
 }
 
 // defaultWidth is the width where it is not known, as of what is piped.
@@ -100,6 +102,13 @@ func (p *page) painted(code, first, next, text string, most int) {
 	}
 	for _, l := range lines {
 		p.b.WriteString(p.paint(code, strings.TrimRight(l, " ")) + "\n")
+	}
+}
+
+// next writes the next step after a run without a result.
+func (p *page) next(first, next string, status result.Status, step string) {
+	if step != "" && (status != result.Interrupted || !p.Continues) {
+		p.painted(plain, first, next, step, 0)
 	}
 }
 

@@ -124,7 +124,7 @@ var escape = regexp.MustCompile("\x1b\\[[0-9;]*m")
 func render(t *testing.T, p report.Terminal, s *result.StudyResult) string {
 	t.Helper()
 	var b strings.Builder
-	if err := (Screen{p}).Study(&b, s); err != nil {
+	if err := (Screen{Terminal: p}).Study(&b, s); err != nil {
 		t.Fatal(err)
 	}
 	return b.String()

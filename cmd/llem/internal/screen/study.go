@@ -121,9 +121,11 @@ func (p *page) study(s *result.StudyResult) error {
 	if len(s.Experiments) == 1 && len(s.Runs) > 1 {
 		names, rows = p.cycles(s, names, rows, columns)
 	}
-	p.blank()
-	p.draw(names, rows, columns)
-	p.legend(s, rows, shown)
+	if measured(s) || len(rows) > 1 {
+		p.blank()
+		p.draw(names, rows, columns)
+		p.legend(s, rows, shown)
+	}
 	return p.notes(s, named, columns)
 }
 
@@ -390,24 +392,18 @@ func repeated(s *result.StudyResult) bool {
 	return slices.ContainsFunc(s.Experiments, func(e result.ExperimentSummary) bool { return e.OK+e.Failed > 1 })
 }
 
+// measured reports whether a run of a study has a result.
+func measured(s *result.StudyResult) bool {
+	return slices.ContainsFunc(s.Experiments, func(e result.ExperimentSummary) bool { return e.OK > 0 })
+}
+
 // notes writes the outcome of the repeats, failures, exclusions, and the heaviest cautions.
 func (p *page) notes(s *result.StudyResult, named report.Names, columns []column) error {
-	if repeated(s) {
+	if repeated(s) && measured(s) {
 		p.repeats(s, named, columns)
 	}
-	failures, err := report.Failures(s, failuresShown)
-	if err != nil {
+	if err := p.failures(s, named); err != nil {
 		return err
-	}
-	for _, r := range failures {
-		f := r.Failure
-		if f == nil {
-			continue
-		}
-		p.painted(red, "  ", "    ", named.Label(r.Config)+": "+outcome(r.Status, f), 2)
-		if f.Next != "" {
-			p.painted(plain, "    next: ", "      ", f.Next, 0)
-		}
 	}
 	p.retry(s)
 	for _, e := range s.Experiments {
@@ -418,6 +414,10 @@ func (p *page) notes(s *result.StudyResult, named report.Names, columns []column
 		}
 	}
 	p.blank()
+	if !measured(s) {
+		p.command("details", "llem report -v "+shell.Path(s.Dir))
+		return nil
+	}
 	p.cautions(s.Dir, studyDoubts(s, named), toldOfStudy(s))
 	if a, b := two(s); a != "" {
 		p.command("compare two", "llem compare "+shell.Quote(shell.Short(s.Dir)+":"+a)+" :"+b)
@@ -425,8 +425,65 @@ func (p *page) notes(s *result.StudyResult, named report.Names, columns []column
 	return nil
 }
 
-// failuresShown is how many failed runs are described.
-const failuresShown = 3
+// failuresShown is how many failures are described, and labelsShown how many of the configurations that have one failure
+// are named.
+const failuresShown, labelsShown = 3, 2
+
+// failing are configurations whose runs failed alike.
+type failing struct {
+	outcome string
+	record  *result.Record
+	labels  []string
+	runs    int
+}
+
+// failures writes why runs have no result, each reason once.
+func (p *page) failures(s *result.StudyResult, named report.Names) error {
+	most := -1
+	if s.Runs == nil { // each is read from the disk
+		most = failuresShown
+	}
+	runs, err := report.Failures(s, most)
+	if err != nil {
+		return err
+	}
+	var all []*failing
+	for _, r := range runs {
+		if r.Failure == nil {
+			continue
+		}
+		what := outcome(r.Status, r.Failure)
+		i := slices.IndexFunc(all, func(f *failing) bool { return f.outcome == what })
+		if i < 0 {
+			all, i = append(all, &failing{outcome: what, record: r}), len(all)
+		}
+		all[i].runs++
+		if label := named.Label(r.Config); !slices.Contains(all[i].labels, label) {
+			all[i].labels = append(all[i].labels, label)
+		}
+	}
+	for _, f := range all[:min(len(all), failuresShown)] {
+		p.painted(red, "  ", "    ", f.who(s, max(len(s.Runs), len(s.Rows)))+f.outcome, 2)
+		p.next("    next: ", "      ", f.record.Status, f.record.Failure.Next)
+	}
+	if n := len(all) - failuresShown; n > 0 {
+		p.painted(plain, "  ", "    ", digits.Count(n, "more reason")+" in the full report", 0)
+	}
+	return nil
+}
+
+// who names the runs that failed, before the reason.
+func (f *failing) who(s *result.StudyResult, runs int) string {
+	switch n := len(f.labels) - labelsShown; {
+	case f.runs == runs && runs > 1:
+		return "every run "
+	case len(s.Experiments) == 1:
+		return "" // there is nothing to tell it from
+	case n > 0:
+		return fmt.Sprintf("%s and %d more: ", strings.Join(f.labels[:labelsShown], ", "), n)
+	}
+	return strings.Join(f.labels, ", ") + ": "
+}
 
 // repeats writes what repeating has shown: drifts, outliers, runs that are not compared.
 func (p *page) repeats(s *result.StudyResult, named report.Names, columns []column) {
