@@ -33,9 +33,9 @@ func TestOpenWithoutSummary(t *testing.T) {
 	for dir, want := range map[string]string{
 		"missing":                          "no such folder: ",
 		filepath.Join("photos", "cat.jpg"): "",
-		"killed": "still running or was killed; finished runs are in " +
-			filepath.Join(root, "killed", "runs"),
-		"parent": "give one of them, such as " + filepath.Join(root, "parent", "one"),
+		"killed": "still running or was killed, and its runs in " + filepath.Join(root, "killed", "runs") +
+			" cannot be summarised: ",
+		"parent": "it holds studies",
 		"photos": "not the folder of a study",
 	} {
 		_, err := Open(filepath.Join(root, dir))
@@ -44,6 +44,11 @@ func TestOpenWithoutSummary(t *testing.T) {
 		}
 		if want != "" && !errors.Is(err, fs.ErrNotExist) {
 			t.Errorf("%s: %v does not wrap its cause", dir, err)
+		}
+		step, _ := err.(interface{ NextStep() string })
+		if dir == "parent" && (step == nil ||
+			!strings.HasSuffix(step.NextStep(), filepath.Join(root, "parent", "one"))) {
+			t.Errorf("%s: %#v does not name a study", dir, err)
 		}
 	}
 }

@@ -46,16 +46,45 @@ func Open(dir string) (*Opened, error) {
 	if _, bad := errors.AsType[*DamageError](rebuildErr); bad {
 		return nil, rebuildErr
 	}
-	if _, statErr := os.Stat(filepath.Join(dir, JournalFile)); statErr == nil {
-		return nil, fmt.Errorf("%w: the study is still running or was killed; finished runs are in %s, but give no "+
-			"summary: %w", err, filepath.Join(dir, result.RunsDir), rebuildErr)
+	none := &NoResultError{Dir: dir, cause: err}
+	_, statErr := os.Stat(filepath.Join(dir, JournalFile))
+	inside, _ := filepath.Glob(filepath.Join(dir, "*", result.SummaryFile))
+	switch {
+	case statErr == nil && errors.Is(rebuildErr, errNoRun):
+		none.why = "the study is still running or was killed, and no run has finished"
+		none.next = "wait for it, or continue it: `llem run --resume=" + shell.Path(dir) + "`"
+	case statErr == nil:
+		none.why = fmt.Sprintf("the study is still running or was killed, and its runs in %s cannot be summarised: %v",
+			filepath.Join(dir, result.RunsDir), rebuildErr)
+		none.next = "restore what is missing from a copy, or run the study again"
+	case len(inside) > 0:
+		none.why = "it holds studies"
+		none.next = "give one of them, such as " + shell.Path(filepath.Dir(inside[len(inside)-1]))
+	default:
+		none.why = "it is not the folder of a study"
+		none.next = "give the folder that `llem run` printed"
 	}
-	if inside, _ := filepath.Glob(filepath.Join(dir, "*", result.SummaryFile)); len(inside) > 0 {
-		return nil, fmt.Errorf("%w: this folder holds studies; give one of them, such as %s", err,
-			filepath.Dir(inside[len(inside)-1]))
-	}
-	return nil, fmt.Errorf("%w: this is not the folder of a study", err)
+	return nil, none
 }
+
+// NoResultError reports that a folder has no result of a study.
+type NoResultError struct {
+	// Dir is the folder.
+	Dir       string
+	why, next string
+	cause     error
+}
+
+// Error returns why there is none.
+func (e *NoResultError) Error() string {
+	return fmt.Sprintf("%s has no %s: %s", e.Dir, result.SummaryFile, e.why)
+}
+
+// Unwrap returns that the file does not exist.
+func (e *NoResultError) Unwrap() error { return e.cause }
+
+// NextStep returns what to do about it.
+func (e *NoResultError) NextStep() string { return e.next }
 
 // fresh rebuilds a result whose means include runs that are not comparable (see [result.StudyResult.Stale]).
 func fresh(dir string, s *result.StudyResult) (*Opened, error) {

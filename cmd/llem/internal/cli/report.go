@@ -297,7 +297,7 @@ func (env *Env) open(dir string) (*result.StudyResult, error) {
 	case found == nil && disk.NoFolder(dir) != "":
 		return nil, &usageError{disk.NoFolder(dir), "give the folder that `llem run` printed"}
 	case found == nil:
-		return nil, &usageError{err.Error(), "give the folder that `llem run` printed; it holds " + result.SummaryFile}
+		return nil, &usageError{err.Error(), firstOf(nextOf(err), "give the folder that `llem run` printed")}
 	}
 	if found.Rebuilt {
 		fmt.Fprintf(env.text(env.Stderr),

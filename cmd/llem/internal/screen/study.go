@@ -425,7 +425,8 @@ func (p *page) notes(s *result.StudyResult, named report.Names, columns []column
 	return nil
 }
 
-// failuresShown is how many failures are described, and labelsShown how many of the configurations that have one failure
+// failuresShown is how many failures are described, and labelsShown how many of the
+// configurations that have one failure
 // are named.
 const failuresShown, labelsShown = 3, 2
 
