@@ -6,7 +6,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/llenergymeasure/llem/cmd/llem/internal/report"
 	"github.com/llenergymeasure/llem/internal/metric"
 	"github.com/llenergymeasure/llem/result"
 )
@@ -50,7 +49,7 @@ func wrongMetric(err error) error {
 // listMetrics prints all metrics.
 func (env *Env) listMetrics(asJSON bool) error {
 	if asJSON {
-		return env.printJSON(report.MetricList())
+		return env.printJSON(metric.List())
 	}
 	return env.terminal().Metrics(env.Stdout)
 }

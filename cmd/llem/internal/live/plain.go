@@ -8,6 +8,7 @@ import (
 
 	"github.com/llenergymeasure/llem/cmd/llem/internal/chart"
 	"github.com/llenergymeasure/llem/event"
+	"github.com/llenergymeasure/llem/internal/codes"
 )
 
 // plain prints each phase as a line.
@@ -31,7 +32,7 @@ func (p *plain) observe(e event.Event) {
 	case event.PhaseStarted:
 		p.line("  %6s %-8s %s", clockText(p.now().Sub(p.started)), e.Phase, e.Detail)
 	case event.Note:
-		p.line("%s: %s", p.paint("33", "caution"), e.Message)
+		p.line("%s: %s", p.paint("33", codes.WordOf(e.Code)), e.Message)
 	case event.RunFinished:
 		status := strings.TrimSpace(e.Status + " " + numbers(e))
 		if e.Status != statusOK {

@@ -7,6 +7,7 @@ import (
 
 	"github.com/llenergymeasure/llem/cmd/llem/internal/chart"
 	"github.com/llenergymeasure/llem/event"
+	"github.com/llenergymeasure/llem/internal/codes"
 	"github.com/llenergymeasure/llem/internal/digits"
 	"github.com/llenergymeasure/llem/internal/metric"
 	"github.com/llenergymeasure/llem/internal/table"
@@ -73,7 +74,7 @@ func (v *view) observe(e event.Event, now time.Time) {
 	case event.Note:
 		if !v.told[e.Message] { // many are the same in every run
 			v.told[e.Message] = true
-			v.print("%s: %s", v.theme.warning.Render("caution"), table.Clean(e.Message))
+			v.print("%s: %s", v.theme.warning.Render(codes.WordOf(e.Code)), table.Clean(e.Message))
 		}
 	case event.RunFinished:
 		v.finish(e, now)

@@ -219,14 +219,14 @@ func (t Terminal) experiments(b *strings.Builder, s *result.StudyResult) {
 	t.caveats(b, s, named)
 }
 
-// DriftUnknown reports how many cycles the test of drift takes, if a configuration has fewer;
-// else it is empty, as where
+// DriftUnknown reports how many cycles the test of drift takes, if a configuration has fewer; else it is empty, as where
 // nothing was measured.
 func DriftUnknown(s *result.StudyResult) string {
-	needs := stats.DriftNeeds(len(s.Experiments))
-	if measured := func(e result.ExperimentSummary) bool { return e.OK > 0 }; !slices.ContainsFunc(s.Experiments,
-		measured) ||
-		!slices.ContainsFunc(s.Experiments, func(e result.ExperimentSummary) bool { return e.Compared() < needs }) {
+	needs, few, measured := stats.DriftNeeds(len(s.Experiments)), false, false
+	for _, e := range s.Experiments {
+		few, measured = few || e.Compared() < needs, measured || e.OK > 0
+	}
+	if !few || !measured {
 		return ""
 	}
 	return fmt.Sprintf("drift unknown (fewer than %d cycles)", needs)

@@ -9,24 +9,6 @@ import (
 	"github.com/llenergymeasure/llem/internal/table"
 )
 
-// ListedMetric is a metric as a list of all metrics has it.
-type ListedMetric struct {
-	Name           string `json:"name"`
-	Head           string `json:"head"`
-	Unit           string `json:"unit"`
-	HigherIsBetter bool   `json:"higher_is_better"`
-	Meaning        string `json:"meaning"`
-}
-
-// MetricList returns all metrics.
-func MetricList() []ListedMetric {
-	var out []ListedMetric
-	for _, m := range metric.All() {
-		out = append(out, ListedMetric{m.Name, m.Head, m.Unit, m.Higher, m.Meaning})
-	}
-	return out
-}
-
 // listWidth is the width of the list where it is not known, as of what is piped.
 const listWidth = 80
 

@@ -90,11 +90,11 @@ func (p *page) cautions(dir string, all []doubt, told []note.Code) {
 			break
 		}
 		shown++
-		text := d.Message
+		word := d.effect.Word()
 		if d.in != "" {
-			text += " (" + d.in + ")"
+			word += " (" + d.in + ")"
 		}
-		p.painted(yellow, d.effect.Word()+": ", "  ", text, cautionLines)
+		p.painted(yellow, "", "  ", word+": "+d.Message, cautionLines)
 	}
 	cautions, notes := 0, 0
 	for _, d := range all[shown:] {

@@ -47,20 +47,20 @@ func drawChart(w io.Writer, t report.Terminal, p figure.Pareto, names string, wi
 	front := members(p.Marks, figure.OnFront)
 	slices.SortStableFunc(front, func(a, b figure.Mark) int { return cmp.Compare(a.X.Value, b.X.Value) })
 	legend := chartLegend(t, p, front, width)
-	head := cutTo(t.Style, table.Clean(p.Title), width) + "\n" + cutTo(t.Style, "upwards: "+axisName(p.Y), width) + "\n"
-	below := []string{cutTo(t.Style, "across: "+axisName(p.X), width)}
+	head := append(folded(table.Clean(p.Title), width), folded("upwards: "+axisName(p.Y), width)...)
+	below := folded("across: "+axisName(p.X), width)
 	if names != "" {
-		below = append(below, cutTo(t.Style, names, width))
+		below = append(below, folded(names, width)...)
 	}
 	c := chart.Scatter{Width: width, UnitX: p.X.Unit, UnitY: p.Y.Unit,
-		Height: max(chartLeast, chartLines-2-len(below)-len(legend)),
+		Height: max(chartLeast, chartLines-len(head)-len(below)-len(legend)),
 		Paint:  func(k chart.Kind, s string) string { return t.Paint([...]string{"2", "33", "1;32"}[k], s) }}
 	for _, m := range p.Marks {
 		c.Spots = append(c.Spots, chart.Spot{X: pointOf(m.X), Y: pointOf(m.Y), Kind: kindOf(m.Front),
 			Tag: tagOf(front, m)})
 	}
 	lines, _ := t.Style.Scatter(c)
-	text := head + strings.Join(slices.Concat(lines, below, legend), "\n") + "\n"
+	text := strings.Join(slices.Concat(head, lines, below, legend), "\n") + "\n"
 	_, err := io.WriteString(w, t.Style.Text(text))
 	return err
 }
@@ -75,8 +75,12 @@ func chartLegend(t report.Terminal, p figure.Pareto, front []figure.Mark, width 
 		}
 		values := axisValue(m.X.Value, p.X) + ", " + axisValue(m.Y.Value, p.Y)
 		name := mark(chart.Best) + tagOf(front, m) + " "
-		room := max(8, width-table.Width(name)-2-table.Width(values))
-		out = append(out, name+cutTo(t.Style, table.Clean(m.Label), room)+"  "+values)
+		label := t.Style.Text(table.Clean(m.Label))
+		if table.Width(name+label+values)+2 <= width {
+			out = append(out, name+label+"  "+values)
+			continue
+		}
+		out = append(out, name+cutTo(t.Style, label, width-table.Width(name)), blanks(table.Width(name))+values)
 	}
 	about := []string{mark(chart.Best) + " Pareto front: no other is better in both"}
 	if worse := members(p.Marks, figure.Dominated); len(worse) > 0 {
@@ -99,9 +103,14 @@ func chartLegend(t report.Terminal, p figure.Pareto, front []figure.Mark, width 
 			table.Clean(strings.Join(names, ", ")), more))
 	}
 	for _, line := range about {
-		out = append(out, strings.Split(strings.TrimRight(table.Wrap("", "", line, width), "\n"), "\n")...)
+		out = append(out, folded(line, width)...)
 	}
 	return out
+}
+
+// folded breaks a text into lines of a width.
+func folded(text string, width int) []string {
+	return strings.Split(strings.TrimRight(table.Wrap("", "  ", text, width), "\n"), "\n")
 }
 
 // members are the marks of a state.
