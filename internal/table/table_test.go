@@ -131,7 +131,7 @@ func TestWrapQuoted(t *testing.T) {
 		"others' work and the engine's own":      "others'|work and|the|engine's|own",
 		"it's 'never closed or so":               "it's|'never|closed or|so",
 		"'one word' 'two  words'":                "'one word'|'two  words'",
-		"go on with `llem run --resume=a`, or not": "go on|with|`llem run --resume=a`,|or not",
+		"paste `llem run --resume=a`, or not":    "paste|`llem run --resume=a`,|or not",
 		`a 'it'\''s here' b`:                     `a|'it'\''s here'|b`,
 	} {
 		got := strings.ReplaceAll(strings.TrimSuffix(Wrap("", "", text, 9), "\n"), "\n", "|")

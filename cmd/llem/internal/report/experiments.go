@@ -219,8 +219,8 @@ func (t Terminal) experiments(b *strings.Builder, s *result.StudyResult) {
 	t.caveats(b, s, named)
 }
 
-// DriftUnknown reports how many cycles the test of drift takes, if a configuration has fewer; else it is empty, as where
-// nothing was measured.
+// DriftUnknown reports how many cycles the test of drift takes, if a configuration has fewer; else it is empty, as
+// where nothing was measured.
 func DriftUnknown(s *result.StudyResult) string {
 	needs, few, measured := stats.DriftNeeds(len(s.Experiments)), false, false
 	for _, e := range s.Experiments {
