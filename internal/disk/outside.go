@@ -162,3 +162,20 @@ func NoFolder(path string) string {
 	}
 	return fmt.Sprintf("cannot open the folder %s: %v", path, err)
 }
+
+// PathError is what is wrong with a path, for people: Error leaves out the cause, which it wraps.
+type PathError struct {
+	// Msg is the message, Next the next step.
+	Msg, Next string
+	// Err is the cause.
+	Err error
+}
+
+// Error returns the message.
+func (e *PathError) Error() string { return e.Msg }
+
+// NextStep returns the next step.
+func (e *PathError) NextStep() string { return e.Next }
+
+// Unwrap returns the cause.
+func (e *PathError) Unwrap() error { return e.Err }

@@ -46,45 +46,18 @@ func Open(dir string) (*Opened, error) {
 	if _, bad := errors.AsType[*DamageError](rebuildErr); bad {
 		return nil, rebuildErr
 	}
-	none := &NoResultError{Dir: dir, cause: err}
 	_, statErr := os.Stat(filepath.Join(dir, JournalFile))
 	inside, _ := filepath.Glob(filepath.Join(dir, "*", result.SummaryFile))
+	why, next := "it is not the folder of a study", "give the folder that `llem run` printed"
 	switch {
-	case statErr == nil && errors.Is(rebuildErr, errNoRun):
-		none.why = "the study is still running or was killed, and no run has finished"
-		none.next = "wait for it, or continue it: `llem run --resume=" + shell.Path(dir) + "`"
 	case statErr == nil:
-		none.why = fmt.Sprintf("the study is still running or was killed, and its runs in %s cannot be summarised: %v",
-			filepath.Join(dir, result.RunsDir), rebuildErr)
-		none.next = "restore what is missing from a copy, or run the study again"
+		why = "the study is still running or was killed, and gives no summary: " + rebuildErr.Error()
+		next = "wait for it, or continue it: `llem run --resume=" + shell.Path(dir) + "`"
 	case len(inside) > 0:
-		none.why = "it holds studies"
-		none.next = "give one of them, such as " + shell.Path(filepath.Dir(inside[len(inside)-1]))
-	default:
-		none.why = "it is not the folder of a study"
-		none.next = "give the folder that `llem run` printed"
+		why, next = "it holds studies", "give one of them, such as "+shell.Path(filepath.Dir(inside[len(inside)-1]))
 	}
-	return nil, none
+	return nil, &disk.PathError{Msg: dir + " has no " + result.SummaryFile + ": " + why, Next: next, Err: err}
 }
-
-// NoResultError reports that a folder has no result of a study.
-type NoResultError struct {
-	// Dir is the folder.
-	Dir       string
-	why, next string
-	cause     error
-}
-
-// Error returns why there is none.
-func (e *NoResultError) Error() string {
-	return fmt.Sprintf("%s has no %s: %s", e.Dir, result.SummaryFile, e.why)
-}
-
-// Unwrap returns that the file does not exist.
-func (e *NoResultError) Unwrap() error { return e.cause }
-
-// NextStep returns what to do about it.
-func (e *NoResultError) NextStep() string { return e.next }
 
 // fresh rebuilds a result whose means include runs that are not comparable (see [result.StudyResult.Stale]).
 func fresh(dir string, s *result.StudyResult) (*Opened, error) {
