@@ -6,7 +6,7 @@
 //	  study.yaml      the resolved study, frozen at the start; its first line has the number of
 //	                  its experiments and the SHA-256 sum of the other lines
 //	  env.json        snapshot of the machine
-//	  inputs.json     hashes of the data sets and models that are files
+//	  inputs.json     hashes of the data sets and models that are files; shard.json, merged.json: docs/cluster.md
 //	  journal.jsonl   one fsynced line per finished run: the run in brief, the SHA-256 sum of its
 //	                  manifest (manifest_sha256), and the sum of the line before this last key
 //	                  (line_sha256)

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/llenergymeasure/llem/backend"
+	"github.com/llenergymeasure/llem/internal/claim"
 	"github.com/llenergymeasure/llem/internal/digits"
 	"github.com/llenergymeasure/llem/internal/host"
 	"github.com/llenergymeasure/llem/internal/nodes"
@@ -40,6 +41,7 @@ type folder struct {
 // openFolder creates the study's folder, or opens the folder of a resumed study.
 func openFolder(o *Options) (*folder, error) {
 	f := &folder{study: o.Study, snapshot: o.Snapshot, clock: o.Clock, part: 1}
+	f.snapshot.Node = claim.Machine()
 	var err error
 	if o.Resume == "" {
 		err = f.create(o)

@@ -125,18 +125,9 @@ func listFiles(w io.Writer, path string) error {
 // sameInputs returns an error if a study's files have changed. Studies of earlier versions have no record of
 // them.
 func sameInputs(dir string) error {
-	text, err := disk.ReadFile(filepath.Join(dir, inputsFile), disk.MaxDocument)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	var then []input
-	if err == nil {
-		err = json.Unmarshal(text, &then)
-	}
+	then, err := readInputs(dir)
 	if err != nil {
-		return &ChangedError{fmt.Sprintf("cannot read the inputs of the study, %s: %v",
-			filepath.Join(dir, inputsFile), err),
-			"restore it from a copy: without it, changes of the study's files cannot be detected"}
+		return err
 	}
 	var errs []error
 	for _, was := range then {
@@ -163,6 +154,47 @@ func sameInputs(dir string) error {
 		return errs[0] // so that its hint is found
 	}
 	return errors.Join(errs...)
+}
+
+// OtherInputs names the data sets and the models, as kind and name, that are files and differ between two folders of a
+// study. A model differs if the times or sizes of its files do.
+func OtherInputs(a, b string) (datasets, models []string, err error) {
+	was, err := readInputs(a)
+	if err != nil {
+		return nil, nil, err
+	}
+	now, err := readInputs(b)
+	if err != nil {
+		return nil, nil, err
+	}
+	for _, x := range was {
+		i := slices.IndexFunc(now, func(y input) bool { return x.Kind == y.Kind && x.Name == y.Name })
+		switch {
+		case i < 0 || now[i].SHA256 == x.SHA256:
+		case x.Kind == "dataset":
+			datasets = append(datasets, x.Name)
+		default:
+			models = append(models, x.Name)
+		}
+	}
+	return datasets, models, nil
+}
+
+// readInputs reads the record of a study's files. Studies of earlier versions have none.
+func readInputs(dir string) (in []input, err error) {
+	text, err := disk.ReadFile(filepath.Join(dir, inputsFile), disk.MaxDocument)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err == nil {
+		err = json.Unmarshal(text, &in)
+	}
+	if err != nil {
+		return nil, &ChangedError{fmt.Sprintf("cannot read the inputs of the study, %s: %v",
+			filepath.Join(dir, inputsFile), err),
+			"restore it from a copy: without it, changes of the study's files cannot be detected"}
+	}
+	return in, nil
 }
 
 // sameMachine returns an error if a study is resumed on another GPU, driver or power limit: energy and speed
@@ -215,6 +247,10 @@ func gpus(s *host.Snapshot) string {
 // optionsFile records the options of a study's start that change its results and are not keys of the study. A
 // study without such options, or of an earlier version, has no such file.
 const optionsFile = "options.json"
+
+// StartFiles lists the files of a study's folder that the start of the study writes, beside the study itself and the
+// description of its machine.
+func StartFiles() []string { return []string{inputsFile, optionsFile} }
 
 // startOptions is the content of optionsFile.
 type startOptions struct {

@@ -5,15 +5,17 @@ type Snapshot struct {
 	SchemaVersion int       `json:"schema_version"`
 	CollectedAt   string    `json:"collected_at"` // RFC 3339, UTC
 	Build         BuildInfo `json:"llem"`
-	OS            OS        `json:"os"`
-	CPU           CPU       `json:"cpu"`
-	Memory        Memory    `json:"memory"`
-	Cgroup        Cgroup    `json:"cgroup"`
-	Load          Load      `json:"load"`
-	GPUs          []GPU     `json:"gpus"` // null: not examined; empty: none
-	CUDA          CUDA      `json:"cuda"`
-	Python        Python    `json:"python"`
-	Slurm         *Slurm    `json:"slurm"` // null outside of a Slurm job
+	// Node identifies the machine until its next boot, without naming it; only in the folder of a study.
+	Node   string `json:"node,omitempty"`
+	OS     OS     `json:"os"`
+	CPU    CPU    `json:"cpu"`
+	Memory Memory `json:"memory"`
+	Cgroup Cgroup `json:"cgroup"`
+	Load   Load   `json:"load"`
+	GPUs   []GPU  `json:"gpus"` // null: not examined; empty: none
+	CUDA   CUDA   `json:"cuda"`
+	Python Python `json:"python"`
+	Slurm  *Slurm `json:"slurm"` // null outside of a Slurm job
 
 	// Unknown maps the dotted JSON path of a null field to the reason.
 	Unknown map[string]string `json:"unknown"`

@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/llenergymeasure/llem/internal/codes"
 	"github.com/llenergymeasure/llem/internal/disk"
 	"github.com/llenergymeasure/llem/internal/host"
 	"github.com/llenergymeasure/llem/internal/latencies"
@@ -231,7 +232,7 @@ func flat(r *result.Record) map[string]any {
 	part := map[string]any{"window": r.Window.DurationS, "tokens": r.Tokens, "latency": r.Latency,
 		"throughput": r.Throughput,
 		"energy":     r.Energy, "compute": r.Compute, "harness": r.Harness, "gpu": r.GPU,
-		"warnings": map[string]note.Code{"work": r.Unequal()}}
+		"warnings": map[string]note.Code{"work": unequal(r)}}
 	text, err := json.Marshal(part)
 	if err != nil {
 		return map[string]any{"": fmt.Sprintf("cannot be encoded: %v", err)}
@@ -264,4 +265,14 @@ func flatten(key string, v any, out map[string]any) {
 	default:
 		out[key] = v
 	}
+}
+
+// unequal returns why a record is excluded, unless its machine is the reason: the raw files do not tell which machine
+// the study began on.
+func unequal(r *result.Record) note.Code {
+	own := *r
+	own.Warnings = slices.DeleteFunc(slices.Clone(r.Warnings), func(n note.Note) bool {
+		return n.Code == codes.MachineMixed
+	})
+	return own.Unequal()
 }

@@ -83,6 +83,9 @@ func (c Class) Differences(first Class) []string {
 // First reads the snapshot of the machine on which a study was started.
 func First(dir string) (*host.Snapshot, error) { return read(filepath.Join(dir, EnvFile)) }
 
+// Part reads the snapshot of a part of a study, counted from 1; fs.ErrNotExist after the last one.
+func Part(dir string, n int) (*host.Snapshot, error) { return read(filepath.Join(dir, EnvPart(n))) }
+
 func read(path string) (*host.Snapshot, error) {
 	text, err := disk.ReadFile(path, disk.MaxDocument)
 	if err != nil {

@@ -115,11 +115,19 @@ func (w Worker) Write(dir string) error {
 		func(f io.Writer) error { return disk.EncodeJSON(f, w) })
 }
 
+// ReadWorker reads the file of a worker of a study.
+func ReadWorker(dir, worker string) (w Worker, err error) {
+	text, err := disk.ReadFile(filepath.Join(dir, WorkersDir, worker+".json"), disk.MaxDocument)
+	if err != nil {
+		return w, err
+	}
+	return w, json.Unmarshal(text, &w)
+}
+
 // NodeOf returns the machine of a worker of a study; empty if it is unknown.
 func NodeOf(dir, worker string) string {
-	var w Worker
-	text, err := disk.ReadFile(filepath.Join(dir, WorkersDir, worker+".json"), disk.MaxDocument)
-	if err != nil || json.Unmarshal(text, &w) != nil {
+	w, err := ReadWorker(dir, worker)
+	if err != nil {
 		return ""
 	}
 	return w.Node

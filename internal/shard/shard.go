@@ -12,11 +12,8 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/llenergymeasure/llem/internal/codes"
-	"github.com/llenergymeasure/llem/internal/digits"
 	"github.com/llenergymeasure/llem/internal/disk"
 	"github.com/llenergymeasure/llem/internal/study/terms"
-	"github.com/llenergymeasure/llem/result"
 	"github.com/llenergymeasure/llem/study"
 )
 
@@ -174,15 +171,6 @@ func (s Shard) Check(of *study.Study) error {
 		next = "leave --shard out"
 	}
 	return &Error{fmt.Sprintf("%s has no run: the study has %d %s", s, runs, what), next}
-}
-
-// Doubt adds to the result of a folder that it has a shard only.
-func (s Shard) Doubt(r *result.StudyResult, of *study.Study) {
-	if s.Whole() {
-		return
-	}
-	r.Caveats.Warnf(codes.ShardOnly, "this is %s: %d of the %s of the study; llem merge makes one study of all shards",
-		s, s.Runs(of), digits.Count(Shard{}.Runs(of), "run"))
 }
 
 // File is the name of the file that records the shard in the folder of a study.

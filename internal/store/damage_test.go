@@ -162,7 +162,7 @@ func TestDamage(t *testing.T) {
 		"a manifest that fits a changed record": {func(t *testing.T, dir string) {
 			run := firstRun(t, dir)
 			edit(t, filepath.Join(run, result.RecordFile), replace(`"took_s": 12.5`, `"took_s": 12.6`))
-			if _, err := writeManifest(run); err != nil {
+			if _, err := WriteManifest(run); err != nil {
 				t.Fatal(err)
 			}
 		}, "manifest.sha256 has changed since it was written", false,

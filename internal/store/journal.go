@@ -39,8 +39,8 @@ func entryOf(rec *result.Record, manifest string) Entry {
 // lineSum begins the last key of a line: the SHA-256 checksum of the bytes before it.
 const lineSum = `,"line_sha256":"`
 
-// line returns the entry as a line of the journal.
-func (e Entry) line() ([]byte, error) {
+// Line returns the entry as a line of the journal.
+func (e Entry) Line() ([]byte, error) {
 	text, err := json.Marshal(e)
 	if err != nil {
 		return nil, fmt.Errorf("encode journal line: %w", err)
@@ -68,7 +68,7 @@ func (d *Dir) appendJournal(rec *result.Record, manifest string) error {
 	if d.stamp != nil {
 		d.stamp(&e)
 	}
-	line, err := e.line()
+	line, err := e.Line()
 	if err != nil {
 		return err
 	}

@@ -52,9 +52,9 @@ func sumOfFile(path string) (string, error) {
 	return sumOf(f)
 }
 
-// writeManifest writes the checksums of the files in a run's folder, and returns the checksum of the
+// WriteManifest writes the checksums of the files in a run's folder, and returns the checksum of the
 // manifest.
-func writeManifest(folder string) (string, error) {
+func WriteManifest(folder string) (string, error) {
 	return writeSums(folder, func(name string) bool { return name != ManifestFile })
 }
 

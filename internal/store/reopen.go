@@ -306,8 +306,8 @@ func sortedKeys(keys map[RunKey]bool) []RunKey {
 	})
 }
 
-// keyOf reads the name of a finished run's folder: ID-cCYCLE.
-func keyOf(name string) (RunKey, bool) {
+// KeyOf reads the name of a finished run's folder: ID-cCYCLE.
+func KeyOf(name string) (RunKey, bool) {
 	id, cycle, ok := strings.Cut(name, "-c")
 	n, err := strconv.Atoi(cycle)
 	return RunKey{id, n}, ok && err == nil && n > 0

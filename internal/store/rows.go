@@ -257,10 +257,10 @@ func runFolders(dir string) (there, again map[RunKey]bool, err error) {
 	there, again = make(map[RunKey]bool, len(entries)), map[RunKey]bool{}
 	for _, entry := range entries {
 		name := entry.Name()
-		if key, ok := keyOf(name); ok {
+		if key, ok := KeyOf(name); ok {
 			there[key] = true
 		} else if run, _, tried := strings.Cut(name, ".try"); tried {
-			if key, ok := keyOf(run); ok {
+			if key, ok := KeyOf(run); ok {
 				again[key] = true
 			}
 		}

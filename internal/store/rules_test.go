@@ -120,7 +120,7 @@ func TestLastManifest(t *testing.T) {
 	var text []byte
 	for _, sum := range []string{"one", "two"} {
 		line, err := Entry{Row: result.Row{ID: "a", Cycle: 1, Status: result.OK}, Run: "runs/a-c1",
-			Manifest: sum}.line()
+			Manifest: sum}.Line()
 		if err != nil {
 			t.Fatal(err)
 		}

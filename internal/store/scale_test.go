@@ -58,7 +58,7 @@ func largeStudy(tb testing.TB, n, cycles int) (string, *study.Study) {
 			tb.Fatal(err)
 		}
 		line, err := Entry{Row: RowOf(r), Run: result.RunPath(r.ID, r.Cycle),
-			At: time.Unix(1.8e9+int64(k), 0).UTC(), Manifest: strings.Repeat("0", 64)}.line()
+			At: time.Unix(1.8e9+int64(k), 0).UTC(), Manifest: strings.Repeat("0", 64)}.Line()
 		if err != nil {
 			tb.Fatal(err)
 		}

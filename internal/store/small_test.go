@@ -16,7 +16,7 @@ func TestKeyOf(t *testing.T) {
 	for name, want := range map[string]int{"a-c1": 1, "a-c12": 12, "a-c0": 0, "a-c-1": 0, "a-cx": 0, "a": 0,
 		"a-c1.try1":    0,
 		"a-c1.partial": 0} {
-		if key, ok := keyOf(name); ok != (want > 0) || ok && key != (RunKey{"a", want}) {
+		if key, ok := KeyOf(name); ok != (want > 0) || ok && key != (RunKey{"a", want}) {
 			t.Errorf("%s: %+v, %v", name, key, ok)
 		}
 	}

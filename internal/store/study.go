@@ -1,6 +1,7 @@
 package store
 
 import (
+	"errors"
 	"fmt"
 	"path/filepath"
 	"time"
@@ -22,7 +23,8 @@ const maxRecords = 200
 // knows. With a [*DamageError], the result has the runs that can be read.
 func Summarize(dir string, s *study.Study, finished time.Time) (*result.StudyResult, error) {
 	part, err := shard.Read(dir)
-	if err != nil {
+	merged, mergedErr := shard.ReadMerged(dir)
+	if err = errors.Join(err, mergedErr); err != nil {
 		return nil, err
 	}
 	out := summary{&result.StudyResult{SchemaVersion: result.SchemaVersion, Name: part.Named(s.Name), Dir: dir,
@@ -52,10 +54,12 @@ func Summarize(dir string, s *study.Study, finished time.Time) (*result.StudyRes
 		return nil, err
 	}
 	out.left(s, part)
-	part.Doubt(out.StudyResult, s)
-	out.Workers = workersOf(dir, f.lines)
+	if merged == nil { // the machines of a merged study did not work at the same time
+		out.Workers = workersOf(dir, f.lines)
+	}
 	out.caveats(s.Execution, len(s.Experiments))
 	out.records(f)
+	part.Doubt(out.StudyResult, s, merged)
 	return out.StudyResult, damaged(dir, f.problems)
 }
 

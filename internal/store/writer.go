@@ -201,7 +201,7 @@ func (r *Run) write(rec *result.Record, s series.All) (sum string, err error) {
 	if err != nil {
 		return "", err
 	}
-	return writeManifest(r.path)
+	return WriteManifest(r.path)
 }
 
 // cleanRecord removes secrets and terminal commands from texts of engines, sensors and the system. The user's

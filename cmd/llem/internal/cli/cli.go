@@ -106,7 +106,7 @@ func newRoot(env *Env) *cobra.Command {
 	root.CompletionOptions.DisableDefaultCmd = true // newCompletion explains a wrong shell
 	root.SetHelpCommand(newHelp())
 	commands := []*cobra.Command{newConfig(env), newDoctor(env), newRun(env), newReport(env), newCompare(env),
-		newPlot(env), newServe(env), newSite(env), newSubmit(env), newSchema(env)}
+		newPlot(env), newServe(env), newSite(env), newMerge(env), newSubmit(env), newSchema(env)}
 	root.Args = noCommand(commands)
 	root.SetHelpFunc(func(cmd *cobra.Command, _ []string) {
 		if cmd == root {

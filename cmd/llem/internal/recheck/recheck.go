@@ -152,6 +152,7 @@ func SameRow(line, own result.Row) bool {
 		line.Missing = own.Missing
 	}
 	line.Version, line.Device = cmp.Or(line.Version, own.Version), cmp.Or(line.Device, own.Device)
+	own.Worker = line.Worker // a merge names the machines of runs that have no worker
 	return sameJSON(line, own)
 }
 
