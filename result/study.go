@@ -65,6 +65,8 @@ type StudyResult struct {
 	Doubts []Doubt `json:"doubts"`
 	// RunsReason is why runs is null.
 	RunsReason string `json:"runs_reason,omitempty"`
+	// Canary is what the workers of a study measured before their first runs; null if nothing.
+	Canary *Canary `json:"canary,omitempty"`
 	// Experiments are the configurations over their cycles.
 	Experiments []ExperimentSummary `json:"experiments"`
 	// Rows has an entry for each run, in the order of execution.
@@ -72,6 +74,43 @@ type StudyResult struct {
 	// Runs are the full records; null if there are more than maxRecords. Then the rows have only the main
 	// metrics.
 	Runs []*Record `json:"runs"`
+}
+
+// Canary is one configuration that the workers of a study executed before their first runs. Its spread is how much
+// their machines differ; it is not in the means.
+type Canary struct {
+	// ID of the configuration.
+	ID string `json:"id"`
+	// Workers has an entry for each worker, and Machines is the number of machines on which it succeeded.
+	Workers  []CanaryRun `json:"workers"`
+	Machines int         `json:"machines"`
+	// Spreads are the spreads of energy per output token and output tokens per second, as far as they are known.
+	Spreads []CanarySpread `json:"spreads"`
+}
+
+// CanaryRun is the canary of a worker.
+type CanaryRun struct {
+	// Worker is its name, and Node identifies its machine.
+	Worker string `json:"worker"`
+	Node   string `json:"node,omitempty"`
+	// Status is the outcome; a worker whose canary failed executed no run.
+	Status Status `json:"status"`
+	// Message is why it failed.
+	Message string `json:"message,omitempty"`
+	// Values are its metrics.
+	Values Values `json:"values"`
+}
+
+// CanarySpread is the spread of a metric over the canaries.
+type CanarySpread struct {
+	// Metric is its name, and N the number of canaries that have it.
+	Metric string `json:"metric"`
+	N      int    `json:"n"`
+	// MaxOverMin is the largest value over the smallest one, and CV the standard deviation over the mean.
+	MaxOverMin float64 `json:"max_over_min"`
+	CV         float64 `json:"cv"`
+	// Outliers are the workers whose value lies far from the median.
+	Outliers []string `json:"outliers"`
 }
 
 // Experiment returns the run of a study with a single run, or nil.

@@ -25,6 +25,9 @@ type Execution struct {
 	Restart string `json:"restart,omitempty"`
 	// Placement is where the cycles of an experiment are executed by several workers: spread, the default, or same.
 	Placement string `json:"placement,omitempty"`
+	// Canary is which workers execute the first experiment once more before their first run: auto, the default, means
+	// all workers if they are on several machines; always, or never.
+	Canary string `json:"canary,omitempty"`
 	// Profile is quick, standard or publication: the name of the set of values used for keys that no source gave.
 	Profile string `json:"profile,omitempty"`
 	// Gap is the pause between two runs.
@@ -175,6 +178,12 @@ func executionFields() []executionKey {
 			grammar.Choice(terms.PlaceSpread, terms.PlaceSame), func(x *Execution, v grammar.Value) {
 				x.Placement = v.Text
 			}),
+		executionField("execution.canary",
+			"which workers execute the first experiment before their first run, so that machines can be told apart: "+
+				"auto (the default) all if they are on several machines, always also on one machine, or never; it is "+
+				"not in the means",
+			grammar.Choice(terms.CanaryAuto, terms.CanaryAlways, terms.CanaryNever),
+			func(x *Execution, v grammar.Value) { x.Canary = v.Text }),
 		executionField("execution.until.metric", "the metric that decides when there are enough cycles",
 			grammar.Choice(terms.Metrics()...), func(x *Execution, v grammar.Value) { x.Until.Metric = v.Text }),
 		executionField("execution.until.relative_half_width",

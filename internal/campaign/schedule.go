@@ -139,9 +139,13 @@ func (s *schedule) runNext(ctx context.Context, p Planned) error {
 	return s.runLimited(ctx, p)
 }
 
-// runLimited executes one run within the study's limit.
+// runLimited executes one run within the study's limit, which also applies to pauses and to the current run.
 func (s *schedule) runLimited(ctx context.Context, p Planned) error {
-	// The limit also applies to pauses and to the current run.
+	return s.limited(ctx, func(ctx context.Context) error { return s.runAfterPause(ctx, p, keyOfRun(p)) })
+}
+
+// limited calls a function within the study's limit.
+func (s *schedule) limited(ctx context.Context, do func(context.Context) error) error {
 	if !s.deadline.IsZero() {
 		timeout := &TimeoutError{time.Duration(s.Study.Execution.StudyTimeout), s.folder.path()}
 		if !s.Clock.Time().Before(s.deadline) {
@@ -151,7 +155,7 @@ func (s *schedule) runLimited(ctx context.Context, p Planned) error {
 		ctx, cancel = context.WithDeadlineCause(ctx, s.deadline, timeout)
 		defer cancel()
 	}
-	return s.runAfterPause(ctx, p, keyOfRun(p))
+	return do(ctx)
 }
 
 // runAfterPause executes one run after its pause.

@@ -156,6 +156,9 @@ type working struct {
 	backends map[string]string
 	// discarded reports whether a result of this worker does not count.
 	discarded bool
+	// canaryDone reports whether this worker has executed its canary, and rejoined whether a worker of its name was on
+	// this machine before.
+	canaryDone, rejoined bool
 }
 
 // hold takes the claim on the folder; others hold it for moments.
@@ -226,6 +229,7 @@ func (f *folder) join(ctx context.Context, o *Options) error {
 // joined begins the work in an open folder.
 func (f *folder) joined(retryFailed bool) error {
 	w := f.worker
+	w.rejoined = nodes.NodeOf(f.path(), w.Name()) == w.options.Worker.node()
 	w.tail, w.versions, w.nodes = store.NewTail(f.path()), map[string]string{}, map[string]string{}
 	w.failed, w.backends = map[store.RunKey]string{}, map[string]string{}
 	for _, e := range f.study.Experiments {
@@ -409,6 +413,9 @@ func (s *schedule) workOn(ctx context.Context, plan []Planned) error {
 		}
 		if len(open) == 0 {
 			return nil
+		}
+		if err := s.canary(ctx); err != nil {
+			return err
 		}
 		s.index = len(s.folder.made) + 1
 		claimed, err := s.claimOne(ctx, open)

@@ -194,6 +194,9 @@ const (
 	MachineMixed          note.Code = "machine_mixed"
 	NodesSpread           note.Code = "nodes_spread"
 	NodesApart            note.Code = "nodes_apart"
+	CanarySpread          note.Code = "canary_spread"
+	CanaryOutlier         note.Code = "canary_outlier"
+	CanaryFailed          note.Code = "canary_failed"
 	ShardOnly             note.Code = "shard_only"
 	ShardsMissing         note.Code = "shards_missing"
 	FilesUnchecked        note.Code = "files_unchecked"
@@ -336,6 +339,9 @@ func Codes() []Entry {
 		{NodesSpread, Told, "How much the machines of a study differ in the energy per token, or in speed."},
 		{NodesApart, Flagged, "Configurations were measured on different machines only, so the machines may be " +
 			"why they differ."},
+		{CanarySpread, Told, "How far the canaries of a study's workers lie apart: the error of the cluster itself."},
+		{CanaryOutlier, Care, "The canary of a worker lies far from the others: its machine may be in another state."},
+		{CanaryFailed, Told, "The canary of a worker failed, so it executed no run."},
 		{MachineMixed, Excluded,
 			"The worker joined with --allow-mixed and its machine differs from the study's first machine."},
 		{ShardOnly, Care, "The folder has one shard of a study: its other runs are measured elsewhere."},

@@ -141,7 +141,7 @@ func (s summary) caveats(x study.Execution, n int) {
 	}
 	s.memoryCaveats()
 	s.discarded()
-	s.nodes()
+	nodes.Doubts(s.StudyResult)
 	if text := nodes.Changed(s.Dir); text != "" {
 		s.Caveats.Warn(codes.MachinesDiffer, text)
 	}

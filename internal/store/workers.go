@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"math"
 	"os"
 	"path/filepath"
 	"slices"
@@ -15,7 +14,6 @@ import (
 
 	"github.com/llenergymeasure/llem/internal/codes"
 	"github.com/llenergymeasure/llem/internal/disk"
-	"github.com/llenergymeasure/llem/internal/nodes"
 	"github.com/llenergymeasure/llem/result"
 )
 
@@ -163,7 +161,7 @@ func (d *Dir) Sweep(live func(worker string) bool) error {
 			err = errors.Join(err, os.RemoveAll(path))
 		}
 	}
-	return err
+	return errors.Join(err, d.sweepCanaries(live))
 }
 
 // cutTorn removes an incomplete last line of the journal.
@@ -265,39 +263,4 @@ func (s summary) discarded() {
 		"%d results do not count, because another worker had executed their runs meanwhile "+
 			"(the first is %s): their worker was paused or cut off for longer than its term; they are kept as %s/*%s*",
 		len(found), first, result.RunsDir, twice)
-}
-
-// nodes compares the machines of the workers.
-func (s summary) nodes() {
-	machine := map[string]string{}
-	for _, metric := range []string{"energy.per_output_token_j", "throughput.output_tokens_per_s"} {
-		var runs []nodes.Measured
-		for _, r := range s.Rows {
-			v, ok := r.Values.Get(metric)
-			if !ok || v <= 0 || r.Worker == "" || !r.Comparable() {
-				continue
-			}
-			if _, known := machine[r.Worker]; !known {
-				machine[r.Worker] = cmp.Or(nodes.NodeOf(s.Dir, r.Worker), r.Worker)
-			}
-			runs = append(runs, nodes.Measured{Config: r.ID, Node: machine[r.Worker], Value: v})
-		}
-		spread, ok := nodes.SpreadOf(runs)
-		if !ok {
-			continue
-		}
-		if len(spread.Apart) > 0 {
-			s.Caveats.Warnf(codes.NodesApart,
-				"configurations such as %s and %s share no machine: their difference cannot "+
-					"be told from the difference of the machines", spread.Apart[0], spread.Apart[1])
-			return
-		}
-		within := "within one machine it is unknown"
-		if !math.IsNaN(spread.Within) {
-			within = fmt.Sprintf("within one machine the standard deviation is %.2g %%", 100*spread.Within)
-		}
-		s.Caveats.Warnf(codes.NodesSpread, "%s differs by up to %.2g %% between the %d machines; %s", metric,
-			100*spread.Between, spread.Nodes, within)
-		return
-	}
 }

@@ -141,33 +141,6 @@ func TestWorkerKilled(t *testing.T) {
 
 func isLocked(err error) bool { _, ok := errors.AsType[*disk.LockedError](err); return ok }
 
-// TestNodes: the summary tells how much the machines differ, or that they cannot be told from the configurations.
-func TestNodes(t *testing.T) {
-	for want, runs := range map[string][]struct {
-		worker, id string
-		cycle      int
-		rate       float64
-	}{
-		"differs by up to 10 %": {{"a", "aaaaaaaaaaaa", 1, 100}, {"b", "aaaaaaaaaaaa", 2, 110},
-			{"a", "bbbbbbbbbbbb", 1, 200}, {"b", "bbbbbbbbbbbb", 2, 220}},
-		"aaaaaaaaaaaa and bbbbbbbbbbbb share no machine": {{"a", "aaaaaaaaaaaa", 1, 100},
-			{"b", "bbbbbbbbbbbb", 1, 220}},
-		"": {{"a", "aaaaaaaaaaaa", 1, 100}, {"a", "bbbbbbbbbbbb", 1, 220}},
-	} {
-		sum := summary{&result.StudyResult{Dir: t.TempDir()}}
-		for _, r := range runs {
-			rec := &result.Record{ID: r.id, Cycle: r.cycle, Status: result.OK, Worker: r.worker,
-				Throughput: &result.Throughput{OutputTokensPerS: r.rate}}
-			sum.Rows = append(sum.Rows, RowOf(rec))
-		}
-		sum.nodes()
-		got := strings.Join(sum.Caveats.Messages(), " ")
-		if !strings.Contains(got, want) || (got == "") != (want == "") {
-			t.Errorf("%q, want %q", got, want)
-		}
-	}
-}
-
 // TestJoinAtOnce: workers that look in the same moment whether a process works alone do not take each other for one.
 func TestJoinAtOnce(t *testing.T) {
 	dir, _, a, b := workersStudy(t)

@@ -32,6 +32,16 @@ const (
 	PlaceSame = "same"
 )
 
+// Which workers execute a canary, the first experiment, before their first run.
+const (
+	// CanaryAuto is every worker of a study with workers on several machines.
+	CanaryAuto = "auto"
+	// CanaryAlways is every worker, also on one machine: their GPUs may differ.
+	CanaryAlways = "always"
+	// CanaryNever leaves the canary out.
+	CanaryNever = "never"
+)
+
 // Modes of a gap between runs.
 const (
 	// GapFixed lasts Gap.Seconds.

@@ -23,6 +23,7 @@ type plain struct {
 func (p *plain) observe(e event.Event) {
 	switch e := e.(type) {
 	case event.StudyStarted:
+		p.started = p.now() // of what precedes the first run
 		if e.Runs > 1 {
 			p.line("%d runs%s, results in %s", e.Runs, plannedText(e), e.Dir)
 		}

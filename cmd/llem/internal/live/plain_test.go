@@ -77,6 +77,19 @@ func TestInterruptedOnce(t *testing.T) {
 	}
 }
 
+// TestPlainBeforeRuns: the time of what precedes the first run counts from the start of the study.
+func TestPlainBeforeRuns(t *testing.T) {
+	var b strings.Builder
+	now := time.Unix(1e9, 0)
+	p := &plain{out: &b, now: func() time.Time { return now }}
+	p.observe(event.StudyStarted{Runs: 1})
+	now = now.Add(3 * time.Second)
+	p.observe(event.PhaseStarted{Phase: event.Rest, Detail: "measure the machine at rest"})
+	if got, want := b.String(), "    0:03 rest     measure the machine at rest\n"; got != want {
+		t.Errorf("%q, want %q", got, want)
+	}
+}
+
 func TestColorIsOnlyColor(t *testing.T) {
 	colored := script(t, Options{Color: true})
 	for _, want := range []string{"\x1b[33mcaution\x1b[0m: the CPU", "\x1b[31mfailed\x1b[0m no memory"} {
