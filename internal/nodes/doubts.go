@@ -7,21 +7,45 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 
 	"github.com/llenergymeasure/llem/internal/codes"
 	"github.com/llenergymeasure/llem/internal/digits"
 	"github.com/llenergymeasure/llem/result"
 )
 
-// Doubts adds to a summary how far its machines lie apart, by its runs and by the canaries of its workers.
+// Doubts adds to a summary which results of workers do not count, and how far their machines lie apart, by their runs
+// and by their canaries.
 func Doubts(s *result.StudyResult) {
 	study := summary{s}
+	study.discarded()
 	study.nodes()
 	study.canary()
 }
 
 // summary is a result that is being built.
 type summary struct{ *result.StudyResult }
+
+// Twice marks the folder of a run that another worker had also executed: its result does not count.
+const Twice = ".twice-"
+
+// discarded warns of results that do not count because their runs were executed twice.
+func (s summary) discarded() {
+	entries, _ := os.ReadDir(filepath.Join(s.Dir, result.RunsDir))
+	n, first := 0, ""
+	for _, e := range entries { // sorted by name
+		if run, _, found := strings.Cut(e.Name(), Twice); found {
+			n, first = n+1, cmp.Or(first, run)
+		}
+	}
+	if n == 0 {
+		return
+	}
+	s.Caveats.Warnf(codes.RunTwice,
+		"%d results do not count, because another worker had executed their runs meanwhile "+
+			"(the first is %s): their worker was paused or cut off for longer than its term; they are kept as %s/*%s*",
+		n, first, result.RunsDir, Twice)
+}
 
 // compared are the metrics by which machines are compared.
 var compared = []string{"energy.per_output_token_j", "throughput.output_tokens_per_s"}

@@ -140,7 +140,6 @@ func (s summary) caveats(x study.Execution, n int) {
 		s.Caveats.Warn(codes.LatinSquareUnbalanced, text)
 	}
 	s.memoryCaveats()
-	s.discarded()
 	nodes.Doubts(s.StudyResult)
 	if text := nodes.Changed(s.Dir); text != "" {
 		s.Caveats.Warn(codes.MachinesDiffer, text)

@@ -2,7 +2,6 @@ package store
 
 import (
 	"bytes"
-	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -12,16 +11,13 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/llenergymeasure/llem/internal/codes"
 	"github.com/llenergymeasure/llem/internal/disk"
+	"github.com/llenergymeasure/llem/internal/nodes"
 	"github.com/llenergymeasure/llem/result"
 )
 
 // ClaimsDir has the claims of the workers of a study.
 const ClaimsDir = "claims"
-
-// twice marks the folder of a run that another worker had also executed: its result does not count.
-const twice = ".twice-"
 
 // JournalOf returns the name of a worker's journal; a process that works alone has an empty name.
 func JournalOf(worker string) string {
@@ -208,7 +204,7 @@ func (r *Run) publish(final, sum string) error {
 // discard keeps the folder of a run under a name that marks it as not counted.
 func (r *Run) discard(final string) error {
 	for i := 1; ; i++ {
-		aside := fmt.Sprintf("%s%s%s-%d", final, twice, r.dir.worker, i)
+		aside := fmt.Sprintf("%s%s%s-%d", final, nodes.Twice, r.dir.worker, i)
 		if err := os.Rename(r.path, aside); err == nil || !errors.Is(err, fs.ErrExist) {
 			return err
 		}
@@ -250,17 +246,4 @@ func (d *Dir) RemoveSummary() error {
 		return disk.Problem("remove the summary of the previous part", d.path, err)
 	}
 	return nil
-}
-
-// discarded warns of results that do not count because their runs were executed twice.
-func (s summary) discarded() {
-	found, _ := filepath.Glob(filepath.Join(globbed(s.Dir), result.RunsDir, "*"+twice+"*"))
-	if len(found) == 0 {
-		return
-	}
-	first, _, _ := strings.Cut(filepath.Base(slices.MinFunc(found, cmp.Compare)), twice)
-	s.Caveats.Warnf(codes.RunTwice,
-		"%d results do not count, because another worker had executed their runs meanwhile "+
-			"(the first is %s): their worker was paused or cut off for longer than its term; they are kept as %s/*%s*",
-		len(found), first, result.RunsDir, twice)
 }
