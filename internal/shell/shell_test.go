@@ -65,3 +65,16 @@ func TestShort(t *testing.T) {
 		t.Errorf("%s, want 'a b'", got)
 	}
 }
+
+// TestCalled: commands begin as the program was called; its name elsewhere stays.
+func TestCalled(t *testing.T) {
+	const text = "llem: interrupted\n  llem run --resume=a\nuse `llem report -v`, as llem says (llem plot x); llem runs"
+	want := "llem: interrupted\n  'my $1/llem' run --resume=a\nuse `'my $1/llem' report -v`, as llem says " +
+		"('my $1/llem' plot x); llem runs"
+	if got := Called("'my $1/llem'", text); got != want {
+		t.Errorf("%q, want %q", got, want)
+	}
+	if got := Called("", text); got != text {
+		t.Errorf("%q", got)
+	}
+}

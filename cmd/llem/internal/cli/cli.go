@@ -38,7 +38,7 @@ func Main(env Env) int {
 	root.SetErr(env.Stderr)
 	cmd, err := root.ExecuteContextC(ctx)
 	if err == nil && cmd == root {
-		_, err = askedAbout(root, root.Flags().Args())
+		_, err = help.Asked(root, root.Flags().Args())
 	}
 	code := exitCode(err)
 	if code == exitOK {
@@ -103,15 +103,15 @@ func newRoot(env *Env) *cobra.Command {
 	root.SetVersionTemplate("llem {{.Version}}\n")
 	root.SetFlagErrorFunc(wrongFlag)
 	root.SuggestionsMinimumDistance = 2
-	root.CompletionOptions.DisableDefaultCmd = true // newCompletion explains a wrong shell
-	root.SetHelpCommand(newHelp())
+	root.CompletionOptions.DisableDefaultCmd = true // help.NewCompletion explains a wrong shell
+	root.SetHelpCommand(help.NewCommand())
 	commands := []*cobra.Command{newConfig(env), newDoctor(env), newRun(env), newReport(env), newCompare(env),
 		newPlot(env), newServe(env), newSite(env), newMerge(env), newSubmit(env), newSchema(env)}
-	root.Args = noCommand(commands)
+	root.Args = help.NoCommand(commands)
 	root.SetHelpFunc(func(cmd *cobra.Command, _ []string) {
 		if cmd == root {
 			var err error
-			if cmd, err = askedAbout(root, cmd.Flags().Args()); err != nil {
+			if cmd, err = help.Asked(root, cmd.Flags().Args()); err != nil {
 				return // Main explains it
 			}
 		}
@@ -125,7 +125,7 @@ func newRoot(env *Env) *cobra.Command {
 		_, err := fmt.Fprint(env.text(cmd.OutOrStdout()), help.Text{Columns: env.tableWidth()}.Usage(cmd))
 		return err
 	})
-	root.AddCommand(append(commands, newWorker(), servePages(env), newCompletion(env))...)
+	root.AddCommand(append(commands, newWorker(), servePages(env), help.NewCompletion(env.Stdout))...)
 	return root
 }
 

@@ -48,7 +48,7 @@ func newCompare(env *Env) *cobra.Command {
 			if asJSON {
 				return env.printJSON(c)
 			}
-			return env.terminal().Comparison(env.Stdout, c)
+			return env.terminal().Comparison(env.pasted(env.Stdout), c)
 		},
 	}
 	cmd.Flags().StringVar(&o.Primary, "metric", "",

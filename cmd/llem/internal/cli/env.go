@@ -9,8 +9,10 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"os/exec"
 	"os/signal"
 	"strconv"
+	"strings"
 	"syscall"
 	"time"
 
@@ -18,17 +20,20 @@ import (
 
 	"github.com/llenergymeasure/llem/engine/engines"
 	"github.com/llenergymeasure/llem/internal/kin"
+	"github.com/llenergymeasure/llem/internal/shell"
 	"github.com/llenergymeasure/llem/internal/table"
 	"github.com/llenergymeasure/llem/study"
 )
 
 // Env is everything that the program shares with the process.
 type Env struct {
-	Args   []string
-	Stdin  io.Reader
-	Stdout io.Writer
-	Stderr io.Writer
-	Getenv func(string) string
+	// Program is how the program was called, if not as llem: commands to paste begin with it.
+	Program string
+	Args    []string
+	Stdin   io.Reader
+	Stdout  io.Writer
+	Stderr  io.Writer
+	Getenv  func(string) string
 	// Environ lists the environment as NAME=VALUE; nil is none.
 	Environ func() []string
 	// StdinTTY, StdoutTTY and StderrTTY report which streams are terminals.
@@ -47,12 +52,28 @@ type Env struct {
 func ProcessEnv() Env {
 	p := &pipes{}
 	return Env{
-		Args: os.Args[1:], Stdin: os.Stdin, Stdout: stream{os.Stdout, p}, Stderr: stream{os.Stderr, p},
+		Program: calledAs(os.Args[0]), Args: os.Args[1:], Stdin: os.Stdin, Stdout: stream{os.Stdout,
+			p}, Stderr: stream{os.Stderr, p},
 		Getenv: os.Getenv, Environ: os.Environ,
 		StdinTTY: isTerminal(os.Stdin), StdoutTTY: isTerminal(os.Stdout), StderrTTY: isTerminal(os.Stderr),
 		Columns: func() int { return columns(os.Stdout) },
 		Signals: p.interruptible,
 	}
+}
+
+// calledAs returns the path by which the program was called; empty if the shell finds it as llem.
+func calledAs(path string) string {
+	if !strings.Contains(path, "/") {
+		return ""
+	}
+	if found, err := exec.LookPath("llem"); err == nil {
+		a, errA := os.Stat(found)
+		b, errB := os.Stat(path)
+		if errA == nil && errB == nil && os.SameFile(a, b) {
+			return ""
+		}
+	}
+	return shell.Path(path)
 }
 
 // Values of --color.
@@ -109,7 +130,8 @@ func (env *Env) tableWidth() int {
 
 // folded is a text for people in the width and the characters of standard output.
 func (env *Env) folded(text string) error {
-	_, err := io.WriteString(env.Stdout, table.Fold(env.style().Text(text), env.tableWidth()))
+	_, err := io.WriteString(env.Stdout,
+		shell.Called(env.Program, table.Fold(env.style().Text(text), env.tableWidth())))
 	return err
 }
 
@@ -119,7 +141,7 @@ func (env *Env) complain(text string) {
 	if env.StderrTTY {
 		width = env.tableWidth()
 	}
-	fmt.Fprint(env.Stderr, table.Fold(env.style().Text(text), width))
+	fmt.Fprint(env.Stderr, shell.Called(env.Program, table.Fold(env.style().Text(text), width)))
 }
 
 func isTerminal(f *os.File) bool {

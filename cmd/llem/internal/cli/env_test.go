@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"bytes"
 	"strings"
 	"testing"
 )
@@ -71,6 +72,31 @@ func TestMessagesFold(t *testing.T) {
 			"llem run --model random:smollm2-135m --estimate --output results"})
 		if got := out.String(); got != want {
 			t.Errorf("terminal %v: %q, want %q", tty, got, want)
+		}
+	}
+}
+
+// TestCalledByPath: a program that was called by its path prints commands that begin with it.
+func TestCalledByPath(t *testing.T) {
+	t.Parallel()
+	for path, want := range map[string]string{"llem": "", "bin/llem": "bin/llem", "my bin/llem": "'my bin/llem'"} {
+		if got := calledAs(path); got != want {
+			t.Errorf("%s: %q, want %q", path, got, want)
+		}
+	}
+	for _, q := range []struct {
+		args []string
+		want string
+	}{
+		{[]string{"report", "--best", "nope", t.TempDir()}, "next: `bin/llem report --metrics`"},
+		{[]string{"run", "--frobnicate"}, "see `bin/llem run --help`"},
+		{[]string{"run", "--help"}, "  bin/llem run study.yaml"},
+	} {
+		var out bytes.Buffer
+		Main(Env{Program: "bin/llem", Args: q.args, Stdout: &out, Stderr: &out,
+			Getenv: func(string) string { return "" }})
+		if !strings.Contains(out.String(), q.want) {
+			t.Errorf("%q is not in %s", q.want, out.String())
 		}
 	}
 }

@@ -280,7 +280,7 @@ func (env *Env) best(res *result.StudyResult, f reportFlags) error {
 	if f.json {
 		return env.printJSON(c)
 	}
-	return env.terminal().Best(env.Stdout, report.Best{Study: res, Metric: f.best, Limits: f.where, Choice: c})
+	return env.terminal().Best(env.pasted(env.Stdout), report.Best{Study: res, Metric: f.best, Limits: f.where, Choice: c})
 }
 
 // open reads a study's results. It rebuilds the results of a killed study from its finished runs and
@@ -348,7 +348,7 @@ func (env *Env) recompute(dir string, f reportFlags) error {
 	if f.json {
 		err = env.printJSON(all)
 	} else {
-		err = env.terminal().Checks(env.Stdout, checks(all))
+		err = env.terminal().Checks(env.pasted(env.Stdout), checks(all))
 	}
 	if err == nil && bad > 0 {
 		err = fmt.Errorf("%w: %d of %d", errDiffer, bad, len(all))

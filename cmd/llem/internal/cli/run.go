@@ -25,6 +25,7 @@ import (
 	"github.com/llenergymeasure/llem/internal/digits"
 	"github.com/llenergymeasure/llem/internal/model"
 	"github.com/llenergymeasure/llem/internal/shard"
+	"github.com/llenergymeasure/llem/internal/shell"
 	"github.com/llenergymeasure/llem/result"
 	"github.com/llenergymeasure/llem/study"
 )
@@ -378,7 +379,7 @@ func (env *Env) print(res *result.StudyResult, ended error, f runFlags) error {
 		return env.show(res, env.terminal(), everything)
 	}
 	_, interrupted := errors.AsType[*interruptedError](ended)
-	return screen.Screen{Terminal: env.terminal(), Continues: interrupted}.Study(env.Stdout, res)
+	return screen.Screen{Terminal: env.terminal(), Continues: interrupted}.Study(env.pasted(env.Stdout), res)
 }
 
 // detail is how much of a result is printed.
@@ -395,7 +396,7 @@ const (
 func (env *Env) show(res *result.StudyResult, t report.Terminal, how detail) error {
 	switch how {
 	case everything:
-		return t.Study(env.Stdout, res)
+		return t.Study(env.pasted(env.Stdout), res)
 	case oneLine:
 		for r, err := range res.Records() {
 			if err != nil {
@@ -407,7 +408,7 @@ func (env *Env) show(res *result.StudyResult, t report.Terminal, how detail) err
 		}
 		return nil
 	}
-	return screen.Screen{Terminal: t}.Study(env.Stdout, res)
+	return screen.Screen{Terminal: t}.Study(env.pasted(env.Stdout), res)
 }
 
 func (env *Env) printJSON(v any) error { return writeJSON(env.Stdout, v) }
@@ -437,18 +438,23 @@ func (env *Env) style() chart.Style {
 
 // text is a writer of text for people: in ASCII where the terminal shows nothing else.
 func (env *Env) text(w io.Writer) io.Writer {
-	if env.style() == chart.ASCII {
-		return asciiWriter{w}
-	}
-	return w
+	return textWriter{w, func(text string) string { return env.style().Text(shell.Called(env.Program, text)) }}
 }
 
-// asciiWriter writes texts in ASCII. Each call has whole characters.
-type asciiWriter struct{ w io.Writer }
+// pasted is a writer of text that is already in the characters of the terminal: its commands begin as llem was called.
+func (env *Env) pasted(w io.Writer) io.Writer {
+	return textWriter{w, func(text string) string { return shell.Called(env.Program, text) }}
+}
+
+// textWriter changes texts as they are written. Each call has whole commands and characters.
+type textWriter struct {
+	w      io.Writer
+	change func(string) string
+}
 
 // Write writes a text.
-func (a asciiWriter) Write(p []byte) (int, error) {
-	if _, err := io.WriteString(a.w, chart.ASCII.Text(string(p))); err != nil {
+func (t textWriter) Write(p []byte) (int, error) {
+	if _, err := io.WriteString(t.w, t.change(string(p))); err != nil {
 		return 0, err
 	}
 	return len(p), nil

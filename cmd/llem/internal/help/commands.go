@@ -1,4 +1,4 @@
-package cli
+package help
 
 import (
 	"fmt"
@@ -10,8 +10,8 @@ import (
 	"github.com/llenergymeasure/llem/internal/near"
 )
 
-// noCommand returns the check that explains a word that is not a command.
-func noCommand(commands []*cobra.Command) cobra.PositionalArgs {
+// NoCommand returns the check that explains a word that is not a command.
+func NoCommand(commands []*cobra.Command) cobra.PositionalArgs {
 	return func(_ *cobra.Command, args []string) error {
 		if len(args) == 0 {
 			return nil
@@ -24,7 +24,7 @@ func noCommand(commands []*cobra.Command) cobra.PositionalArgs {
 		if best := nearCommand(args[0], append(names, "help", "completion")); best != "" {
 			hint = fmt.Sprintf("did you mean %q?", best)
 		}
-		return &usageError{fmt.Sprintf("unknown command %q", args[0]), hint}
+		return &Error{fmt.Sprintf("unknown command %q", args[0]), hint}
 	}
 }
 
@@ -38,29 +38,29 @@ func nearCommand(asked string, names []string) string {
 	return near.Best(asked, names)
 }
 
-// askedAbout returns the command that the words after --help or help name, root if there are none, or the error of
+// Asked returns the command that the words after --help or help name, root if there are none, or the error of
 // words that are not a command.
-func askedAbout(root *cobra.Command, words []string) (*cobra.Command, error) {
+func Asked(root *cobra.Command, words []string) (*cobra.Command, error) {
 	asked, rest, err := root.Find(words)
 	switch {
 	case err != nil || asked == root:
 		return root, root.Args(root, words)
 	case len(rest) > 0:
-		return root, &usageError{fmt.Sprintf("unknown command %q", strings.Join(words, " ")),
+		return root, &Error{fmt.Sprintf("unknown command %q", strings.Join(words, " ")),
 			"see `" + asked.CommandPath() + " --help`"}
 	}
 	asked.InitDefaultHelpFlag()
 	return asked, nil
 }
 
-// newHelp shows the help of a command: `llem help run` is `llem run --help`.
-func newHelp() *cobra.Command {
+// NewCommand returns the command that shows the help of a command: `llem help run` is `llem run --help`.
+func NewCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:    "help [COMMAND]",
 		Short:  "Show the help of the program or of a command",
 		Hidden: true,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			asked, err := askedAbout(cmd.Root(), args)
+			asked, err := Asked(cmd.Root(), args)
 			if err != nil {
 				return err
 			}
@@ -72,8 +72,8 @@ func newHelp() *cobra.Command {
 // shells are the shells that complete the command line, in the order of the help.
 var shells = [...]string{"bash", "zsh", "fish", "powershell"}
 
-// newCompletion prints the script by which a shell completes the commands and flags of llem.
-func newCompletion(env *Env) *cobra.Command {
+// NewCompletion returns the command that prints the script by which a shell completes the commands and flags of llem.
+func NewCompletion(w io.Writer) *cobra.Command {
 	return &cobra.Command{
 		Use:   "completion " + strings.Join(shells[:], "|"),
 		Short: "Print the script by which a shell completes commands and flags",
@@ -87,10 +87,10 @@ func newCompletion(env *Env) *cobra.Command {
 		ValidArgs: shells[:],
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) != 1 {
-				return &usageError{fmt.Sprintf("completion takes the name of one shell, %d given", len(args)),
+				return &Error{fmt.Sprintf("completion takes the name of one shell, %d given", len(args)),
 					"use one of " + strings.Join(shells[:], ", ")}
 			}
-			return complete(cmd.Root(), args[0], env.Stdout)
+			return complete(cmd.Root(), args[0], w)
 		},
 	}
 }
@@ -111,5 +111,17 @@ func complete(root *cobra.Command, shell string, w io.Writer) error {
 	if best := near.Best(shell, shells[:]); best != "" {
 		next = fmt.Sprintf("did you mean %q? %s", best, strings.ToUpper(next[:1])+next[1:])
 	}
-	return &usageError{fmt.Sprintf("no completion for the shell %q", shell), next}
+	return &Error{fmt.Sprintf("no completion for the shell %q", shell), next}
 }
+
+// Error is a mistake on the command line.
+type Error struct{ msg, next string }
+
+// Error returns what is wrong.
+func (e *Error) Error() string { return e.msg }
+
+// NextStep returns what to do about it.
+func (e *Error) NextStep() string { return e.next }
+
+// IsUsage marks a mistake of usage.
+func (e *Error) IsUsage() {}
