@@ -280,7 +280,8 @@ func (env *Env) best(res *result.StudyResult, f reportFlags) error {
 	if f.json {
 		return env.printJSON(c)
 	}
-	return env.terminal().Best(env.pasted(env.Stdout), report.Best{Study: res, Metric: f.best, Limits: f.where, Choice: c})
+	return env.terminal().Best(env.pasted(env.Stdout),
+		report.Best{Study: res, Metric: f.best, Limits: f.where, Choice: c})
 }
 
 // open reads a study's results. It rebuilds the results of a killed study from its finished runs and
