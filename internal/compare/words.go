@@ -69,7 +69,7 @@ func signed(ratio float64, decimals int) string {
 	if strings.Trim(text, "+-0.") == "" {
 		return text[1:]
 	}
-	return strings.Replace(text, "-", "−", 1)
+	return digits.Signed(text)
 }
 
 // lies returns a ratio in words: 46.5 % lower, 481 times.

@@ -6,8 +6,12 @@ import (
 	"fmt"
 	"math"
 	"strconv"
+	"strings"
 	"time"
 )
+
+// Minus is the sign of negative numbers for people. A terminal that lacks it shows a hyphen.
+const Minus = "−"
 
 // JoulesPerWattHour converts watt-hours to joules (1 Wh = 3600 J).
 const JoulesPerWattHour = 3600
@@ -18,7 +22,7 @@ type Bytes int64
 // String formats b in powers of 1024, such as "1.50 GiB".
 func (b Bytes) String() string {
 	if b < 0 {
-		return "-" + (-b).String()
+		return Minus + (-b).String()
 	}
 	if b < 1024 {
 		return strconv.FormatInt(int64(b), 10) + " B"
@@ -74,13 +78,13 @@ func scale(v float64) (factor float64, prefix string) {
 }
 
 // Significant formats v with n significant digits and no exponent, never shortening the integer part:
-// Significant(1234.5, 3) is "1234" (or "1235").
+// Significant(1234.5, 3) is "1234" (or "1235"). Negative numbers have a [Minus].
 func Significant(v float64, n int) string {
 	switch {
 	case math.IsNaN(v):
 		return "n/a"
 	case math.IsInf(v, 0):
-		return strconv.FormatFloat(v, 'g', -1, 64)
+		return Signed(strconv.FormatFloat(v, 'g', -1, 64))
 	case v == 0:
 		return "0"
 	}
@@ -90,7 +94,15 @@ func Significant(v float64, n int) string {
 	if err == nil && rounded != 0 {
 		digits = decimals(rounded, n)
 	}
-	return strconv.FormatFloat(v, 'f', digits, 64)
+	return Signed(strconv.FormatFloat(v, 'f', digits, 64))
+}
+
+// Signed writes the sign of a number that has been formatted as a [Minus].
+func Signed(number string) string {
+	if rest, negative := strings.CutPrefix(number, "-"); negative {
+		return Minus + rest
+	}
+	return number
 }
 
 // decimals returns how many digits after the point show n significant digits of v.

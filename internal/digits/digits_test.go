@@ -19,7 +19,7 @@ func TestSI(t *testing.T) {
 		{1234, "J", "1.23 kJ"},
 		{0.0951, "J", "95.1 mJ"},
 		{0.99951, "J", "1.00 J"},
-		{-2500, "W", "-2.50 kW"},
+		{-2500, "W", "−2.50 kW"},
 		{3.2e12, "FLOP", "3.20 TFLOP"},
 		{4e-12, "J", "0.00400 nJ"},
 		{math.NaN(), "J", "n/a J"},
@@ -50,7 +50,7 @@ func TestSignificant(t *testing.T) {
 
 func TestBytes(t *testing.T) {
 	for b, want := range map[Bytes]string{
-		0: "0 B", 1023: "1023 B", 1024: "1.00 KiB", 1536 << 20: "1.50 GiB", -2048: "-2.00 KiB",
+		0: "0 B", 1023: "1023 B", 1024: "1.00 KiB", 1536 << 20: "1.50 GiB", -2048: "−2.00 KiB",
 		1<<20 - 1: "1.00 MiB", 1023 << 10: "1023 KiB",
 	} {
 		if got := b.String(); got != want {

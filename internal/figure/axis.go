@@ -3,6 +3,7 @@ package figure
 import (
 	"math"
 	"strconv"
+	"strings"
 )
 
 // Axis names what a coordinate means.
@@ -182,6 +183,9 @@ func tickLabel(v, step float64, unit string, largest float64) string {
 	}
 	if step > 0 {
 		text = strconv.FormatFloat(v/factor, 'f', max(0, int(math.Ceil(-math.Log10(step/factor)-1e-9))), 64)
+	}
+	if rest, negative := strings.CutPrefix(text, "-"); negative {
+		text = "−" + rest
 	}
 	if prefix == "" && unit == "" {
 		return text

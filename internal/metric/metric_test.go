@@ -120,3 +120,28 @@ func TestTitle(t *testing.T) {
 		t.Errorf("%q", got)
 	}
 }
+
+// TestShown: intervals of amounts end at 0, intervals of differences do not.
+func TestShown(t *testing.T) {
+	t.Parallel()
+	for _, name := range signed {
+		if Index(name) < 0 {
+			t.Errorf("there is no metric %s", name)
+		}
+	}
+	below := &[2]float64{-3, 5}
+	for _, m := range All() {
+		want := [2]float64{0, 5}
+		if strings.Contains(m.Name, "net_") || slices.Contains([]string{"energy.node_overhead_j",
+			"energy.unattributed_j", "energy.agreement.difference_pct", "gpu.temperature_c"}, m.Name) {
+			want = *below
+		}
+		if got := Shown(m.Name, below); *got != want {
+			t.Errorf("%s: %v, want %v", m.Name, *got, want)
+		}
+	}
+	if Shown("energy.total_j", nil) != nil || *Shown("energy.total_j", &[2]float64{1, 2}) != [2]float64{1, 2} ||
+		*below != [2]float64{-3, 5} {
+		t.Error("an interval above 0, or none, is changed")
+	}
+}

@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/llenergymeasure/llem/cmd/llem/internal/report"
+	"github.com/llenergymeasure/llem/cmd/llem/internal/view"
 	"github.com/llenergymeasure/llem/internal/compare"
 	"github.com/llenergymeasure/llem/internal/nodes"
 	"github.com/llenergymeasure/llem/internal/shell"
@@ -123,7 +124,7 @@ func (env *Env) side(arg string) (side, error) {
 			what = fmt.Sprintf("%s has %d experiments whose id begins with %s", dir, len(found), id)
 		}
 		var ids []string
-		names := report.Naming(s)
+		names := view.Naming(s)
 		for _, e := range s.Experiments {
 			ids = append(ids, e.ID+" ("+names.Label(e.Config)+")")
 		}

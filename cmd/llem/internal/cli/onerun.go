@@ -10,7 +10,7 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/llenergymeasure/llem/cmd/llem/internal/report"
+	"github.com/llenergymeasure/llem/cmd/llem/internal/view"
 	"github.com/llenergymeasure/llem/internal/near"
 	"github.com/llenergymeasure/llem/internal/shell"
 	"github.com/llenergymeasure/llem/internal/store"
@@ -92,7 +92,7 @@ const nearRuns = 5
 // unknownRun returns the error for a name that does not name exactly one run, with similar names.
 func unknownRun(dir, name string, s *result.StudyResult) error {
 	id, _, _ := strings.Cut(name, "-c")
-	naming := report.Naming(s)
+	naming := view.Naming(s)
 	all := slices.Clone(s.Experiments)
 	slices.SortStableFunc(all, func(a, b result.ExperimentSummary) int {
 		apart := func(e result.ExperimentSummary) int { return near.Distance(id, e.ID[:min(len(id), len(e.ID))]) }

@@ -1,7 +1,6 @@
 package page
 
 import (
-	"cmp"
 	"errors"
 	"fmt"
 	"html/template"
@@ -11,11 +10,12 @@ import (
 	"strings"
 
 	"github.com/llenergymeasure/llem/cmd/llem/internal/picture"
-	"github.com/llenergymeasure/llem/cmd/llem/internal/report"
+	"github.com/llenergymeasure/llem/cmd/llem/internal/view"
 	"github.com/llenergymeasure/llem/internal/compare"
 	"github.com/llenergymeasure/llem/internal/figure"
 	"github.com/llenergymeasure/llem/internal/naming"
 	"github.com/llenergymeasure/llem/internal/shell"
+	"github.com/llenergymeasure/llem/internal/table"
 	"github.com/llenergymeasure/llem/result"
 )
 
@@ -28,21 +28,15 @@ const (
 	maxCompared = 8     // configurations up to which every pair is compared
 )
 
-// columns are the metrics of the table, where any configuration has them.
-var columns = []string{"energy.per_output_token_j", "throughput.output_tokens_per_s", "latency.ttft_ms.p50",
-	"latency.ttft_ms.p99", "latency.itl_ms.p50", "energy.phases.prefill.j_per_token",
-	"energy.phases.decode.j_per_token",
-	"energy.mean_w", "energy.wh_per_1000_requests", "energy.co2e_g", "energy.cost", "energy.node_per_output_token_j"}
-
-const energyMetric = "energy.per_output_token_j"
+const energyMetric = view.EnergyMetric
 
 type builder struct {
 	*result.StudyResult
 	model  model
 	naming naming.Naming
 	labels []string
-	// metrics has every metric with a value, shown the metrics of the table.
-	metrics, shown []result.MetricInfo
+	// metrics has every metric with a value, or with many configurations only the metrics of the table.
+	metrics []result.MetricInfo
 	// charts draws the study.
 	charts picture.Study
 	// rows are the places of the runs with a result in Rows, by experiment.
@@ -50,7 +44,7 @@ type builder struct {
 }
 
 func (b *builder) prepare() {
-	b.naming = report.Naming(b.StudyResult)
+	b.naming = view.Naming(b.StudyResult)
 	b.charts = picture.Of(b.StudyResult)
 	b.rows = make(map[string][]int, len(b.Experiments))
 	for i, r := range b.Rows {
@@ -69,67 +63,17 @@ func (b *builder) prepare() {
 		if !has {
 			continue
 		}
-		main := slices.Contains(columns, m.Name)
+		main := slices.ContainsFunc(view.Wide(), func(c view.Column) bool { return c.Metric == m.Name })
 		if main || len(b.Experiments) <= allMetrics {
 			b.metrics = append(b.metrics, m)
 		}
-		if main {
-			b.shown = append(b.shown, m)
-		}
 	}
-	slices.SortStableFunc(b.shown, func(x, y result.MetricInfo) int {
-		return cmp.Compare(slices.Index(columns, x.Name), slices.Index(columns, y.Name))
-	})
 }
 
-// value returns the mean of a metric and its interval.
+// value returns the figure of a metric and its interval as it is shown.
 func (b *builder) value(i int, metric string) (v float64, ci *[2]float64, ok bool) {
-	spread, ok := b.Experiments[i].Metrics.Get(metric)
-	if !ok {
-		return 0, nil, false
-	}
-	v, ci, _ = spread.Figure()
-	return v, ci, !math.IsNaN(v)
-}
-
-// answer is the sentence at the top: which configuration takes the least energy, by how much.
-func (b *builder) answer() {
-	best, worst := -1, -1
-	var low, high float64
-	for i := range b.Experiments {
-		v, _, ok := b.value(i, energyMetric)
-		if !ok {
-			continue
-		}
-		if best < 0 || v < low {
-			best, low = i, v
-		}
-		if worst < 0 || v > high {
-			worst, high = i, v
-		}
-	}
-	m, err := result.Metric(energyMetric)
-	switch {
-	case err != nil || best < 0:
-		b.model.Answer = fmt.Sprintf("No configuration has an energy per output token. %d of %d runs were finished.",
-			b.OK, b.Planned)
-	case best == worst:
-		b.model.Answer = fmt.Sprintf("%s per output token%s.", report.Value(low, m.Unit), b.plusMinus(best))
-	default:
-		b.model.Answer = fmt.Sprintf(
-			"%s takes the least energy: %s per output token%s. %s takes the most: %s, %s times as much.",
-			b.labels[best], report.Value(low, m.Unit), b.plusMinus(best), b.labels[worst], report.Value(high, m.Unit),
-			strconv.FormatFloat(high/low, 'g', 3, 64))
-	}
-	b.subtitle()
-}
-
-func (b *builder) plusMinus(i int) string {
-	v, ci, _ := b.value(i, energyMetric)
-	if ci == nil || v == 0 {
-		return ""
-	}
-	return fmt.Sprintf(" (95 %%: %s to %s)", report.Value(ci[0], "J"), report.Value(ci[1], "J"))
+	f, ok := view.FigureOf(&b.Experiments[i], metric)
+	return f.Value, f.CI95, ok
 }
 
 func (b *builder) subtitle() {
@@ -156,78 +100,51 @@ func (b *builder) subtitle() {
 
 // table fills the table of configurations, in the grid's order.
 func (b *builder) table() {
-	b.model.Caption = "Means over runs with 95 % intervals. Rows with a shaded background are on the Pareto front."
-	for _, h := range b.naming.Heads() {
-		b.model.Heads = append(b.model.Heads, head{h, ""})
+	named := view.NameConfigurations(b.StudyResult)
+	b.model.Answer = view.Answer(b.StudyResult, named)
+	n := min(len(b.Experiments), maxRows)
+	if n < len(b.Experiments) {
+		b.model.LeftOut = fmt.Sprintf("The table shows %d of %d configurations; `llem report %s --format csv` has all.",
+			maxRows, len(b.Experiments), shell.Quote(b.Dir))
 	}
-	if len(b.naming.Heads()) == 0 {
-		b.model.Heads = append(b.model.Heads, head{"configuration", ""})
-	}
-	b.model.Heads = append(b.model.Heads, head{"runs", "Runs with a result."})
-	for _, m := range b.shown {
-		b.model.Heads = append(b.model.Heads, head{m.Label, m.Meaning})
-	}
-	for i := range b.Experiments {
-		if i == maxRows {
-			b.model.LeftOut = fmt.Sprintf(
-				"The table shows %d of %d configurations; `llem report %s --format csv` has all.",
-				maxRows, len(b.Experiments), shell.Quote(b.Dir))
-			break
+	b.model.Caption = "Figures over the runs, ± their 95 % interval. Rows with a shaded background are on the " +
+		"Pareto front of energy and speed."
+	columns := view.QueuesIn(b.Experiments[:n]).Columns(view.Wide())
+	t := view.TableOf(b.StudyResult, named, columns, n).Filled()
+	if t.Names == 0 { // of a single configuration
+		t.Names, t.Heads = 1, append([]view.Head{{Text: "configuration"}}, t.Heads...)
+		for i := range t.Rows {
+			t.Rows[i].Cells = append([]view.Cell{{Text: named.Called(i), Value: math.NaN()}}, t.Rows[i].Cells...)
 		}
-		b.model.Rows = append(b.model.Rows, b.row(i))
 	}
-	b.model.Missing = b.missing()
+	for _, h := range t.Heads {
+		b.model.Heads = append(b.model.Heads, head{h.Text, h.Meaning})
+	}
+	for _, r := range t.Rows {
+		b.model.Rows = append(b.model.Rows, rowOf(t, r))
+	}
+	b.model.Missing = view.Missing(b.StudyResult, named, columns, n)
 }
 
-func (b *builder) row(i int) row {
-	e := b.Experiments[i]
-	out := row{ID: e.ID}
-	if e.Standing != nil {
-		out.Front = e.Standing.Status
-	}
-	values := b.naming.Values(e.Config)
-	if len(values) == 0 {
-		values = []string{b.labels[i]}
-	}
-	for _, v := range values {
-		out.Cells = append(out.Cells, cell{Value: v, Sort: v, Text: true})
-	}
-	out.Cells = append(out.Cells, cell{Value: strconv.Itoa(e.Compared()), Sort: strconv.Itoa(e.Compared()),
-		Flags: strings.Join(b.charts.Flags(i), " ")})
-	for _, m := range b.shown {
-		v, ci, ok := b.value(i, m.Name)
-		if !ok {
-			out.Cells = append(out.Cells, cell{Value: "–"})
-			continue
+// rowOf is a row of the table as the template prints it.
+func rowOf(t view.Table, r view.Row) row {
+	out := row{ID: r.ID, Front: r.Front}
+	for k, c := range r.Cells {
+		text := cell{Value: c.Text, Sort: c.Text, Text: k < t.Names}
+		switch head := t.Heads[k].Text; {
+		case !math.IsNaN(c.Value):
+			text.Sort = strconv.FormatFloat(c.Value, 'g', -1, 64)
+		case c.Text == table.Missing:
+			text.Sort = ""
+		case head == view.FlagsHead && k >= t.Names:
+			text.Value, text.Flags = "", c.Text
 		}
-		c := cell{Value: strings.TrimSuffix(report.Value(v, m.Unit), " 1/s"), Sort: strconv.FormatFloat(v, 'g', -1, 64)}
-		if ci != nil && v != 0 && m.Name == energyMetric {
-			c.Interval = fmt.Sprintf("±%.2g %%", 100*max(ci[1]-v, v-ci[0])/math.Abs(v))
+		if strings.HasPrefix(c.Interval, "0…") {
+			text.Interval = c.Interval
+		} else if c.Interval != "" {
+			text.Interval = "±" + c.Interval
 		}
-		out.Cells = append(out.Cells, c)
-	}
-	return out
-}
-
-// missing are the reasons of the dashes in the table, each once.
-func (b *builder) missing() (out []string) {
-	add := func(reason string) {
-		if reason != "" && !slices.Contains(out, reason) && len(out) < 12 {
-			out = append(out, reason)
-		}
-	}
-	for i, e := range b.Experiments {
-		add(e.MetricsReason)
-		for _, m := range b.shown {
-			if _, _, ok := b.value(i, m.Name); ok {
-				continue
-			}
-			for _, why := range e.Missing {
-				if why.Holds(m.Name) {
-					add(m.Label + ": " + why.Reason)
-				}
-			}
-		}
+		out.Cells = append(out.Cells, text)
 	}
 	return out
 }

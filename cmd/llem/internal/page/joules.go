@@ -8,7 +8,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/llenergymeasure/llem/cmd/llem/internal/report"
+	"github.com/llenergymeasure/llem/cmd/llem/internal/view"
 	"github.com/llenergymeasure/llem/internal/codes"
 	"github.com/llenergymeasure/llem/internal/digits"
 	"github.com/llenergymeasure/llem/internal/metric"
@@ -213,12 +213,12 @@ func (b *builder) amount(i int, p part, of string, factor float64, records []*re
 			scale, v = factor, v/factor
 		}
 	}
-	out := amount{Value: report.Value(v*scale, "J"), Interval: spread(v, ci, scale)}
+	out := amount{Value: view.Value(v*scale, "J"), Interval: spread(v, ci, scale)}
 	if shared, _, has := b.value(i, sharedMetric); has && shared > 0 && p.low != "" {
 		low, _, okLow := b.value(i, p.low)
 		high, _, okHigh := b.value(i, p.high)
 		if okLow && okHigh {
-			out.Bounds = report.Value(low*scale, "J") + " to " + report.Value(high*scale, "J")
+			out.Bounds = view.Value(low*scale, "J") + " to " + view.Value(high*scale, "J")
 		}
 	}
 	return out
@@ -233,7 +233,7 @@ func spread(v float64, ci *[2]float64, scale float64) string {
 	if math.Abs((ci[0]+ci[1])/2-v) < 0.02*half {
 		return "± " + digits.SI(half*scale, "J")
 	}
-	return report.Value(ci[0]*scale, "J") + " to " + report.Value(ci[1]*scale, "J")
+	return view.Value(ci[0]*scale, "J") + " to " + view.Value(ci[1]*scale, "J")
 }
 
 // intervalOf returns the interval of a part in a single run, from timing and quantisation of the sensor.

@@ -107,8 +107,9 @@ type section struct{ ID, Title string }
 type head struct{ Label, Meaning string }
 
 type row struct {
-	ID, Front string
-	Cells     []cell
+	ID    string
+	Front bool
+	Cells []cell
 }
 
 type cell struct {
@@ -151,7 +152,7 @@ func newModel(s *result.StudyResult, o Options) (*model, error) {
 		Style: template.CSS(style), Script: template.JS(script), //nolint:gosec // files of this package
 		StyleHash: hash(style), ScriptHash: hash(script)}}
 	b.prepare()
-	b.answer()
+	b.subtitle()
 	b.table()
 	data := b.data()
 	b.facets(&data)

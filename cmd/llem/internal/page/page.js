@@ -19,10 +19,11 @@ const prefixes = /** @type {[number, string][]} */ ([[1e12, "T"], [1e9, "G"], [1
 /** Prints a value with three significant digits and an SI prefix.
  * @param {number} v @param {string} unit */
 function si(v, unit) {
+  if (v < 0) return "−" + si(-v, unit);
   if (unit === "ms") { v /= 1e3; unit = "s"; }
   if (unit === "%" || unit === "1/s" || unit === "" ) return `${Number(v.toPrecision(3))}${unit === "%" ? " %" : unit === "1/s" ? "/s" : ""}`;
   if (v === 0) return `0 ${unit}`;
-  const p = prefixes.find((q) => Math.abs(v) >= q[0] * 0.9995) || prefixes[prefixes.length - 1];
+  const p = prefixes.find((q) => v >= q[0] * 0.9995) || prefixes[prefixes.length - 1];
   return `${Number((v / p[0]).toPrecision(3))} ${p[1]}${unit}`;
 }
 
@@ -428,8 +429,8 @@ function track(c, k, x, from, to, wide, top) {
   const bottom = top + trackHeight - 8, y = (/** @type {number} */ v) => high === low ? (top + bottom) / 2 : bottom - (v - low) / (high - low) * (bottom - top - 16);
   c.globalAlpha = 0.2; c.fillRect(left, bottom + 3, wide, 1); c.globalAlpha = 1;
   c.textAlign = "right";
-  if (high !== low) c.fillText(`${high}`, left - 5, y(high) + 4);
-  c.fillText(`${low}`, left - 5, y(low) + 4);
+  if (high !== low) c.fillText(si(high, ""), left - 5, y(high) + 4);
+  c.fillText(si(low, ""), left - 5, y(low) + 4);
   c.textAlign = "left"; c.fillText(`${k.label} (${k.unit})`, left + 2, top + 8);
   c.save(); c.beginPath(); c.rect(left, top, wide, trackHeight); c.clip(); c.beginPath();
   for (let i = Math.max(0, search(k.t, from) - 1), last = NaN; i < k.t.length; i++) {

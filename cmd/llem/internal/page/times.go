@@ -6,7 +6,7 @@ import (
 	"slices"
 
 	"github.com/llenergymeasure/llem/cmd/llem/internal/picture"
-	"github.com/llenergymeasure/llem/cmd/llem/internal/report"
+	"github.com/llenergymeasure/llem/cmd/llem/internal/view"
 	"github.com/llenergymeasure/llem/internal/shell"
 )
 
@@ -123,9 +123,9 @@ func (b *builder) percentiles() {
 func (b *builder) percentile(i int, name string, t *times) (amount, bool) {
 	v, ci, ok := b.value(i, name)
 	if ok {
-		out := amount{Value: report.Value(v, "ms")}
+		out := amount{Value: view.Value(v, "ms")}
 		if ci != nil {
-			out.Interval = report.Value(ci[0], "ms") + " to " + report.Value(ci[1], "ms")
+			out.Interval = view.Value(ci[0], "ms") + " to " + view.Value(ci[1], "ms")
 		}
 		return out, true
 	}

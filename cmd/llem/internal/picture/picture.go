@@ -12,7 +12,7 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/llenergymeasure/llem/cmd/llem/internal/report"
+	"github.com/llenergymeasure/llem/cmd/llem/internal/view"
 	"github.com/llenergymeasure/llem/internal/codes"
 	"github.com/llenergymeasure/llem/internal/digits"
 	"github.com/llenergymeasure/llem/internal/figure"
@@ -82,7 +82,7 @@ type Study struct{ study }
 
 // Of prepares the charts of a study: the names of its configurations are found once.
 func Of(s *result.StudyResult) Study {
-	out := study{StudyResult: s, naming: report.Naming(s), flags: flagsOf(s)}
+	out := study{StudyResult: s, naming: view.Naming(s), flags: flagsOf(s)}
 	out.name()
 	return Study{out}
 }
@@ -271,16 +271,15 @@ func metricOf(name, usual string) (result.MetricInfo, error) {
 
 // value returns the mean of a metric over the runs of a configuration with its interval: for a single run its own.
 func (s study) value(i int, m result.MetricInfo, factor float64) (figure.Value, bool) {
-	spread, ok := s.Experiments[i].Metrics.Get(m.Name)
+	f, ok := view.FigureOf(&s.Experiments[i], m.Name)
 	if !ok {
 		return figure.Value{}, false
 	}
-	v, ci, _ := spread.Figure()
-	out := figure.Exactly(v * factor)
-	if ci != nil {
-		out.Low, out.High = ci[0]*factor, ci[1]*factor
+	out := figure.Exactly(f.Value * factor)
+	if f.CI95 != nil {
+		out.Low, out.High = f.CI95[0]*factor, f.CI95[1]*factor
 	}
-	return out, !math.IsNaN(v)
+	return out, true
 }
 
 // groups sorts the configurations into series by the first key that varies, if at most six values tell them apart.

@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/llenergymeasure/llem/cmd/llem/internal/view"
 	"github.com/llenergymeasure/llem/internal/figure"
 	"github.com/llenergymeasure/llem/internal/shell"
 	"github.com/llenergymeasure/llem/result"
@@ -80,12 +81,8 @@ const requestEnergy = "energy"
 // percentiles returns the percentiles of a latency that the results hold: too few values have none.
 func (s study) percentiles(i int, which string) (out []figure.Percentile) {
 	for _, p := range []int{50, 90, 99} {
-		spread, ok := s.Experiments[i].Metrics.Get(fmt.Sprintf("latency.%s_ms.p%d", which, p))
-		if !ok {
-			continue
-		}
-		if v, _, _ := spread.Figure(); !math.IsNaN(v) {
-			out = append(out, figure.Percentile{Share: float64(p) / 100, Value: v / 1e3})
+		if f, ok := view.FigureOf(&s.Experiments[i], fmt.Sprintf("latency.%s_ms.p%d", which, p)); ok {
+			out = append(out, figure.Percentile{Share: float64(p) / 100, Value: f.Value / 1e3})
 		}
 	}
 	return out

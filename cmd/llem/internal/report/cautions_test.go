@@ -9,6 +9,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/llenergymeasure/llem/cmd/llem/internal/view"
 	"github.com/llenergymeasure/llem/internal/codes"
 	"github.com/llenergymeasure/llem/result"
 )
@@ -23,7 +24,7 @@ func TestSharedCautions(t *testing.T) {
 		}
 	}
 	s.Experiments[1].Caveats.Warn(codes.OutputsDiffer, "its own")
-	named := NameConfigurations(s)
+	named := view.NameConfigurations(s)
 	want := []string{named.Called(0) + "; " + named.Called(2) + "; " + named.Called(3) + " and 1 more: alike",
 		named.Called(1) + ": its own"}
 	if diff := cmp.Diff(want, shared(s.Experiments, named)); diff != "" {

@@ -4,11 +4,11 @@ import (
 	"cmp"
 	"fmt"
 	"io"
-	"math"
 	"slices"
 	"strconv"
 	"strings"
 
+	"github.com/llenergymeasure/llem/cmd/llem/internal/view"
 	"github.com/llenergymeasure/llem/internal/compare"
 	"github.com/llenergymeasure/llem/internal/digits"
 	"github.com/llenergymeasure/llem/internal/metric"
@@ -88,7 +88,7 @@ func comparedRows(metrics []compare.Metric) table.Table {
 			visible = compare.Amount(m.Visible.From)
 		}
 		rows.Rows = append(rows.Rows, []string{m.Label, cmp.Or(change, missing), cmp.Or(interval, missing),
-			m.Verdict.Word(), metricValue(m.A, m.Unit), metricValue(m.B, m.Unit), visible})
+			m.Verdict.Word(), view.Value(m.A, m.Unit), view.Value(m.B, m.Unit), visible})
 	}
 	return rows.DropEmpty()
 }
@@ -159,30 +159,6 @@ func left(side string, all []result.Exclusion) []string {
 	return out
 }
 
-// Value prints a number in the unit of its metric.
-func Value(v float64, unit string) string { return metricValue(v, unit) }
-
-func metricValue(v float64, of string) string {
-	switch of {
-	case "ms":
-		return duration(v)
-	case "1/s", "1/J":
-		return digits.Significant(v, 3) + " " + of
-	case "%":
-		return minus(digits.Significant(v, 3)) + " %"
-	case "B":
-		return minus(digits.Bytes(int64(v)).String())
-	case "":
-		if v == math.Trunc(v) && math.Abs(v) < 1e6 {
-			return minus(strconv.Itoa(int(v)))
-		}
-	}
-	return minus(digits.SI(v, of))
-}
-
-// minus writes the sign of a negative number as the changes beside it have it.
-func minus(number string) string { return strings.Replace(number, "-", "−", 1) }
-
 // valueWidth is how wide values of keys are beside numbers.
 const valueWidth = 16
 
@@ -211,7 +187,7 @@ func (t Terminal) Best(w io.Writer, q Best) error {
 		what += ": no configuration is known to meet it"
 	}
 	t.styled(&b, t.bold, what)
-	n := Naming(q.Study)
+	n := view.Naming(q.Study)
 	heads := n.Heads()
 	rows := table.Table{Head: append(heads, "id", head, "95 %", "runs", ""), Names: len(heads), Title: "experiment",
 		Indent: 2, Text: true}
@@ -271,7 +247,7 @@ func limitTexts(limits []string) []string {
 	for i, text := range limits {
 		limit, err := metric.ParseLimit(text)
 		if m, unknown := result.Metric(limit.Name); err == nil && unknown == nil {
-			out[i] = fmt.Sprintf("%s %s %s", m.Label, limit.Op, metricValue(limit.Value, m.Unit))
+			out[i] = fmt.Sprintf("%s %s %s", m.Label, limit.Op, view.Value(limit.Value, m.Unit))
 		}
 	}
 	return out
@@ -286,7 +262,7 @@ func (q Best) unjudged() []string {
 			asked = append(asked, limit.Name)
 		}
 	}
-	names := Naming(q.Study)
+	names := view.Naming(q.Study)
 	var out []string
 	for i, name := range asked {
 		if slices.Contains(asked[:i], name) {
@@ -315,18 +291,17 @@ const mostUnjudged = 5
 // chosen are the value of a metric, its interval and the number of its runs.
 func chosen(e result.ExperimentSummary, metric string) []string {
 	cells := []string{missing, missing, missing}
-	m, ok := e.Metrics.Get(metric)
 	info, err := result.Metric(metric)
+	f, ok := view.FigureOf(&e, metric)
 	if !ok || err != nil {
 		return cells
 	}
-	figure, ci95, _ := m.Figure()
-	cells[0], cells[2] = metricValue(figure, info.Unit), strconv.Itoa(e.Compared())
+	cells[0], cells[2] = view.Value(f.Value, info.Unit), strconv.Itoa(e.Compared())
 	if by := e.Method(metric); by != "" {
 		cells[0] += " by " + string(by)
 	}
-	if ci95 != nil {
-		cells[1] = metricValue(ci95[0], info.Unit) + " to " + metricValue(ci95[1], info.Unit)
+	if f.CI95 != nil {
+		cells[1] = view.Value(f.CI95[0], info.Unit) + " to " + view.Value(f.CI95[1], info.Unit)
 	}
 	return cells
 }

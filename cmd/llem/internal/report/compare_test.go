@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/llenergymeasure/llem/cmd/llem/internal/view"
 	"github.com/llenergymeasure/llem/internal/compare"
 	"github.com/llenergymeasure/llem/internal/table"
 	"github.com/llenergymeasure/llem/result"
@@ -47,7 +48,7 @@ func TestComparedValues(t *testing.T) {
 		unit, want string
 	}{{-0.346, "%", "−0.346 %"}, {128, "", "128"}, {8192, "", "8192"}, {8.03e9, "", "8.03 G"},
 		{-0.188, "J", "−188 mJ"}} {
-		if got := metricValue(q.value, q.unit); got != q.want {
+		if got := view.Value(q.value, q.unit); got != q.want {
 			t.Errorf("%g %s: %q, want %q", q.value, q.unit, got, q.want)
 		}
 	}

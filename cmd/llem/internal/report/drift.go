@@ -3,6 +3,7 @@ package report
 import (
 	"fmt"
 
+	"github.com/llenergymeasure/llem/cmd/llem/internal/view"
 	"github.com/llenergymeasure/llem/internal/codes"
 	"github.com/llenergymeasure/llem/internal/digits"
 	"github.com/llenergymeasure/llem/internal/stats"
@@ -19,19 +20,19 @@ type drifting struct {
 // driftingOf looks at the runs of the configurations that the summary marks, if it marks any.
 func driftingOf(s *result.StudyResult) drifting {
 	d := drifting{beyond: map[string][]bool{}}
-	for _, c := range experimentColumns {
+	for _, c := range view.Usual() {
 		marked := 0
 		for _, e := range s.Experiments {
-			m, _ := e.Metrics.Get(c.metric)
+			m, _ := e.Metrics.Get(c.Metric)
 			if _, drifts := m.Caveats.Find(codes.Drift); drifts {
 				marked++
 			}
 		}
-		if marked == 0 || d.beyond[c.metric] != nil {
+		if marked == 0 || d.beyond[c.Metric] != nil {
 			continue
 		}
-		d.beyond[c.metric] = stats.DriftsAmong(valuesOf(s, c.metric))
-		for _, yes := range d.beyond[c.metric] {
+		d.beyond[c.Metric] = stats.DriftsAmong(valuesOf(s, c.Metric))
+		for _, yes := range d.beyond[c.Metric] {
 			if yes {
 				marked--
 			}

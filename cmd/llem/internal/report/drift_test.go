@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/llenergymeasure/llem/cmd/llem/internal/view"
 	"github.com/llenergymeasure/llem/result"
 )
 
@@ -34,7 +35,7 @@ func TestDrifting(t *testing.T) {
 			"them among 3 configurations (Holm); --json has them"} {
 		var b strings.Builder
 		s := studyOf(n)
-		Terminal{}.caveats(&b, s, NameConfigurations(s))
+		Terminal{}.caveats(&b, s, view.NameConfigurations(s))
 		text := strings.Join(strings.Fields(b.String()), " ")
 		if !strings.Contains(text, want) || strings.Count(text, "caution:") != 1 {
 			t.Errorf("%d configurations: %q, want %q", n, text, want)

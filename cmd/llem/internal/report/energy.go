@@ -179,8 +179,9 @@ func energyNotes(r *result.Record) []string {
 			digits.Significant(wh.Value, 3)))
 	}
 	if a := e.Agreement; a != nil && a.DifferencePct != nil {
-		notes = append(notes, fmt.Sprintf("counter %s, integral of the series %s (%+.2f %%)",
-			digits.SI(*a.CounterJ, "J"), digits.SI(*a.IntegralJ, "J"), *a.DifferencePct))
+		notes = append(notes, fmt.Sprintf("counter %s, integral of the series %s (%s %%)",
+			digits.SI(*a.CounterJ, "J"), digits.SI(*a.IntegralJ, "J"),
+			digits.Signed(fmt.Sprintf("%+.2f", *a.DifferencePct))))
 	}
 	notes = append(notes, phaseNotes(e)...)
 	if q := e.UnattributedJ; q != nil {

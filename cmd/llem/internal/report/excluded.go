@@ -6,37 +6,19 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/llenergymeasure/llem/cmd/llem/internal/view"
 	"github.com/llenergymeasure/llem/internal/codes"
 	"github.com/llenergymeasure/llem/internal/digits"
 	"github.com/llenergymeasure/llem/note"
 	"github.com/llenergymeasure/llem/result"
 )
 
-// notCompared marks runs that are left out of means, the front and comparisons.
-const notCompared = "not compared"
-
 // mark returns the mark of a run that is not compared.
 func mark(r *result.Record) string {
 	if r.Unequal() == "" {
 		return ""
 	}
-	return ", " + notCompared
-}
-
-// flagWords are codes of flags in a cell.
-func flagWords(flags []note.Code) string {
-	var out []string
-	for _, code := range flags {
-		out = append(out, string(code))
-	}
-	return strings.Join(out, " ")
-}
-
-// rowFlags returns the flags in a row of a table, without two that other cells show: the provenance
-// of a simulated energy, and the name of a model with random weights.
-func rowFlags(flags []note.Code) string {
-	return cmp.Or(flagWords(slices.DeleteFunc(slices.Clone(flags),
-		func(c note.Code) bool { return c == codes.Simulated || c == codes.Synthetic })), missing)
+	return ", " + view.NotCompared
 }
 
 // lineFlags returns the flags of a run for the line to paste, except the flag that excludes the run and
@@ -49,7 +31,7 @@ func lineFlags(r *result.Record) string {
 	out := slices.DeleteFunc(all, func(c note.Code) bool {
 		return c == r.Unequal() || c == codes.Simulated && r.Energy.Provenance == result.Simulated
 	})
-	return strings.Join(strings.Fields(flagWords(out)), ", ")
+	return strings.Join(strings.Fields(view.FlagWords(out)), ", ")
 }
 
 // excludedWhy are the codes of a configuration's exclusions, with the number of runs.
@@ -67,7 +49,7 @@ type exclusion struct{ head, text, next string }
 // exclusions returns for each reason the number of excluded runs by configuration, and the next
 // step.
 func exclusions(s *result.StudyResult) []exclusion {
-	named := NameConfigurations(s)
+	named := view.NameConfigurations(s)
 	type reason struct {
 		result.Exclusion
 		of []string
@@ -94,7 +76,7 @@ func exclusions(s *result.StudyResult) []exclusion {
 			more = fmt.Sprintf("; %d more: see excluded in --json", len(of)-exclusionsShown)
 			of = of[:exclusionsShown]
 		}
-		out = append(out, exclusion{fmt.Sprintf("%s (%s), %s", notCompared, r.Code, digits.Count(r.Runs, "run")),
+		out = append(out, exclusion{fmt.Sprintf("%s (%s), %s", view.NotCompared, r.Code, digits.Count(r.Runs, "run")),
 			fmt.Sprintf("%s; left out of means, front and comparisons: %s%s", r.Message, strings.Join(of, "; "),
 				more), r.Next})
 	}

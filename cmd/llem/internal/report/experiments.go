@@ -10,12 +10,12 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/llenergymeasure/llem/cmd/llem/internal/view"
 	"github.com/llenergymeasure/llem/internal/codes"
 	"github.com/llenergymeasure/llem/internal/digits"
 	"github.com/llenergymeasure/llem/internal/metric"
 	"github.com/llenergymeasure/llem/internal/naming"
 	"github.com/llenergymeasure/llem/internal/stats"
-	"github.com/llenergymeasure/llem/internal/table"
 	"github.com/llenergymeasure/llem/result"
 	"github.com/llenergymeasure/llem/study"
 )
@@ -30,17 +30,6 @@ func repeated(s *result.StudyResult) bool {
 	return false
 }
 
-// column is a column of configurations: a metric and how it is printed.
-type column struct {
-	metric string
-	print  func(float64) string
-	// spread adds the interval; asked columns are shown even when empty.
-	spread, asked bool
-}
-
-// head is the heading of the column.
-func (c column) head() string { return metric.Head(c.metric) }
-
 // headsOf are the headings of metrics.
 func headsOf(metrics []string) []string {
 	out := make([]string, len(metrics))
@@ -50,131 +39,27 @@ func headsOf(metrics []string) []string {
 	return out
 }
 
-// experimentColumns are the columns of configurations.
-var experimentColumns = []column{
-	{"throughput.output_tokens_per_s", func(v float64) string { return digits.Significant(v, 3) }, false,
-		false},
-	{queueMetric, duration, false, false},
-	{"latency.ttft_ms.p50", duration, false, false},
-	{responseMetric, duration, false, false},
-	{"latency.itl_ms.p50", duration, false, false},
-	{"energy.per_output_token_j", func(v float64) string { return digits.SI(v, "J") }, true, false},
-	{"energy.phases.prefill.j_per_token", func(v float64) string { return digits.SI(v, "J") }, false,
-		false},
-	{"energy.phases.decode.j_per_token", func(v float64) string { return digits.SI(v, "J") }, false, false},
-	{"energy.mean_w", func(v float64) string { return digits.SI(v, "W") }, false, false},
-	{"energy.node_per_output_token_j", func(v float64) string { return digits.SI(v, "J") }, false, false},
-}
-
 // shown are the usual columns and the metrics by which the table is judged and ordered, or the ones
 // that were asked for.
-func (t Terminal) shown(s *result.StudyResult) []column {
-	out := slices.Clone(experimentColumns)
+func (t Terminal) shown(s *result.StudyResult) []view.Column {
+	out := view.Usual()
 	if len(t.Show) > 0 {
 		out = nil
 	}
 	for _, name := range slices.Concat(t.Show, t.Front, []string{t.Sort}) {
-		if i := slices.IndexFunc(out, func(c column) bool { return c.metric == name }); i >= 0 {
-			out[i].asked = true
-			continue
+		if i := slices.IndexFunc(out, func(c view.Column) bool { return c.Metric == name }); i >= 0 {
+			out[i].Asked = true
+		} else if _, err := result.Metric(name); err == nil {
+			out = append(out, view.Column{Metric: name, Spread: slices.Contains(t.Show, name) && repeated(s),
+				Asked: true})
 		}
-		m, err := result.Metric(name)
-		if err != nil {
-			continue
-		}
-		out = append(out, column{name, func(v float64) string { return metricValue(v, m.Unit) },
-			slices.Contains(t.Show, name) && repeated(s), true})
 	}
 	return out
 }
 
 // columnsOf are the columns of the first n configurations, with the metrics that were asked for.
-func (t Terminal) columnsOf(s *result.StudyResult, n int) []column {
-	return queuesIn(s.Experiments[:n]).columns(t.shown(s))
-}
-
-// experimentTable returns the table of the first n configurations over their cycles. It keeps the columns of asked
-// metrics even when empty.
-func experimentTable(s *result.StudyResult, named Names, columns []column, n int, asked ...string) table.Table {
-	heads, kept := []string{"runs"}, []string(nil)
-	for _, c := range columns {
-		heads = append(heads, c.head())
-		if slices.Contains(asked, c.metric) {
-			kept = append(kept, c.head())
-		}
-		if c.spread {
-			heads = append(heads, "±95 %")
-		}
-	}
-	rows := named.Table("experiment", append(heads, "front", "energy", "flags"))
-	for i, e := range s.Experiments[:n] {
-		cells := append(named.Cells(i), runsWord(e))
-		for _, c := range columns {
-			value, spread := missing, missing
-			if m, ok := e.Metrics.Get(c.metric); ok {
-				figure, ci95, _ := m.Figure()
-				value = c.print(figure) + methodMark(c.metric, e, s)
-				if ci95 != nil && figure != 0 {
-					spread = fmt.Sprintf("%s %%", digits.Significant(50*(ci95[1]-ci95[0])/figure, 2))
-				}
-			}
-			cells = append(cells, value)
-			if c.spread {
-				cells = append(cells, spread)
-			}
-		}
-		rows.Rows = append(rows.Rows, append(cells, standingWord(e.Standing), energyWord(e), rowFlags(e.Flags)))
-	}
-	return rows.DropEmpty(kept...)
-}
-
-// methodMark returns how a peak of memory was measured, if the methods of a study differ.
-func methodMark(metric string, e result.ExperimentSummary, s *result.StudyResult) string {
-	m := e.Method(metric)
-	if m == "" || len(s.Methods(metric)) < 2 && m != result.MemoryMixed {
-		return ""
-	}
-	return " (" + string(m) + ")"
-}
-
-// runsWord is how many runs the figures come from, and of how many.
-func runsWord(e result.ExperimentSummary) string {
-	n := e.Compared()
-	if all := e.OK + e.Failed + e.LeftOut; all > n {
-		return fmt.Sprintf("%d of %d", n, all)
-	}
-	return strconv.Itoa(n)
-}
-
-func energyWord(e result.ExperimentSummary) string {
-	switch _, known := e.Metrics.Get("energy.per_output_token_j"); {
-	case e.Status != result.OK:
-		return string(e.Status)
-	case e.Compared() == 0:
-		return notCompared
-	case !known:
-		return "not measured"
-	}
-	if m, _ := e.Metrics.Get("energy.per_output_token_j"); m.N < e.Compared() {
-		return fmt.Sprintf("%d of %d %s", m.N, e.Compared(), e.Provenance)
-	}
-	return string(e.Provenance)
-}
-
-// standingWord returns the Pareto standing in a word.
-func standingWord(s *result.Standing) string {
-	if s == nil {
-		return missing
-	}
-	switch s.Status {
-	case "front":
-		return "yes"
-	case "dominated":
-		return "no"
-	case "uncertain":
-		return "?"
-	}
-	return missing
+func (t Terminal) columnsOf(s *result.StudyResult, n int) []view.Column {
+	return view.QueuesIn(s.Experiments[:n]).Columns(t.shown(s))
 }
 
 // frontNote explains the standings.
@@ -188,18 +73,18 @@ func frontNote(metrics []string) string {
 
 // experiments prints the table of configurations.
 func (t Terminal) experiments(b *strings.Builder, s *result.StudyResult) {
-	named := NameConfigurations(s)
+	named := view.NameConfigurations(s)
 	if common := named.Common(); common != "" {
 		t.wrap(b, "", "", common)
 	}
 	b.WriteString("\n")
 	shown := t.Limited(len(s.Experiments))
 	columns := t.columnsOf(s, shown)
-	rows := experimentTable(s, named, columns, shown, t.Show...)
+	rows := view.TableOf(s, named, columns, shown).Text("experiment", t.Show...)
 	t.print(b, rows)
 	t.cut(b, s.Dir, shown, len(s.Experiments), "configuration")
 	note := cmp.Or(t.shownNote(), tableNote(rows.Head))
-	if slices.Contains(rows.Head, "±95 %") {
+	if slices.Contains(rows.Head, view.SpreadHead) {
 		note += " · ±95 %: 95 % interval of the mean over the runs"
 		if unknown := DriftUnknown(s); unknown != "" {
 			note += " · " + unknown
@@ -210,9 +95,9 @@ func (t Terminal) experiments(b *strings.Builder, s *result.StudyResult) {
 		t.wrap(b, "  ", "  ", frontNote(t.Front))
 	}
 	t.outputs(b, s)
-	lacking := lackingConfigurations(s, named, shown)
+	lacking := view.LackingConfigurations(s, named, shown)
 	t.gaps(b, columns, lacking)
-	if none := t.nowhere(columns, lacking); none != "" {
+	if none := view.Nowhere(t.Show, columns, lacking); none != "" {
 		b.WriteString("\n")
 		t.wrap(b, "", "  ", none)
 	}
@@ -248,7 +133,7 @@ const caveatsShown = 20
 
 // caveats prints the cautions about the study, its configurations and their
 // repeats.
-func (t Terminal) caveats(b *strings.Builder, s *result.StudyResult, named Names) {
+func (t Terminal) caveats(b *strings.Builder, s *result.StudyResult, named view.Names) {
 	var all []string
 	for _, w := range s.Caveats {
 		all = append(all, w.Message)
@@ -256,11 +141,11 @@ func (t Terminal) caveats(b *strings.Builder, s *result.StudyResult, named Names
 	all = append(all, shared(s.Experiments, named)...)
 	drifts := driftingOf(s)
 	for i, e := range s.Experiments {
-		for _, c := range experimentColumns {
-			m, _ := e.Metrics.Get(c.metric)
+		for _, c := range view.Usual() {
+			m, _ := e.Metrics.Get(c.Metric)
 			for _, w := range m.Caveats {
-				if w.Code == codes.Outliers || w.Code == codes.Drift && drifts.beyond[c.metric][i] {
-					all = append(all, fmt.Sprintf("%s, %s: %s", named.Called(i), c.head(), w.Message))
+				if w.Code == codes.Outliers || w.Code == codes.Drift && drifts.beyond[c.Metric][i] {
+					all = append(all, fmt.Sprintf("%s, %s: %s", named.Called(i), c.Head(), w.Message))
 				}
 			}
 		}
@@ -271,11 +156,8 @@ func (t Terminal) caveats(b *strings.Builder, s *result.StudyResult, named Names
 	t.cautions(b, all)
 }
 
-// labelsShown is how many configurations are named that share a caution.
-const labelsShown = 3
-
 // shared returns the cautions of configurations; equal cautions are merged, with the names of the configurations.
-func shared(all []result.ExperimentSummary, named Names) (out []string) {
+func shared(all []result.ExperimentSummary, named view.Names) (out []string) {
 	var order []string
 	of := map[string][]int{}
 	for i, e := range all {
@@ -287,22 +169,9 @@ func shared(all []result.ExperimentSummary, named Names) (out []string) {
 		}
 	}
 	for _, message := range order {
-		out = append(out, named.some(of[message])+": "+message)
+		out = append(out, named.Some(of[message])+": "+message)
 	}
 	return out
-}
-
-// some names the first of several subjects, and how many more there are.
-func (n Names) some(of []int) string {
-	var labels []string
-	for _, i := range of[:min(labelsShown, len(of))] {
-		labels = append(labels, n.Called(i))
-	}
-	head := strings.Join(labels, "; ")
-	if more := len(of) - labelsShown; more > 0 {
-		head += fmt.Sprintf(" and %d more", more)
-	}
-	return head
 }
 
 // ofStudy prints the cautions about the study itself.
@@ -333,10 +202,10 @@ func (t Terminal) Markdown(w io.Writer, s *result.StudyResult) error {
 		_, err := fmt.Fprintln(w, "No run has finished.")
 		return err
 	}
-	named := NameConfigurations(s)
+	named := view.NameConfigurations(s)
 	shown := t.Limited(len(s.Experiments))
 	columns := t.columnsOf(s, shown)
-	rows := experimentTable(s, named, columns, shown, t.Show...)
+	rows := view.TableOf(s, named, columns, shown).Text("experiment", t.Show...)
 	var b strings.Builder
 	if common := named.Common(); common != "" {
 		fmt.Fprintf(&b, "%s\n\n", common)
@@ -345,13 +214,8 @@ func (t Terminal) Markdown(w io.Writer, s *result.StudyResult) error {
 	if shown < len(s.Experiments) {
 		fmt.Fprintf(&b, "\nThe first %d of %s.\n", shown, digits.Count(len(s.Experiments), "configuration"))
 	}
-	lacking := lackingConfigurations(s, named, shown)
-	for _, g := range gapsOf(columns, lacking) {
-		head, reason := g.text(lacking)
-		fmt.Fprintf(&b, "\n%s: %s.\n", head, reason)
-	}
-	if none := t.nowhere(columns, lacking); none != "" {
-		fmt.Fprintf(&b, "\n%s.\n", none)
+	for _, text := range view.Missing(s, named, columns, shown, t.Show...) {
+		fmt.Fprintf(&b, "\n%s.\n", text)
 	}
 	for _, text := range shared(s.Experiments[:shown], named) {
 		fmt.Fprintf(&b, "\nCaution, %s.\n", text)
@@ -389,7 +253,7 @@ var csvColumns = []csvColumn{
 	{"runs_left_out", "", func(e result.ExperimentSummary) string { return strconv.Itoa(e.LeftOut) }},
 	{"runs_excluded", "", func(e result.ExperimentSummary) string { return strconv.Itoa(e.OK - e.Compared()) }},
 	{"excluded_why", "", excludedWhy},
-	{"flags", "", func(e result.ExperimentSummary) string { return flagWords(e.Flags) }},
+	{"flags", "", func(e result.ExperimentSummary) string { return view.FlagWords(e.Flags) }},
 	{"warnings", "", warningWords},
 	{"missing_why", "", missingWhy},
 	{"memory_method", "", func(e result.ExperimentSummary) string { return string(e.MemoryMethod) }},
@@ -532,4 +396,13 @@ func metricCells(e result.ExperimentSummary) []string {
 		}
 	}
 	return row
+}
+
+// missingWhy are the reasons of a configuration in a cell.
+func missingWhy(e result.ExperimentSummary) string {
+	var out []string
+	for _, m := range e.Missing {
+		out = append(out, fmt.Sprintf("%s (%s): %s", m.Of, digits.Count(m.Runs, "run"), m.Reason))
+	}
+	return strings.Join(out, "; ")
 }

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/llenergymeasure/llem/cmd/llem/internal/view"
 	"github.com/llenergymeasure/llem/internal/compare"
 	"github.com/llenergymeasure/llem/internal/table"
 	"github.com/llenergymeasure/llem/result"
@@ -19,7 +20,7 @@ import (
 // TestNames: labels tell runs apart, and what they share is said once.
 func TestNames(t *testing.T) {
 	s := sweep()
-	n := NameRuns(s, s.Runs)
+	n := view.NameRuns(s, s.Runs)
 	if got, want := n.Common(), "random:llama-3.1-8b · pytorch · 64 prompts · 512 in · 128 out"; got != want {
 		t.Errorf("common = %q, want %q", got, want)
 	}
@@ -34,13 +35,13 @@ func TestNames(t *testing.T) {
 // TestTypesOfEngines: where engines differ in type and batch without a key that varies, the table shows both.
 func TestTypesOfEngines(t *testing.T) {
 	a, b := measuredGPU(), modelledCPU()
-	n := NameRuns(&result.StudyResult{}, []*result.Record{a, b})
-	i := slices.Index(n.heads(), "dtype")
+	n := view.NameRuns(&result.StudyResult{}, []*result.Record{a, b})
+	i := slices.Index(n.AllHeads(), "dtype")
 	if i < 0 || n.Cells(0)[i] != "bfloat16" || n.Cells(1)[i] != "float16" {
-		t.Errorf("%q: %q and %q", n.heads(), n.Cells(0), n.Cells(1))
+		t.Errorf("%q: %q and %q", n.AllHeads(), n.Cells(0), n.Cells(1))
 	}
-	if i = slices.Index(n.heads(), "batch"); i < 0 || n.Cells(0)[i] != "8" || n.Cells(1)[i] != "1" {
-		t.Errorf("%q: %q and %q", n.heads(), n.Cells(0), n.Cells(1))
+	if i = slices.Index(n.AllHeads(), "batch"); i < 0 || n.Cells(0)[i] != "8" || n.Cells(1)[i] != "1" {
+		t.Errorf("%q: %q and %q", n.AllHeads(), n.Cells(0), n.Cells(1))
 	}
 }
 
@@ -86,7 +87,7 @@ func swept(t *testing.T, text string) *result.StudyResult {
 // number.
 func TestEveryRowIsNamed(t *testing.T) {
 	s := swept(t, serverStudy)
-	n := Naming(s)
+	n := view.Naming(s)
 	if len(n.Columns) != 7 {
 		t.Fatalf("columns %q, want 7", n.Heads())
 	}

@@ -4,6 +4,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/llenergymeasure/llem/cmd/llem/internal/view"
 	"github.com/llenergymeasure/llem/result"
 )
 
@@ -68,10 +69,10 @@ func TestUnjudged(t *testing.T) {
 		s.Experiments = append(s.Experiments, result.ExperimentSummary{ID: r.ID, Config: r.Config, OK: 1,
 			Status: result.OK, Metrics: spreads})
 	}
-	if q := queuesIn(s.Experiments); !q.waited || !q.unknown {
+	if q := view.QueuesIn(s.Experiments); !q.Waited || !q.Unknown {
 		t.Errorf("%+v, want columns for the queue and the response", q)
 	}
-	if q := queuesIn(s.Experiments[1:]); q.waited || !q.unknown {
+	if q := view.QueuesIn(s.Experiments[1:]); q.Waited || !q.Unknown {
 		t.Errorf("%+v, want a column for the response alone", q)
 	}
 	const limit = "latency.ttft_ms.p50<20"

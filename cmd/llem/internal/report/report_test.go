@@ -410,7 +410,7 @@ func TestUnattributed(t *testing.T) {
 		{0, 100, "unattributed: less than 0.01 % of the total"},
 		{-3e-14, 100, "unattributed: less than 0.01 % of the total"},
 		{2.5, 100, "unattributed: 2.50 J (2.5 % of the total)"},
-		{-0.02, 100, "unattributed: -20.0 mJ (-0.020 % of the total)"},
+		{-0.02, 100, "unattributed: −20.0 mJ (−0.020 % of the total)"},
 	} {
 		if got := unattributed(q.joules, q.total); got != q.want {
 			t.Errorf("%v of %v J: %q, want %q", q.joules, q.total, got, q.want)

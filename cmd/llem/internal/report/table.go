@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/llenergymeasure/llem/cmd/llem/internal/crew"
+	"github.com/llenergymeasure/llem/cmd/llem/internal/view"
 	"github.com/llenergymeasure/llem/internal/codes"
 	"github.com/llenergymeasure/llem/internal/digits"
 	"github.com/llenergymeasure/llem/internal/metric"
@@ -116,7 +117,7 @@ func (t Terminal) failures(b *strings.Builder, s *result.StudyResult) error {
 	if s.Runs != nil {
 		about = s.Runs
 	}
-	named := NameRuns(s, about)
+	named := view.NameRuns(s, about)
 	for _, r := range runs {
 		b.WriteString("\n")
 		t.wrap(b, "", "  ", named.Called(slices.Index(about, r)))
@@ -138,7 +139,7 @@ func (t Terminal) runs(b *strings.Builder, s *result.StudyResult, shown []*resul
 	if s.Runs != nil {
 		about = s.Runs
 	}
-	named := NameRuns(s, about).inOrderOf(about, shown)
+	named := view.NameRuns(s, about).InOrderOf(about, shown)
 	if common := named.Common(); common != "" {
 		t.wrap(b, "", "", common)
 	}
@@ -147,18 +148,12 @@ func (t Terminal) runs(b *strings.Builder, s *result.StudyResult, shown []*resul
 	for i, r := range shown {
 		rows.Rows = append(rows.Rows, append(named.Cells(i), figures(r)...))
 	}
-	rows = queuesOf(shown).blank(rows).DropEmpty()
+	rows = view.QueuesOf(shown).Blank(rows).DropEmpty()
 	t.print(b, rows)
 	t.cut(b, s.Dir, len(shown), max(len(s.Runs), len(s.Rows)), "run")
 	t.wrap(b, "  ", "  ", tableNote(rows.Head))
 	t.outputs(b, s)
-	t.gaps(b, queuesOf(shown).columns(experimentColumns), lackingRuns(named, shown))
-}
-
-// Table is an empty table with the columns that name its rows before the given ones.
-func (n Names) Table(title string, heads []string) table.Table {
-	names := n.heads()
-	return table.Table{Head: append(names, heads...), Names: len(names), Title: title, Indent: 2}
+	t.gaps(b, view.QueuesOf(shown).Columns(view.Usual()), view.LackingRuns(named, shown))
 }
 
 // print writes a table in the width of the terminal.
@@ -224,7 +219,7 @@ const doubtOfRuns = "warning"
 
 // shared prints doubts that runs share, and which have them, if not all.
 func (t Terminal) shared(b *strings.Builder, s *result.StudyResult, doubts []result.Doubt, runs int) {
-	named := NameConfigurations(s)
+	named := view.NameConfigurations(s)
 	for i, d := range doubts {
 		if i == 0 {
 			b.WriteString("\n")
@@ -242,7 +237,7 @@ func (t Terminal) shared(b *strings.Builder, s *result.StudyResult, doubts []res
 }
 
 // warnedIn names the configurations whose runs have a warning, if not all of them do.
-func warnedIn(s *result.StudyResult, named Names, code note.Code) string {
+func warnedIn(s *result.StudyResult, named view.Names, code note.Code) string {
 	var in []int
 	for i, e := range s.Experiments {
 		if slices.ContainsFunc(e.Warnings, func(w result.Warned) bool { return w.Code == code }) {
@@ -252,7 +247,7 @@ func warnedIn(s *result.StudyResult, named Names, code note.Code) string {
 	if len(in) == 0 || len(in) == len(s.Experiments) {
 		return ""
 	}
-	return ": " + named.some(in)
+	return ": " + named.Some(in)
 }
 
 // Tally names a study and counts its runs by status.
@@ -265,7 +260,7 @@ func Tally(s *result.StudyResult) string {
 	for _, q := range []struct {
 		n    int
 		what string
-	}{{excluded, notCompared}, {s.Failed, "failed"}, {s.LeftOut, "left out"}, {s.Interrupted, "interrupted"},
+	}{{excluded, view.NotCompared}, {s.Failed, "failed"}, {s.LeftOut, "left out"}, {s.Interrupted, "interrupted"},
 		{s.Planned - max(len(s.Runs), len(s.Rows)), "not run"}} {
 		if q.n > 0 {
 			parts = append(parts, fmt.Sprintf("%d %s", q.n, q.what))
@@ -275,19 +270,16 @@ func Tally(s *result.StudyResult) string {
 }
 
 // figureHeads are the columns of figures of a run: the metrics, and two words.
-var figureHeads = append(headsOf([]string{"throughput.output_tokens_per_s", queueMetric, "latency.ttft_ms.p50",
-	responseMetric, "latency.itl_ms.p50", "energy.per_output_token_j", "energy.phases.prefill.j_per_token",
-	"energy.phases.decode.j_per_token", "energy.mean_w", "energy.node_per_output_token_j"}), "energy", flagsHead)
-
-// flagsHead is the head of the column of flags.
-const flagsHead = "flags"
+var figureHeads = append(headsOf([]string{"throughput.output_tokens_per_s", view.QueueMetric, "latency.ttft_ms.p50",
+	view.ResponseMetric, "latency.itl_ms.p50", "energy.per_output_token_j", "energy.phases.prefill.j_per_token",
+	"energy.phases.decode.j_per_token", "energy.mean_w", "energy.node_per_output_token_j"}), "energy", view.FlagsHead)
 
 // headNotes explain columns of tables of runs.
 var headNotes = []struct{ metric, note string }{
 	{"throughput.output_tokens_per_s", ": output tokens"},
 	{"latency.ttft_ms.p50", ", ITL: medians"},
-	{queueMetric, ": median wait before the engine began, not in TTFT"},
-	{responseMetric, ": median time to the first token, including the queue"},
+	{view.QueueMetric, ": median wait before the engine began, not in TTFT"},
+	{view.ResponseMetric, ": median time to the first token, including the queue"},
 	{"energy.per_output_token_j", ": total energy per output token"},
 	{"energy.node_per_output_token_j", ": the whole machine, by its own meter"},
 	{"energy.phases.prefill.j_per_token", ", J/decode: energy of the phase per token of the phase"},
@@ -302,7 +294,7 @@ func tableNote(heads []string) string {
 				notes = append(notes, head+n.note)
 			}
 		}
-		if head == flagsHead {
+		if head == view.FlagsHead {
 			notes = append(notes, "flags: doubts about the row, explained below")
 		}
 	}
@@ -315,7 +307,7 @@ func figures(r *result.Record) []string {
 		cells[i] = missing
 	}
 	last := len(cells) - 2
-	cells[last+1] = rowFlags(r.Marks())
+	cells[last+1] = view.RowFlags(r.Marks())
 	if r.Status != result.OK {
 		cells[last] = string(r.Status)
 		return cells
@@ -347,5 +339,22 @@ func p50(d *result.Distribution) string {
 	if d == nil {
 		return missing
 	}
-	return duration(d.P50)
+	return view.Duration(d.P50)
+}
+
+// gaps prints below a table why cells are empty. Energy that was not measured at all is
+// reported with the doubts.
+func (t Terminal) gaps(b *strings.Builder, columns []view.Column, rows []view.Lacking) {
+	first := true
+	for _, g := range view.GapsOf(columns, rows) {
+		if g.Reason.Of == "energy" {
+			continue
+		}
+		if first {
+			b.WriteString("\n")
+		}
+		first = false
+		head, reason := g.Text(rows)
+		t.wrap(b, t.warn(head)+": ", "  ", reason)
+	}
 }

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/llenergymeasure/llem/cmd/llem/internal/view"
 	"github.com/llenergymeasure/llem/internal/digits"
 	"github.com/llenergymeasure/llem/internal/metric"
 	"github.com/llenergymeasure/llem/internal/table"
@@ -112,7 +113,8 @@ func speed(r *result.Record) Section {
 		if q.d == nil {
 			row.Cells = []string{missing, missing, missing, missing}
 		} else {
-			row.Cells = []string{duration(q.d.Mean), duration(q.d.P50), durationOr(q.d.P90), durationOr(q.d.P99)}
+			row.Cells = []string{view.Duration(q.d.Mean), view.Duration(q.d.P50), durationOr(q.d.P90),
+				durationOr(q.d.P99)}
 			few[q.d.Reason] = append(few[q.d.Reason], q.label)
 		}
 		s.Rows = append(s.Rows, row)
@@ -136,12 +138,12 @@ func speed(r *result.Record) Section {
 func latencies(r *result.Record) []labelled {
 	l := r.Latency
 	rows := []labelled{{"TTFT", l.TTFT}, {"ITL", l.ITL}, {"TPOT", l.TPOT}, {"end to end", l.E2E}}
-	q := queuesOf([]*result.Record{r})
-	if q.waited {
-		rows = slices.Insert(rows, 0, labelled{queueHead, l.Queue})
+	q := view.QueuesOf([]*result.Record{r})
+	if q.Waited {
+		rows = slices.Insert(rows, 0, labelled{metric.Head(view.QueueMetric), l.Queue})
 	}
-	if q.waited || q.unknown {
-		rows = append(rows, labelled{responseHead, l.ResponseTTFT},
+	if q.Waited || q.Unknown {
+		rows = append(rows, labelled{metric.Head(view.ResponseMetric), l.ResponseTTFT},
 			labelled{metric.Head("latency.response_e2e_ms.p50"), l.ResponseE2E})
 	}
 	return rows
@@ -187,15 +189,12 @@ func labelsOf(r *result.Record, why result.Missing) []string {
 	return out
 }
 
-// duration prints milliseconds with an SI prefix.
-func duration(ms float64) string { return digits.SI(ms/1e3, "s") }
-
 // durationOr prints milliseconds that may not be known.
 func durationOr(ms *float64) string {
 	if ms == nil {
 		return missing
 	}
-	return duration(*ms)
+	return view.Duration(*ms)
 }
 
 // work shows compute and memory.
@@ -253,7 +252,8 @@ func Sides(runs []*result.Record) string {
 // about is what a run measured, in one line.
 func about(r *result.Record) string {
 	w := r.Config.Workload
-	return strings.Join([]string{r.Config.Model, strings.TrimSpace(r.Backend.Name + " " + r.Backend.Version), dtype(r),
+	return strings.Join([]string{r.Config.Model, strings.TrimSpace(r.Backend.Name + " " + r.Backend.Version),
+		view.DType(r),
 		"batch " + r.Config.BatchText(), fmt.Sprintf("%d→%d tokens x %d", w.InputTokens, w.OutputTokens, w.Prompts)},
 		", ")
 }
@@ -293,10 +293,25 @@ func Line(r *result.Record) string {
 		b.WriteString(", node " + Stated(q, "J") + "/output token [" + q.Source + "]")
 	}
 	if code := r.Unequal(); code != "" {
-		b.WriteString(" [" + notCompared + ": " + string(code) + "]")
+		b.WriteString(" [" + view.NotCompared + ": " + string(code) + "]")
 	}
 	if flags := lineFlags(r); flags != "" {
 		b.WriteString(" [" + flags + "]")
 	}
 	return b.String()
+}
+
+// firstToken returns the time to the first token in words: the service time and the queue, or the
+// response time if the two are unknown.
+func firstToken(l *result.Latency) string {
+	switch {
+	case l == nil:
+	case l.TTFT != nil && l.Queue != nil && l.Queue.Mean > view.Noticeable*l.TTFT.Mean:
+		return fmt.Sprintf(", TTFT p50 %s after %s in the queue", p50(l.TTFT), p50(l.Queue))
+	case l.TTFT != nil:
+		return ", TTFT p50 " + p50(l.TTFT)
+	case l.ResponseTTFT != nil:
+		return ", TTFT p50 with the queue " + p50(l.ResponseTTFT)
+	}
+	return ""
 }

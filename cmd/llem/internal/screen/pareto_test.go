@@ -11,6 +11,7 @@ import (
 	"github.com/llenergymeasure/llem/cmd/llem/internal/chart"
 	"github.com/llenergymeasure/llem/cmd/llem/internal/picture"
 	"github.com/llenergymeasure/llem/cmd/llem/internal/report"
+	"github.com/llenergymeasure/llem/cmd/llem/internal/view"
 	"github.com/llenergymeasure/llem/internal/figure"
 	"github.com/llenergymeasure/llem/internal/table"
 	"github.com/llenergymeasure/llem/result"
@@ -81,7 +82,7 @@ func TestLeftOutOfChart(t *testing.T) {
 	}
 	n := len(s.Experiments)
 	for _, want := range []string{fmt.Sprintf(" · %d of %d configurations\n", n-1, n),
-		"not drawn (1), a metric is missing: " + report.Naming(s).Label(e.Config)} {
+		"not drawn (1), a metric is missing: " + view.Naming(s).Label(e.Config)} {
 		if !strings.Contains(b.String(), want) {
 			t.Errorf("no %q in\n%s", want, b.String())
 		}

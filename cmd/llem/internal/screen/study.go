@@ -10,6 +10,7 @@ import (
 	"github.com/llenergymeasure/llem/cmd/llem/internal/chart"
 	"github.com/llenergymeasure/llem/cmd/llem/internal/crew"
 	"github.com/llenergymeasure/llem/cmd/llem/internal/report"
+	"github.com/llenergymeasure/llem/cmd/llem/internal/view"
 	"github.com/llenergymeasure/llem/internal/codes"
 	"github.com/llenergymeasure/llem/internal/digits"
 	"github.com/llenergymeasure/llem/internal/metric"
@@ -41,17 +42,10 @@ type row struct {
 // column is a metric of the table. The first one is drawn.
 type column struct {
 	metric, head, unit string
+	info               result.MetricInfo
 }
 
-func (c column) text(v float64) string {
-	switch {
-	case c.unit == "ms":
-		return digits.SI(v/1e3, "s")
-	case c.unit == "" || strings.HasPrefix(c.unit, "1/") || strings.HasSuffix(c.unit, "/s"):
-		return digits.Significant(v, 3)
-	}
-	return digits.SI(v, c.unit)
-}
+func (c column) text(v float64) string { return view.Number(c.info, v) }
 
 // drawn is the unit of the axis, and the factor that brings values to it.
 func (c column) drawn() (unit string, factor float64) {
@@ -85,7 +79,7 @@ func (p *page) columns(s *result.StudyResult) []column {
 		if err != nil {
 			continue
 		}
-		out = append(out, column{name, m.Label, m.Unit})
+		out = append(out, column{name, m.Label, m.Unit, m})
 	}
 	return out
 }
@@ -107,7 +101,7 @@ func (p *page) study(s *result.StudyResult) error {
 		return nil
 	}
 	columns := p.columns(s)
-	named := report.NameConfigurations(s)
+	named := view.NameConfigurations(s)
 	if common := named.Common(); common != "" {
 		p.facts(plain, "", "  ", strings.Split(common, separator))
 	}
@@ -165,12 +159,11 @@ func (p *page) configuration(s *result.StudyResult, i int, columns []column) row
 	}
 	for k, c := range columns {
 		text := table.Missing
-		if m, ok := e.Metrics.Get(c.metric); ok {
-			v, ci95, _ := m.Figure()
-			text = c.text(v)
+		if f, ok := view.FigureOf(&e, c.metric); ok {
+			text = c.text(f.Value)
 			if k == 0 {
-				out.point = point(v, ci95)
-				if ci95 == nil && c.metric == energyMetric {
+				out.point = point(f.Value, f.CI95)
+				if f.CI95 == nil && c.metric == energyMetric {
 					out.point = ofTheRun(s, e.ID, out.point)
 				}
 			}
@@ -398,7 +391,7 @@ func measured(s *result.StudyResult) bool {
 }
 
 // notes writes the outcome of the repeats, failures, exclusions, and the heaviest cautions.
-func (p *page) notes(s *result.StudyResult, named report.Names, columns []column) error {
+func (p *page) notes(s *result.StudyResult, named view.Names, columns []column) error {
 	if repeated(s) && measured(s) {
 		p.repeats(s, named, columns)
 	}
@@ -439,7 +432,7 @@ type failing struct {
 }
 
 // failures writes why runs have no result, each reason once.
-func (p *page) failures(s *result.StudyResult, named report.Names) error {
+func (p *page) failures(s *result.StudyResult, named view.Names) error {
 	most := -1
 	if s.Runs == nil { // each is read from the disk
 		most = failuresShown
@@ -487,7 +480,7 @@ func (f *failing) who(s *result.StudyResult, runs int) string {
 }
 
 // repeats writes what repeating has shown: drifts, outliers, runs that are not compared.
-func (p *page) repeats(s *result.StudyResult, named report.Names, columns []column) {
+func (p *page) repeats(s *result.StudyResult, named view.Names, columns []column) {
 	found := map[note.Code][]string{}
 	excluded := 0
 	drifts := report.Drifts(s)
@@ -559,7 +552,7 @@ func short(id string, all []string) string {
 }
 
 // studyDoubts are the doubts about a study, its configurations and its runs.
-func studyDoubts(s *result.StudyResult, named report.Names) []doubt {
+func studyDoubts(s *result.StudyResult, named view.Names) []doubt {
 	var all []doubt
 	for _, n := range s.Caveats {
 		all = append(all, doubtOf(n, ""))

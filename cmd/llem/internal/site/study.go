@@ -20,7 +20,7 @@ import (
 
 	"github.com/llenergymeasure/llem/cmd/llem/internal/page"
 	"github.com/llenergymeasure/llem/cmd/llem/internal/recheck"
-	"github.com/llenergymeasure/llem/cmd/llem/internal/report"
+	"github.com/llenergymeasure/llem/cmd/llem/internal/view"
 	"github.com/llenergymeasure/llem/internal/digits"
 	"github.com/llenergymeasure/llem/internal/disk"
 	"github.com/llenergymeasure/llem/internal/secret"
@@ -364,7 +364,7 @@ func add(w io.Writer, file string) error {
 
 // configurations adds the rows of a study.
 func (b *builder) configurations(res *result.StudyResult, shared row, dir string) {
-	names := report.Naming(res)
+	names := view.Naming(res)
 	for _, e := range res.Experiments {
 		if e.OK == 0 {
 			continue
@@ -422,23 +422,9 @@ func scope(res *result.StudyResult, id string) string {
 func figureOf(e result.ExperimentSummary, name string) number {
 	out := number{math.NaN(), "–", ""}
 	m, err := result.Metric(name)
-	spread, ok := e.Metrics.Get(name)
+	f, ok := view.FigureOf(&e, name)
 	if err != nil || !ok {
 		return out
 	}
-	v, ci, _ := spread.Figure()
-	if math.IsNaN(v) {
-		return out
-	}
-	printed := func(v float64) string {
-		if m.Unit == "1/s" { // the head has the unit
-			return digits.Significant(v, 3)
-		}
-		return report.Value(v, m.Unit)
-	}
-	out = number{v, printed(v), ""}
-	if ci != nil {
-		out.Interval = printed(ci[0]) + " – " + printed(ci[1])
-	}
-	return out
+	return number{f.Value, view.Number(m, f.Value), f.Range(m)}
 }

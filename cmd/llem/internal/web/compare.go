@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/llenergymeasure/llem/cmd/llem/internal/report"
+	"github.com/llenergymeasure/llem/cmd/llem/internal/view"
 	"github.com/llenergymeasure/llem/internal/compare"
 	"github.com/llenergymeasure/llem/internal/digits"
 	"github.com/llenergymeasure/llem/internal/nodes"
@@ -75,7 +76,7 @@ func (s *Server) fill(p *compared) error {
 	p.NameA, p.NameB = report.Sides(a.Runs), report.Sides(b.Runs)
 	p.Differ = report.Differing(a.Runs[0].Config, b.Runs[0].Config)
 	for _, m := range p.Found.Metrics {
-		l := comparedMetric{Label: m.Label, A: report.Value(m.A, m.Unit), B: report.Value(m.B, m.Unit),
+		l := comparedMetric{Label: m.Label, A: view.Value(m.A, m.Unit), B: view.Value(m.B, m.Unit),
 			Verdict: string(m.Verdict)}
 		l.Change, l.Interval = m.Change()
 		if m.Test != nil {

@@ -16,7 +16,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/llenergymeasure/llem/cmd/llem/internal/report"
+	"github.com/llenergymeasure/llem/cmd/llem/internal/view"
 	"github.com/llenergymeasure/llem/internal/naming"
 	"github.com/llenergymeasure/llem/internal/running"
 	"github.com/llenergymeasure/llem/internal/store"
@@ -260,7 +260,7 @@ func (t *tail) run(journal string, e store.Entry) run {
 		Label: t.names(e.ID), Status: e.Status, Message: e.Message,
 		Metric: m.Name, TookS: e.TookS, At: e.At, Text: "–"}
 	if m.Name != "" {
-		out.Value, out.Text = &m.Value, report.Value(m.Value, m.Unit)
+		out.Value, out.Text = &m.Value, view.Value(m.Value, m.Unit)
 		if m.Origin != "" {
 			out.Text += ", " + m.Origin
 		}

@@ -8,7 +8,7 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/llenergymeasure/llem/cmd/llem/internal/report"
+	"github.com/llenergymeasure/llem/cmd/llem/internal/view"
 	"github.com/llenergymeasure/llem/internal/running"
 	"github.com/llenergymeasure/llem/result"
 )
@@ -69,7 +69,7 @@ func (s *Server) metrics(w http.ResponseWriter, _ *http.Request) {
 			done = 1
 		}
 		complete.add(done, "study", st.Folder)
-		names := report.Naming(res)
+		names := view.Naming(res)
 		for _, e := range res.Experiments {
 			if spread, ok := e.Metrics.Get(energyMetric); ok {
 				energy.add(spread.Mean, "study", st.Folder, "id", e.ID, "configuration", names.Label(e.Config),

@@ -8,7 +8,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/llenergymeasure/llem/cmd/llem/internal/report"
+	"github.com/llenergymeasure/llem/cmd/llem/internal/view"
 	"github.com/llenergymeasure/llem/event"
 	"github.com/llenergymeasure/llem/internal/digits"
 	"github.com/llenergymeasure/llem/internal/metric"
@@ -94,7 +94,7 @@ func (n *narrowing) line(label string, goal float64) narrowed {
 		return out
 	}
 	p := n.points[len(n.points)-1]
-	out.Mean, out.Metric = report.Value(p.mean, n.metric.Unit), metricText(n.metric)
+	out.Mean, out.Metric = view.Value(p.mean, n.metric.Unit), metricText(n.metric)
 	if !math.IsInf(p.half, 0) {
 		out.Half = "±" + digits.Significant(100*p.half, 2) + " %"
 		out.Met = goal > 0 && p.half <= goal
@@ -139,7 +139,8 @@ func (n *narrowing) chart() template.HTML {
 	for i, p := range points {
 		x := (float64(i) + 0.5) * step
 		if half := math.Abs(p.mean) * p.half; !math.IsInf(half, 0) {
-			fmt.Fprintf(&b, `<path d="M%.1f %.1fV%.1f"/>`, x, y(p.mean-half), y(p.mean+half))
+			shown := metric.Shown(n.metric.Name, &[2]float64{p.mean - half, p.mean + half})
+			fmt.Fprintf(&b, `<path d="M%.1f %.1fV%.1f"/>`, x, y(shown[0]), y(shown[1]))
 		}
 		fmt.Fprintf(&b, `<circle cx="%.1f" cy="%.1f" r="2"/>`, x, y(p.mean))
 	}

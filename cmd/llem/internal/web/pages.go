@@ -16,7 +16,7 @@ import (
 	"time"
 
 	"github.com/llenergymeasure/llem/cmd/llem/internal/page"
-	"github.com/llenergymeasure/llem/cmd/llem/internal/report"
+	"github.com/llenergymeasure/llem/cmd/llem/internal/view"
 	"github.com/llenergymeasure/llem/internal/running"
 	"github.com/llenergymeasure/llem/internal/shell"
 	"github.com/llenergymeasure/llem/internal/store"
@@ -97,16 +97,16 @@ func (s *Server) line(st *study) line {
 		if e.Device != "" {
 			devices = append(devices, e.Device)
 		}
-		if spread, ok := e.Metrics.Get(energyMetric); ok {
-			energies, sources = append(energies, spread.Mean), append(sources, string(e.Provenance))
+		if f, ok := view.FigureOf(&e, energyMetric); ok {
+			energies, sources = append(energies, f.Value), append(sources, string(e.Provenance))
 		}
 	}
 	l.Models, l.Engines, l.Devices = some(models), some(engines), some(devices)
 	if len(energies) > 0 {
 		low, high := slices.Min(energies), slices.Max(energies)
-		l.Energy = report.Value(low, "J")
+		l.Energy = view.Value(low, "J")
 		if high > low {
-			l.Energy += " – " + report.Value(high, "J")
+			l.Energy += " – " + view.Value(high, "J")
 		}
 		l.Energy += ", " + some(sources)
 	}
@@ -193,14 +193,14 @@ type configuration struct {
 
 // configurations lists the configurations of a study.
 func configurations(res *result.StudyResult) (out []configuration) {
-	names := report.Naming(res)
+	names := view.Naming(res)
 	for _, e := range res.Experiments {
 		c := configuration{ID: e.ID, Label: names.Label(e.Config), Device: e.Device, OK: e.OK, Failed: e.Failed,
 			Flags: e.Flags}
-		if spread, ok := e.Metrics.Get(energyMetric); ok {
-			c.Energy = report.Value(spread.Mean, "J")
-			if ci := spread.CI95; ci != nil {
-				c.Energy += " (" + report.Value(ci[0], "J") + " – " + report.Value(ci[1], "J") + ")"
+		if f, ok := view.FigureOf(&e, energyMetric); ok {
+			c.Energy = view.Value(f.Value, "J")
+			if f.CI95 != nil {
+				c.Energy += " (" + view.Value(f.CI95[0], "J") + " to " + view.Value(f.CI95[1], "J") + ")"
 			}
 			c.Energy += ", " + string(e.Provenance)
 		}

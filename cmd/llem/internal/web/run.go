@@ -17,6 +17,7 @@ import (
 
 	"github.com/llenergymeasure/llem/cmd/llem/internal/picture"
 	"github.com/llenergymeasure/llem/cmd/llem/internal/report"
+	"github.com/llenergymeasure/llem/cmd/llem/internal/view"
 	"github.com/llenergymeasure/llem/internal/codes"
 	"github.com/llenergymeasure/llem/internal/figure"
 	"github.com/llenergymeasure/llem/internal/shell"
@@ -102,7 +103,7 @@ func (s *Server) run(w http.ResponseWriter, r *http.Request, st *study) {
 		return
 	}
 	p := runPage{study: st, View: report.NewView(rec), Name: nameOfRun(row), Files: files,
-		Label: report.Naming(res).Label(rec.Config)}
+		Label: view.Naming(res).Label(rec.Config)}
 	for _, n := range rec.Warnings {
 		d := doubt{Note: n, Word: codes.WordOf(n.Code)}
 		if e, ok := codes.Lookup(n.Code); ok {

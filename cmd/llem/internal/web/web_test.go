@@ -214,6 +214,9 @@ func TestZip(t *testing.T) {
 func TestMetrics(t *testing.T) {
 	t.Parallel()
 	_, h := serve(t, Options{Dirs: []string{stored(t)}})
+	if _, page, _ := get(t, h, "/"); !strings.Contains(page, `<a href="/metrics">Prometheus metrics</a>`) {
+		t.Error("the link does not name what it leads to")
+	}
 	_, text, _ := get(t, h, "/metrics")
 	found, err := prom.Parse([]byte(text), func(string) bool { return true })
 	if err != nil {

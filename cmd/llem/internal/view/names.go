@@ -1,4 +1,8 @@
-package report
+// Package view is what every printer of a study shows: the names of its configurations, the table of their figures,
+// the answer in a sentence, and why numbers are missing. Terminal, Markdown, CSV, the page and the site print the same
+// view, so that a number, its interval and its doubt are the same wherever they appear. It reads records and summaries
+// only.
+package view
 
 import (
 	"cmp"
@@ -10,6 +14,7 @@ import (
 	"github.com/llenergymeasure/llem/internal/digits"
 	"github.com/llenergymeasure/llem/internal/naming"
 	"github.com/llenergymeasure/llem/internal/study/terms"
+	"github.com/llenergymeasure/llem/internal/table"
 	"github.com/llenergymeasure/llem/result"
 	"github.com/llenergymeasure/llem/study"
 )
@@ -24,8 +29,8 @@ type subject struct {
 
 func subjectOf(r *result.Record) subject { return subject{&r.Config, r.Backend.DType, r.Cycle} }
 
-// dtype returns the type that the engine used, or the requested type if that is unknown.
-func dtype(r *result.Record) string { return cmp.Or(r.Backend.DType, r.Config.DType) }
+// DType returns the type that the engine used, or the requested type if that is unknown.
+func DType(r *result.Record) string { return cmp.Or(r.Backend.DType, r.Config.DType) }
 
 // configurations are the subjects of a study's experiments.
 func configurations(s *result.StudyResult) []subject {
@@ -69,8 +74,8 @@ func NameRuns(s *result.StudyResult, runs []*result.Record) Names {
 	return newNames(naming.Of(configs), all)
 }
 
-// inOrderOf returns the names of named runs in the order in which they are shown.
-func (n Names) inOrderOf(named, shown []*result.Record) Names {
+// InOrderOf returns the names of named runs in the order in which they are shown.
+func (n Names) InOrderOf(named, shown []*result.Record) Names {
 	subjects := make([]subject, len(shown))
 	for i, r := range shown {
 		if at := slices.Index(named, r); at >= 0 {
@@ -106,8 +111,8 @@ func otherBatches(subjects []subject) bool {
 	return len(all) > 1
 }
 
-// heads returns the columns that distinguish the subjects.
-func (n Names) heads() []string {
+// AllHeads returns the columns that distinguish the subjects.
+func (n Names) AllHeads() []string {
 	out := n.Heads()
 	if n.types {
 		out = append(out, "dtype")
@@ -183,4 +188,26 @@ func (n Names) Common() string {
 		}
 	}
 	return strings.Join(shared, " · ")
+}
+
+// Table is an empty table with the columns that name its rows before the given ones.
+func (n Names) Table(title string, heads []string) table.Table {
+	names := n.AllHeads()
+	return table.Table{Head: append(names, heads...), Names: len(names), Title: title, Indent: 2}
+}
+
+// labelsShown is how many configurations are named that share a caution.
+const labelsShown = 3
+
+// Some names the first of several subjects, and how many more there are.
+func (n Names) Some(of []int) string {
+	var labels []string
+	for _, i := range of[:min(labelsShown, len(of))] {
+		labels = append(labels, n.Called(i))
+	}
+	head := strings.Join(labels, "; ")
+	if more := len(of) - labelsShown; more > 0 {
+		head += fmt.Sprintf(" and %d more", more)
+	}
+	return head
 }

@@ -1,0 +1,20 @@
+package metric
+
+import "slices"
+
+// signed are the metrics that may be negative: differences, and a temperature in °C. Every other metric is an amount.
+var signed = []string{"energy.net_j", "energy.net_resident_j", "energy.net_per_output_token_j",
+	"energy.net_resident_per_output_token_j", "energy.net_per_total_token_j", "energy.net_per_request_j",
+	"energy.node_overhead_j", "energy.unattributed_j", "energy.agreement.difference_pct", "gpu.temperature_c"}
+
+// Signed reports whether a metric may be negative, by its name in result.json.
+func Signed(name string) bool { return slices.Contains(signed, name) }
+
+// Shown returns the interval of a metric as it is shown to people: that of an amount ends at 0, which an interval of
+// few runs by Student's t may pass. Results and CSV files have the interval as it was computed.
+func Shown(name string, ci95 *[2]float64) *[2]float64 {
+	if ci95 == nil || Signed(name) || ci95[0] >= 0 {
+		return ci95
+	}
+	return &[2]float64{0, max(0, ci95[1])}
+}
