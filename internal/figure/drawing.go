@@ -130,7 +130,7 @@ func (d *Drawing) mark(at Point, i int, radius float64, c, background Colour, op
 	}
 	var corners int
 	turn := -math.Pi / 2
-	switch i % shapes {
+	switch (i + i/shapes) % shapes { // a colour that comes again has another shape
 	case 0:
 		corners = 24 // a circle, to the eye
 	case 1:

@@ -10,8 +10,8 @@ var signed = []string{"energy.net_j", "energy.net_resident_j", "energy.net_per_o
 // Signed reports whether a metric may be negative, by its name in result.json.
 func Signed(name string) bool { return slices.Contains(signed, name) }
 
-// Shown returns the interval of a metric as it is shown to people: that of an amount ends at 0, which an interval of
-// few runs by Student's t may pass. Results and CSV files have the interval as it was computed.
+// Shown returns the interval of a metric as it is shown to people: the interval of an amount ends at 0, even if few
+// runs make Student's t pass it. Results and CSV files have the interval as it was computed.
 func Shown(name string, ci95 *[2]float64) *[2]float64 {
 	if ci95 == nil || Signed(name) || ci95[0] >= 0 {
 		return ci95

@@ -275,7 +275,7 @@ func TestTelemetry(t *testing.T) {
 		}
 	}
 	if text := read[string](p, `document.getElementById("others").textContent`); !strings.Contains(text, "host_busy") ||
-		!strings.Contains(text, "at no recorded time") {
+		!strings.Contains(text, "True of the whole run") {
 		t.Errorf("without a time: %q", text)
 	}
 	read[bool](p, `(() => { [...document.querySelectorAll("#marks button")]

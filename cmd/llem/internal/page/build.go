@@ -199,7 +199,7 @@ func (b *builder) course() error {
 	for _, f := range []struct {
 		kind, caption string
 		height        float64
-	}{{"scaling", "Energy per output token over the first swept number.", 65},
+	}{{"scaling", "Energy per output token over the first swept number, with 95 % intervals.", 65},
 		{"cycles", "Every run in the order in which it ran; a line is the mean of a configuration.",
 			55 + 4*float64(len(b.Experiments))}} {
 		if f.kind == "cycles" && (len(b.Experiments) > 12 || b.OK <= len(b.Experiments)) {

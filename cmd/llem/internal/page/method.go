@@ -7,8 +7,10 @@ import (
 	"fmt"
 	"io/fs"
 	"path/filepath"
+	"slices"
 	"strings"
 
+	"github.com/llenergymeasure/llem/cmd/llem/internal/view"
 	"github.com/llenergymeasure/llem/internal/codes"
 	"github.com/llenergymeasure/llem/internal/digits"
 	"github.com/llenergymeasure/llem/internal/disk"
@@ -146,34 +148,41 @@ func selfTest(text []byte) tested {
 	return out
 }
 
-// doubts lists the warnings of the study and of its runs by what they do to the numbers, with what their codes mean.
+// doubts lists the warnings of the study, of its configurations and of its runs, the heaviest first, with what their
+// codes mean.
 func (b *builder) doubts() {
 	for _, n := range b.Caveats {
 		b.doubt(string(n.Code), n.Message, "")
 	}
-	for _, d := range b.Doubts {
-		b.doubt(string(d.Code), d.Message, fmt.Sprintf("%d of %d runs", d.Runs, b.OK))
+	for _, c := range view.Shared(b.Experiments, view.NameConfigurations(b.StudyResult)) {
+		b.doubt(string(c.Code), c.Message, c.Where)
 	}
+	for _, d := range view.Doubts(b.StudyResult) {
+		b.doubt(string(d.Code), d.Message, fmt.Sprintf("%d of %d runs", d.Runs, view.Runs(b.StudyResult)))
+	}
+	slices.SortStableFunc(b.model.Doubts, func(x, y doubt) int { return cmp.Compare(x.weight, y.weight) })
 }
 
 // doubt adds a warning to the group of its effect.
 func (b *builder) doubt(code, message, runs string) {
 	d := doubt{Code: code, Message: message, Runs: runs}
-	d.Meaning, d.Effect = meaning(code)
+	d.Meaning, d.Effect, d.weight = meaning(code)
 	if d.Meaning == "" {
 		d.Meaning, d.Message = message, ""
 	}
 	b.model.Doubts = append(b.model.Doubts, d)
 }
 
-// meaning returns what a code means, and what it does to the numbers.
-func meaning(code string) (text, effect string) {
+// meaning returns what a code means, and what it does to the numbers: the heaviest effect has the least weight.
+func meaning(code string) (text, effect string, weight int) {
 	for _, e := range codes.Codes() {
 		if string(e.Code) == code {
-			return e.Meaning, effects[e.Consequence.Effect()]
+			of := e.Consequence.Effect()
+			return e.Meaning, effects[of], slices.Index([]codes.Effect{codes.Refuses, codes.Flags, codes.Cautions,
+				codes.NoEffect}, of)
 		}
 	}
-	return "", ""
+	return "", "", len(effects) // of another version: last
 }
 
 // effects are what doubts do to numbers.

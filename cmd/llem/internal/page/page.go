@@ -125,7 +125,11 @@ type drawn struct {
 
 type comparison struct{ A, B, Answer, P string }
 
-type doubt struct{ Code, Message, Runs, Meaning, Effect string }
+type doubt struct {
+	Code, Message, Runs, Meaning, Effect string
+
+	weight int
+}
 
 // code escapes a text, and marks what stands between backticks as code.
 func code(text string) template.HTML {

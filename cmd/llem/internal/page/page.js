@@ -473,6 +473,7 @@ async function power() {
     c.setLineDash([4, 4]);
     for (const e of [run.from, run.to]) { c.beginPath(); c.moveTo(x(e), top0); c.lineTo(x(e), h - 24); c.stroke(); }
     c.restore(); c.setLineDash([]);
+    c.textAlign = "left"; c.fillText("power", left + 4, top0 + 10);
     if (run.mark) { c.font = "bold 12px system-ui, sans-serif"; c.textAlign = "right"; c.fillText(run.mark, w - 14, bottom - 6); c.font = "12px system-ui, sans-serif"; }
     for (const [i, k] of run.tracks.entries()) track(c, k, x, from, to, wide, bottom + 20 + i * trackHeight);
   };
@@ -507,7 +508,7 @@ async function power() {
       return li;
     }));
     const more = run.doubts.length > listed.length ? `${run.doubts.length - listed.length} more marks are in the chart. ` : "";
-    byId("others").textContent = more + (run.others.length ? `In this window, at no recorded time: ${run.others.map((o) => o[0]).join(", ")}.` : "");
+    byId("others").textContent = more + (run.others.length ? `True of the whole run: ${run.others.map((o) => o[0]).join(", ")} (explained under Limits).` : "");
     byId("others").title = run.others.map((o) => `${o[0]}: ${o[1]}`).join("\n");
   };
   await load();

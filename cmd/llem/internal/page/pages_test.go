@@ -112,7 +112,7 @@ func TestReadings(t *testing.T) {
 		}
 	}
 	if text := plain(page); !strings.Contains(text, "series_gaps, 500 s to 625 s: gpu0: gpu0") ||
-		!strings.Contains(text, "at no recorded time: host_busy: gpu0") {
+		!strings.Contains(text, "True of the whole run: host_busy: gpu0") {
 		t.Error("without the script, the page does not name what happened in the window")
 	}
 }

@@ -92,7 +92,7 @@ func ofMarkdown(text string) (out printed) {
 	return out
 }
 
-// TestOneView: the cells of the page are those of Markdown, and the numbers of the CSV file in three digits; so are
+// TestOneView: the page has the same cells as Markdown, and the numbers of the CSV file in three digits; so are
 // the reasons of missing numbers.
 func TestOneView(t *testing.T) {
 	t.Parallel()
@@ -129,7 +129,7 @@ func TestOneView(t *testing.T) {
 	}
 }
 
-// matchesCSV compares the columns of metrics with those of the CSV file.
+// matchesCSV compares the columns of metrics with the CSV file.
 func matchesCSV(t *testing.T, name string, got printed, sheet *bytes.Buffer) {
 	t.Helper()
 	rows, err := csv.NewReader(sheet).ReadAll()

@@ -27,7 +27,11 @@ func TestSharedCautions(t *testing.T) {
 	named := view.NameConfigurations(s)
 	want := []string{named.Called(0) + "; " + named.Called(2) + "; " + named.Called(3) + " and 1 more: alike",
 		named.Called(1) + ": its own"}
-	if diff := cmp.Diff(want, shared(s.Experiments, named)); diff != "" {
+	var got []string
+	for _, c := range view.Shared(s.Experiments, named) {
+		got = append(got, c.Text())
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 }
@@ -97,7 +101,7 @@ func TestAdviceHoldsForAll(t *testing.T) {
 		r.Warn("any", "set energy.min_window: "+seconds)
 		s.Runs = append(s.Runs, r)
 	}
-	if all := Doubts(&s); len(all) != 1 || all[0].Message != "set energy.min_window: 610" || all[0].Runs != 3 {
+	if all := view.Doubts(&s); len(all) != 1 || all[0].Message != "set energy.min_window: 610" || all[0].Runs != 3 {
 		t.Errorf("%+v", all)
 	}
 }

@@ -138,7 +138,9 @@ func (t Terminal) caveats(b *strings.Builder, s *result.StudyResult, named view.
 	for _, w := range s.Caveats {
 		all = append(all, w.Message)
 	}
-	all = append(all, shared(s.Experiments, named)...)
+	for _, c := range view.Shared(s.Experiments, named) {
+		all = append(all, c.Text())
+	}
 	drifts := driftingOf(s)
 	for i, e := range s.Experiments {
 		for _, c := range view.Usual() {
@@ -154,24 +156,6 @@ func (t Terminal) caveats(b *strings.Builder, s *result.StudyResult, named view.
 		all = append(all, text)
 	}
 	t.cautions(b, all)
-}
-
-// shared returns the cautions of configurations; equal cautions are merged, with the names of the configurations.
-func shared(all []result.ExperimentSummary, named view.Names) (out []string) {
-	var order []string
-	of := map[string][]int{}
-	for i, e := range all {
-		for _, w := range e.Caveats {
-			if of[w.Message] == nil {
-				order = append(order, w.Message)
-			}
-			of[w.Message] = append(of[w.Message], i)
-		}
-	}
-	for _, message := range order {
-		out = append(out, named.Some(of[message])+": "+message)
-	}
-	return out
 }
 
 // ofStudy prints the cautions about the study itself.
@@ -217,8 +201,8 @@ func (t Terminal) Markdown(w io.Writer, s *result.StudyResult) error {
 	for _, text := range view.Missing(s, named, columns, shown, t.Show...) {
 		fmt.Fprintf(&b, "\n%s.\n", text)
 	}
-	for _, text := range shared(s.Experiments[:shown], named) {
-		fmt.Fprintf(&b, "\nCaution, %s.\n", text)
+	for _, c := range view.Shared(s.Experiments[:shown], named) {
+		fmt.Fprintf(&b, "\nCaution, %s.\n", c.Text())
 	}
 	for _, x := range exclusions(s) {
 		fmt.Fprintf(&b, "\n%s: %s. Next: %s.\n", x.head, x.text, x.next)

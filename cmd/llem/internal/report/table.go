@@ -41,7 +41,7 @@ func (t Terminal) table(b *strings.Builder, s *result.StudyResult) error {
 	}
 	t.exclusions(b, s)
 	b.WriteString(crew.SpentText(s.Workers, t.Columns, t.width(), t.Limited, t.bold))
-	t.shared(b, s, Doubts(s), max(len(s.Runs), len(s.Rows)))
+	t.shared(b, s, view.Doubts(s), view.Runs(s))
 	return t.failures(b, s)
 }
 
@@ -174,49 +174,6 @@ func (t Terminal) cut(b *strings.Builder, dir string, shown, all int, what strin
 	}
 }
 
-// Doubts returns why energy is missing and the warnings of all runs, each kind once, with the message
-// of the first run that has it, or of messages that differ in numbers the one that holds for all.
-func Doubts(s *result.StudyResult) []result.Doubt {
-	if s.Runs == nil {
-		return s.Doubts
-	}
-	type doubt struct {
-		kind string
-		code note.Code
-	}
-	var order []doubt
-	messages, counts := map[doubt]string{}, map[doubt]int{}
-	add := func(d doubt, message string) {
-		if counts[d]++; counts[d] == 1 {
-			order = append(order, d)
-			messages[d] = message
-		}
-		if digits.Alike(messages[d], message) {
-			messages[d] = digits.Later(messages[d], message)
-		}
-	}
-	for _, r := range s.Runs {
-		if r.Status == result.OK && r.Energy.TotalJ == nil {
-			add(doubt{"not measured", note.Code(r.Energy.Reason)}, r.Energy.Reason)
-		}
-		seen := map[note.Code]bool{}
-		for _, w := range r.Warnings {
-			if !seen[w.Code] {
-				add(doubt{doubtOfRuns, w.Code}, w.Message)
-			}
-			seen[w.Code] = true
-		}
-	}
-	all := make([]result.Doubt, len(order))
-	for i, d := range order {
-		all[i] = result.Doubt{Kind: d.kind, Note: note.Note{Code: d.code, Message: messages[d]}, Runs: counts[d]}
-	}
-	return all
-}
-
-// doubtOfRuns is the kind of doubts, in summaries, that the runs themselves have.
-const doubtOfRuns = "warning"
-
 // shared prints doubts that runs share, and which have them, if not all.
 func (t Terminal) shared(b *strings.Builder, s *result.StudyResult, doubts []result.Doubt, runs int) {
 	named := view.NameConfigurations(s)
@@ -229,7 +186,7 @@ func (t Terminal) shared(b *strings.Builder, s *result.StudyResult, doubts []res
 			in = fmt.Sprintf(" (%d of %s%s)", d.Runs, digits.Count(runs, "run"), warnedIn(s, named, d.Code))
 		}
 		word := d.Kind
-		if word == doubtOfRuns {
+		if word == view.DoubtOfRuns {
 			word = codes.WordOf(d.Code)
 		}
 		t.wrap(b, t.warn(word)+in+": ", "         ", d.Message)

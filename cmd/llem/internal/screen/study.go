@@ -350,7 +350,7 @@ func (p *page) legend(s *result.StudyResult, rows []row, shown int) {
 // flagged names the flags of rows, and how many runs have each.
 func flagged(s *result.StudyResult, rows []row) (facts []string) {
 	runs := map[note.Code]int{}
-	for _, d := range report.Doubts(s) {
+	for _, d := range view.Doubts(s) {
 		runs[d.Code] = d.Runs
 	}
 	seen := map[note.Code]bool{}
@@ -567,7 +567,7 @@ func studyDoubts(s *result.StudyResult, named view.Names) []doubt {
 		}
 	}
 	runs := max(len(s.Runs), len(s.Rows))
-	for _, d := range report.Doubts(s) {
+	for _, d := range view.Doubts(s) {
 		all = append(all, doubtOf(d.Note, ofRuns(d.Runs, runs)))
 	}
 	return ranked(all)

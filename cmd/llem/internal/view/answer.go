@@ -63,7 +63,8 @@ func about(f Figure, m result.MetricInfo, e result.ExperimentSummary) string {
 	return " (" + strings.Join(parts, "; ") + ")"
 }
 
-// inseparable names the configurations whose interval meets that of the best one, or tells that nothing was tested.
+// inseparable names the configurations whose interval overlaps the interval of the best one, or
+// tells that nothing was tested.
 func inseparable(s *result.StudyResult, named Names, figures map[int]Figure, best int) string {
 	if figures[best].CI95 == nil {
 		if s.Experiments[best].Compared() == 1 {

@@ -40,7 +40,7 @@ func Number(m result.MetricInfo, v float64) string {
 // Figure is the number that represents a configuration.
 type Figure struct {
 	Value float64
-	// CI95 is its 95 % interval as it is shown, nil if there is none: that of an amount ends at 0.
+	// CI95 is its 95 % interval as it is shown, nil if there is none. The interval of an amount ends at 0.
 	CI95 *[2]float64
 	// Cut reports that the interval was computed to end below 0.
 	Cut bool

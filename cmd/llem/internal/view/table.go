@@ -146,7 +146,7 @@ func cellOf(s *result.StudyResult, e *result.ExperimentSummary, m result.MetricI
 	return out
 }
 
-// Filled returns the table without columns that have no value in any row, except those that name the rows.
+// Filled returns the table without columns that have no value in any row. The columns that name the rows stay.
 func (t Table) Filled() Table {
 	out := Table{Names: t.Names, Rows: make([]Row, len(t.Rows))}
 	for i, r := range t.Rows {
@@ -168,8 +168,8 @@ func (t Table) Filled() Table {
 // SpreadHead is the head of a column of intervals.
 const SpreadHead = "±95 %"
 
-// Text returns the table with the intervals in columns of their own, without empty columns. Those of the metrics that
-// were asked for stay.
+// Text returns the table with the intervals in columns of their own, without empty columns. The columns of the metrics
+// that were asked for stay.
 func (t Table) Text(title string, asked ...string) table.Table {
 	out := table.Table{Names: t.Names, Title: title, Indent: 2}
 	var kept []string
