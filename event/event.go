@@ -45,6 +45,8 @@ type StudyStarted struct {
 	Expected [2]time.Duration
 	// Made are the runs of an earlier process, which are not repeated.
 	Made []RunFinished
+	// Worker is the name of this process if it is one of several that execute the study.
+	Worker string
 }
 
 // Experiment is one row of a study.
@@ -115,6 +117,8 @@ type RunFinished struct {
 	LeftOut bool
 	// Took is the duration of the run, including preparation and cleanup.
 	Took time.Duration
+	// Worker is the name of the worker that executed the run, if it is not this process.
+	Worker string
 	// Metric is the value that is shown for the run.
 	Metric Metric
 	// Prefill and Decode are the joules of each phase for each of its tokens; without a name if they were not

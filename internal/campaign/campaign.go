@@ -53,12 +53,14 @@ func execute(ctx context.Context, o Options, f *folder) (*result.StudyResult, er
 	if o.Study.Execution.Restart != terms.RestartAlways {
 		s.engines = &measure.Engines{Clock: o.Clock}
 	}
-	o.emit(s.announce.opening(plan, f, &o))
+	o.emit(s.opening(plan))
 	for _, n := range f.dir.Repairs() {
 		o.emit(event.Note(n))
 	}
 	s.warn()
+	stop := s.follow(ctx)
 	runErr := s.runAll(ctx, plan)
+	stop()
 	runErr = errors.Join(runErr, s.engines.Close())
 	if errors.Is(runErr, errLeftOut) {
 		runErr = nil
@@ -86,7 +88,11 @@ func (o *Options) watched(dir string) running.Options {
 			modelled[d.ID] = d.Modelled
 		}
 	}
-	return running.Options{Dir: dir, Clock: o.Clock,
+	worker := ""
+	if o.Worker != nil {
+		worker = o.Worker.Name
+	}
+	return running.Options{Dir: dir, Worker: worker, Clock: o.Clock,
 		OutputTokens: func(id string) int { return experiments[id].Workload.OutputTokens },
 		Origin: func(device, id string) string {
 			source := result.Measured

@@ -44,7 +44,7 @@ func (s *schedule) canary(ctx context.Context) error {
 		return err
 	}
 	p := Planned{s.Study.Experiments[0], 1}
-	s.emit(event.PhaseStarted{Phase: event.Rest, Detail: "canary: " + s.announce.names.Label(p.Experiment) +
+	s.emit(event.PhaseStarted{Phase: event.Rest, Detail: "canary: " + s.announce.Names.Label(p.Experiment) +
 		", which every worker measures before its first run"})
 	var rec *result.Record
 	err := s.limited(ctx, func(ctx context.Context) (err error) {

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/llenergymeasure/llem/backend"
+	"github.com/llenergymeasure/llem/internal/announce"
 	"github.com/llenergymeasure/llem/internal/claim"
 	"github.com/llenergymeasure/llem/internal/digits"
 	"github.com/llenergymeasure/llem/internal/host"
@@ -134,13 +135,8 @@ func (f *folder) sameExperiments() error {
 	return nil
 }
 
-// NameOf returns the name of the study's folder without its time: from the study or its model.
-func NameOf(s *study.Study) string {
-	if s.Name != "" {
-		return s.Name
-	}
-	return s.Experiments[0].Model
-}
+// NameOf returns the name of the study's folder without its time.
+func NameOf(s *study.Study) string { return announce.NameOf(s) }
 
 // path returns the path of the folder.
 func (f *folder) path() string { return f.dir.Path() }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/llenergymeasure/llem/event"
+	"github.com/llenergymeasure/llem/internal/announce"
 	"github.com/llenergymeasure/llem/internal/codes"
 	"github.com/llenergymeasure/llem/internal/measure"
 	"github.com/llenergymeasure/llem/internal/stats"
@@ -23,7 +24,7 @@ import (
 type schedule struct {
 	*Options
 	folder   *folder
-	announce announcer
+	announce announce.Study
 	// engines reuses engines from run to run; nil if every run has its own.
 	engines *measure.Engines
 	// deadline is the end of the study's time; zero without a limit.
@@ -46,7 +47,7 @@ type engineKey struct{ backend, model string }
 func keyOf(e study.Experiment) engineKey { return engineKey{e.Backend, e.Model} }
 
 func newSchedule(o *Options, f *folder) *schedule {
-	s := &schedule{Options: o, folder: f, announce: newAnnouncer(o.Study), failures: map[engineKey]int{},
+	s := &schedule{Options: o, folder: f, announce: announce.New(o.Study), failures: map[engineKey]int{},
 		reasons: map[engineKey]string{},
 		values:  map[string][]float64{}}
 	for _, e := range f.made {
@@ -172,7 +173,7 @@ func (s *schedule) runAfterPause(ctx context.Context, p Planned, key store.RunKe
 	}
 	s.ran = true
 	start := s.Clock.Time()
-	s.emit(event.RunStarted{Index: s.index, Total: s.total, ID: key.ID, Label: s.announce.names.Label(p.Experiment),
+	s.emit(event.RunStarted{Index: s.index, Total: s.total, ID: key.ID, Label: s.announce.Names.Label(p.Experiment),
 		Cycle: p.Cycle})
 	rec, err := s.measure(ctx, s.folder, s.engines, p, pause)
 	if rec != nil {
@@ -204,7 +205,7 @@ func (s *schedule) before(next study.Experiment) (map[string]rest, error) {
 
 // done records a finished run.
 func (s *schedule) done(p Planned, rec *result.Record, took time.Duration) {
-	finished := s.announce.finished(store.RowOf(rec))
+	finished := s.announce.Finished(store.RowOf(rec))
 	finished.Index, finished.Total, finished.Took = s.index, s.total, took
 	switch rec.Status {
 	case result.OK:
@@ -242,7 +243,7 @@ func (s *schedule) leaveOut(p Planned) error {
 	if err != nil {
 		return err
 	}
-	finished := s.announce.finished(store.RowOf(rec))
+	finished := s.announce.Finished(store.RowOf(rec))
 	finished.Index, finished.Total = s.index, s.total
 	s.emit(finished)
 	return nil

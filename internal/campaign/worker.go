@@ -414,9 +414,11 @@ func (s *schedule) workOn(ctx context.Context, plan []Planned) error {
 		if len(open) == 0 {
 			return nil
 		}
+		began := s.Clock.Time()
 		if err := s.canary(ctx); err != nil {
 			return err
 		}
+		s.folder.worker.free = s.folder.worker.free.Add(s.Clock.Time().Sub(began)) // that was no claiming
 		s.index = len(s.folder.made) + 1
 		claimed, err := s.claimOne(ctx, open)
 		if err != nil {

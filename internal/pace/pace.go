@@ -80,3 +80,44 @@ func (p *Pace) Left(open int, id string, spent time.Duration) (study, run time.D
 	study = p.expected + time.Duration(max(0, open-p.runs))*usual.value()
 	return max(0, study-min(spent, current)), max(0, current-spent), true
 }
+
+// Work is what a worker has in work.
+type Work struct {
+	// ID is the experiment of its run, and Spent how long the run has taken so far. Both are empty between runs.
+	ID    string
+	Spent time.Duration
+}
+
+// Shared returns how long a study takes with a number of open runs that several workers share.
+// Each of them has one in work,
+// or none. False if nothing is known.
+func (p *Pace) Shared(open int, crew []Work) (time.Duration, bool) {
+	usual := p.worked
+	if usual.n == 0 {
+		usual = p.made
+	}
+	if usual.n == 0 {
+		return 0, false
+	}
+	all := p.expected + time.Duration(max(0, open-p.runs))*usual.value()
+	var longest time.Duration
+	soonest, busy := usual.value(), 0
+	for _, w := range crew {
+		if w.ID == "" {
+			soonest = 0
+			continue
+		}
+		busy++
+		took := usual.value()
+		if r := p.rows[w.ID]; r != nil && r.took.n > 0 {
+			took = r.took.value()
+		}
+		all -= min(w.Spent, took)
+		rest := max(0, took-w.Spent)
+		longest, soonest = max(longest, rest), min(soonest, rest)
+	}
+	if open > busy { // a run that nobody has begun begins when the next worker is free
+		longest = max(longest, soonest+usual.value())
+	}
+	return max(0, longest, all/time.Duration(max(1, len(crew)))), true
+}

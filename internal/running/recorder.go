@@ -33,6 +33,8 @@ const (
 type Options struct {
 	// Dir is the folder of the study.
 	Dir string
+	// Worker is the name of this process if it is one of several that execute the study.
+	Worker string
 	// OutputTokens returns the number of output tokens of each request of an experiment; 0 if unknown.
 	OutputTokens func(id string) int
 	// Origin returns "modelled" or "simulated" for a device whose power in a run of an experiment is not from a sensor.
@@ -57,7 +59,9 @@ type Recorder struct {
 	mark    time.Time // the end of the newest finished run, or the beginning
 	window  time.Time // the beginning of the window; zero outside
 	devices map[string]*device
-	sampled time.Time // of the newest values of histories
+	sampled time.Time   // of the newest values of histories
+	crew    []pace.Work // what the other workers have in work, at the time looked
+	looked  time.Time
 }
 
 // device is the power of a device as it is displayed.
@@ -76,7 +80,7 @@ func Start(o Options) *Recorder {
 	now := o.Clock.Time()
 	r := &Recorder{o: o, path: filepath.Join(o.Dir, p.file()), temp: filepath.Join(o.Dir, "."+p.file()),
 		stop: make(chan struct{}), devices: map[string]*device{}, mark: now,
-		state: State{SchemaVersion: schemaVersion, Process: p, Began: now, Since: now,
+		state: State{SchemaVersion: schemaVersion, Process: p, Worker: o.Worker, Began: now, Since: now,
 			EveryS: every.Seconds(), Phase: event.Prepare}}
 	r.pace = pace.New(0)
 	sweep(o.Dir)
@@ -134,6 +138,7 @@ func (r *Recorder) loop() {
 func (r *Recorder) write() {
 	r.writing.Lock()
 	defer r.writing.Unlock()
+	r.look()
 	s, changed := r.snapshot()
 	if !changed {
 		return
@@ -145,6 +150,22 @@ func (r *Recorder) write() {
 		return
 	}
 	_ = os.Rename(r.temp, r.path)
+}
+
+// lookEvery is the time between two looks at the other workers.
+const lookEvery = 5 * time.Second
+
+// look finds out what the other workers have in work.
+func (r *Recorder) look() {
+	now := r.o.Clock.Time()
+	if r.o.Worker == "" || now.Sub(r.looked) < lookEvery {
+		return
+	}
+	all, _ := Read(os.DirFS(r.o.Dir)) // nothing else depends on it
+	crew := Work(slices.DeleteFunc(all, func(s State) bool { return s.Worker == r.o.Worker }))
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.crew, r.looked = crew, now
 }
 
 // snapshot returns the state to write.
@@ -166,6 +187,13 @@ func (r *Recorder) snapshot() (State, bool) {
 		id, s.Run = run.ID, &run
 	}
 	study, left, known := r.pace.Left(s.Planned-s.Finished, id, now.Sub(r.mark))
+	if len(r.crew) > 0 {
+		own := pace.Work{}
+		if s.Run != nil {
+			own = pace.Work{ID: id, Spent: now.Sub(r.mark)}
+		}
+		study, known = r.pace.Shared(s.Planned-s.Finished, append(slices.Clip(r.crew), own))
+	}
 	if known && s.Planned > s.Finished {
 		s.LeftS = seconds(study)
 		if s.Run != nil {
@@ -319,6 +347,11 @@ func (r *Recorder) power(e event.Power, now time.Time) {
 
 func (r *Recorder) finish(e event.RunFinished, now time.Time) {
 	r.count(e)
+	if e.Worker != "" { // another worker's
+		r.state.Planned = max(r.state.Planned, e.Total)
+		r.pace.Finish(e.ID, e.Took, e.Status == okStatus)
+		return
+	}
 	took := now.Sub(r.mark)
 	if e.LeftOut {
 		took = 0

@@ -22,6 +22,7 @@ import (
 
 	"github.com/llenergymeasure/llem/event"
 	"github.com/llenergymeasure/llem/internal/kin"
+	"github.com/llenergymeasure/llem/internal/pace"
 )
 
 // schemaVersion is the version of the file.
@@ -33,6 +34,8 @@ type State struct {
 	SchemaVersion int `json:"schema_version"`
 	// Process runs the study.
 	Process Process `json:"process"`
+	// Worker is its name if it is one of several that execute the study.
+	Worker string `json:"worker,omitempty"`
 	// Began is when the process began with the study, and Written when the state was written.
 	Began   time.Time `json:"began"`
 	Written time.Time `json:"written"`
@@ -168,6 +171,23 @@ func readFile(folder fs.FS, name string) (s State, err error) {
 		return s, fmt.Errorf("%s is of version %d", name, s.SchemaVersion)
 	}
 	return s, nil
+}
+
+// Work returns what each live worker of a study has in work, for [pace.Pace.Shared]. A worker of another machine counts
+// as live: its file is there.
+func Work(all []State) (crew []pace.Work) {
+	for i := range all {
+		s := &all[i]
+		if is := s.Standing(); s.Worker == "" || is == Died || is == Paused {
+			continue
+		}
+		w := pace.Work{}
+		if s.Run != nil { // both times are of its own clock
+			w.ID, w.Spent = s.Run.ID, s.Written.Sub(s.Run.Began)
+		}
+		crew = append(crew, w)
+	}
+	return crew
 }
 
 // Standing is whether a process still runs its study.

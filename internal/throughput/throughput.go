@@ -34,7 +34,7 @@ type Use struct {
 	WaitS  float64 `json:"wait_s"`
 	// EndS is the time after the worker's last run until the end of the study's last run.
 	EndS float64 `json:"end_s"`
-	// OtherS is the rest of the time: preparing, writing, and runs that do not count.
+	// OtherS is the rest of the time: preparing, writing, the canary, and runs that do not count.
 	OtherS float64 `json:"other_s"`
 }
 

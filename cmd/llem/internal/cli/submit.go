@@ -30,7 +30,11 @@ func newSubmit(env *Env) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			c := submit.Command{Out: env.Stdout, Err: env.text(env.Stderr), Width: env.tableWidth(), Getenv: env.Getenv}
+			c := submit.Command{Out: env.Stdout, Err: env.text(env.Stderr), Color: env.color(env.StderrTTY),
+				Style: env.style(), Width: env.tableWidth(), Getenv: env.Getenv}
+			if env.canDraw() {
+				c.Terminal = env.Stderr
+			}
 			return c.Run(cmd.Context(), o, f)
 		},
 	}

@@ -39,7 +39,7 @@ func share(v float64) string {
 
 // legend explains the parts of a worker's time.
 const legend = "time: from joining until the study's last run, or until the worker left; wait: others held the runs " +
-	"that were left; end: after its last run; other: preparing, writing, and runs that do not count"
+	"that were left; end: after its last run; other: preparing, writing, the canary, and runs that do not count"
 
 // SpentText returns what became of the time of the workers, of which limited many are listed, as lines with a heading;
 // empty for a study of one process. Lines are as wide as a table may be, and notes as wide as text.

@@ -10,15 +10,20 @@ import (
 
 	"charm.land/lipgloss/v2"
 
+	"github.com/llenergymeasure/llem/cmd/llem/internal/crew"
 	"github.com/llenergymeasure/llem/event"
 	"github.com/llenergymeasure/llem/internal/digits"
+	"github.com/llenergymeasure/llem/internal/pace"
+	"github.com/llenergymeasure/llem/internal/running"
 	"github.com/llenergymeasure/llem/internal/table"
 )
 
 // The view is at most this high, with the line on which the cursor rests.
 const (
-	mostRows  = 6 // of the grid
-	otherRows = 7 // head, legend, three of the current run, newest phases or link, cursor
+	mostRows    = 6 // of the grid
+	leastRows   = 3 // of the grid, before other workers get a line each
+	mostWorkers = 8 // other workers
+	otherRows   = 7 // head, legend, three of the current run, newest phases or link, cursor
 )
 
 // theme is how things look. Without colour every style prints what it is given.
@@ -38,7 +43,7 @@ func newTheme(color bool) theme {
 			running: plain.Bold(true).Foreground(lipgloss.Yellow), bar: plain.Foreground(lipgloss.Cyan),
 		}
 	}
-	for i, mark := range []string{todo: "·", running: "▸", ok: "■", failed: "✗", leftOut: "–"} {
+	for i, mark := range []string{todo: "·", busy: "▸", ok: "■", failed: "✗", leftOut: "–"} {
 		t.cells[i] = t.result(cell(i)).Render(mark)
 	}
 	return t
@@ -46,7 +51,7 @@ func newTheme(color bool) theme {
 
 func (t theme) result(c cell) lipgloss.Style {
 	switch c {
-	case running:
+	case busy:
 		return t.running
 	case ok:
 		return t.ok
@@ -70,10 +75,16 @@ func (v *view) render(width, height int, now time.Time) string {
 		}
 	default:
 		lines = append(lines, v.head(width, now))
-		if rows := min(mostRows, height-1-otherRows); rows > 0 {
+		workers := crew.Now(v.crew, width-2, min(mostWorkers, max(1, height-1-otherRows-leastRows)))
+		if rows := min(mostRows, height-1-otherRows-len(workers)); rows > 0 {
 			lines = append(lines, v.table(width, rows)...)
 		}
-		lines = append(lines, v.current(width, now)...)
+		for _, w := range workers {
+			lines = append(lines, "  "+w)
+		}
+		if !v.watch {
+			lines = append(lines, v.current(width, now)...)
+		}
 	}
 	if most := max(1, height-2); len(lines) > most {
 		lines = lines[:most]
@@ -109,12 +120,18 @@ func (v *view) head(width int, now time.Time) string {
 		runs = append(runs, v.theme.failed.Render(fmt.Sprintf("%d failed", n)))
 	}
 	facts := runs
+	if n := v.workers(); n > 1 || v.watch && n > 0 {
+		facts = append(slices.Clip(facts), digits.Count(n, "worker"))
+	}
 	if n := v.grid.count[leftOut]; n > 0 {
 		facts = append(slices.Clip(facts), fmt.Sprintf("%d left out", n))
 	}
 	elapsed := []string{clockText(now.Sub(v.began)) + " elapsed"}
+	if v.watch {
+		elapsed = nil
+	}
 	var end, short []string
-	if left, known := v.grid.left(v.total, v.run.ID, now.Sub(v.mark)); known && v.grid.finished() < v.total {
+	if left, known := v.left(now); known && v.grid.finished() < v.total {
 		about := "about"
 		if v.study.Precision > 0 {
 			about = "at least" // the goal may ask for more cycles
@@ -135,6 +152,30 @@ func (v *view) head(width int, now time.Time) string {
 		line += " " + v.theme.dim.Render(strings.Repeat("─", n))
 	}
 	return line
+}
+
+// workers is how many workers execute the study.
+func (v *view) workers() int {
+	n := len(running.Work(v.crew))
+	if !v.watch {
+		n++
+	}
+	return n
+}
+
+// left is how long the study still takes; false if nothing is known.
+func (v *view) left(now time.Time) (time.Duration, bool) {
+	if len(v.crew) == 0 {
+		return v.grid.left(v.total, v.run.ID, now.Sub(v.mark))
+	}
+	all := running.Work(v.crew)
+	if own := (pace.Work{ID: v.run.ID}); !v.watch {
+		if own.ID != "" {
+			own.Spent = now.Sub(v.mark)
+		}
+		all = append(all, own)
+	}
+	return v.grid.pace.Shared(v.total-v.grid.finished(), all)
 }
 
 // planned is how long the study still takes by its plan, before a run has shown it. Zero if the plan says nothing.
@@ -323,7 +364,7 @@ func (v *view) current(width int, now time.Time) []string {
 		power += fmt.Sprintf("%-8s  ", p)
 	}
 	lines := []string{
-		v.theme.cells[running] + " " + v.theme.title.Render(what),
+		v.theme.cells[busy] + " " + v.theme.title.Render(what),
 		strings.TrimRight(phase, " "),
 		strings.TrimRight(power+v.sparks(min(sparks, width-table.Width(power))), " "),
 	}

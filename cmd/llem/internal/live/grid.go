@@ -20,7 +20,7 @@ type cell byte
 
 const (
 	todo cell = iota
-	running
+	busy
 	ok
 	failed
 	leftOut
@@ -90,7 +90,7 @@ func (g *grid) set(r *row, cycle int, c cell) {
 
 func (g *grid) start(e event.RunStarted) {
 	if r := g.row(e.ID); r != nil {
-		g.set(r, e.Cycle, running)
+		g.set(r, e.Cycle, busy)
 	}
 }
 

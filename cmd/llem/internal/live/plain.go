@@ -18,12 +18,17 @@ type plain struct {
 	style   chart.Style
 	now     func() time.Time
 	started time.Time
+	labels  map[string]string // of experiments
 }
 
 func (p *plain) observe(e event.Event) {
 	switch e := e.(type) {
 	case event.StudyStarted:
 		p.started = p.now() // of what precedes the first run
+		p.labels = map[string]string{}
+		for _, x := range e.Experiments {
+			p.labels[x.ID] = x.Label
+		}
 		if e.Runs > 1 {
 			p.line("%d runs%s, results in %s", e.Runs, plannedText(e), e.Dir)
 		}
@@ -35,6 +40,10 @@ func (p *plain) observe(e event.Event) {
 	case event.Note:
 		p.line("%s: %s", p.paint("33", codes.WordOf(e.Code)), e.Message)
 	case event.RunFinished:
+		if e.Worker != "" {
+			p.other(e)
+			return
+		}
 		status := strings.TrimSpace(e.Status + " " + numbers(e))
 		if e.Status != statusOK {
 			status = p.paint("31", e.Status)
@@ -49,6 +58,19 @@ func reason(e event.RunFinished) string {
 		return ""
 	}
 	return e.Message
+}
+
+// other prints the run of another worker.
+func (p *plain) other(e event.RunFinished) {
+	status := strings.TrimSpace(e.Status + " " + numbers(e))
+	if e.Status != statusOK {
+		status = p.paint("31", e.Status)
+	}
+	label := e.ID
+	if l := p.labels[e.ID]; l != "" {
+		label = l
+	}
+	p.line("worker %s: %s, cycle %d: %s", e.Worker, label, e.Cycle, strings.TrimSpace(status+" "+reason(e)))
 }
 
 func (p *plain) line(format string, args ...any) {

@@ -10,6 +10,7 @@ import (
 	"github.com/llenergymeasure/llem/internal/codes"
 	"github.com/llenergymeasure/llem/internal/digits"
 	"github.com/llenergymeasure/llem/internal/metric"
+	"github.com/llenergymeasure/llem/internal/running"
 	"github.com/llenergymeasure/llem/internal/table"
 )
 
@@ -22,6 +23,9 @@ type view struct {
 	theme theme
 	style chart.Style
 	link  string
+	// watch is set where no run is this process's; crew are the other workers of the study.
+	watch bool
+	crew  []running.State
 	// lines are permanent lines that have not been printed.
 	lines []string
 	told  map[string]bool // notes that have been printed
@@ -88,7 +92,7 @@ func (v *view) print(format string, args ...any) {
 
 func (v *view) open(e event.StudyStarted, now time.Time) {
 	v.study, v.total, v.began, v.mark = e, e.Runs, now, now
-	if e.Runs < 2 && e.Precision == 0 {
+	if e.Runs < 2 && e.Precision == 0 && !v.watch {
 		return
 	}
 	v.grid = newGrid(e)
@@ -99,7 +103,54 @@ func (v *view) open(e event.StudyStarted, now time.Time) {
 	v.print("%s%s%s, results in %s", digits.Count(e.Runs, "run"), made, plannedText(e), table.Clean(e.Dir))
 }
 
+// setCrew takes what the other workers do, and marks their runs.
+func (v *view) setCrew(all []running.State) {
+	mark := func(from, to cell) {
+		for _, s := range v.crew {
+			if s.Run == nil || v.grid == nil || s.Run.Cycle < 1 {
+				continue
+			}
+			r := v.grid.row(s.Run.ID)
+			if r == nil || s.Run.ID == v.run.ID && s.Run.Cycle == v.run.Cycle {
+				continue
+			}
+			if at := s.Run.Cycle - 1; at >= len(r.cells) && from == todo || at < len(r.cells) && r.cells[at] == from {
+				v.grid.set(r, s.Run.Cycle, to)
+			}
+		}
+	}
+	mark(busy, todo)
+	v.crew = all
+	mark(todo, busy)
+}
+
+// finishOther takes the run of another worker.
+func (v *view) finishOther(e event.RunFinished) {
+	v.total = max(v.total, e.Total)
+	if v.grid == nil {
+		return
+	}
+	took := e.Took
+	if e.LeftOut {
+		took = 0
+	}
+	v.grid.finish(e, took)
+	label := e.ID
+	if i, known := v.grid.index[e.ID]; known {
+		label = v.grid.experiments[i].Label
+		if v.watch {
+			v.row = i
+		}
+	}
+	e.Index, e.Total = v.grid.finished(), v.total
+	v.finished(e, table.Clean(label))
+}
+
 func (v *view) finish(e event.RunFinished, now time.Time) {
+	if e.Worker != "" || v.watch {
+		v.finishOther(e)
+		return
+	}
 	label := v.run.Label
 	v.run, v.started, v.total = event.RunStarted{}, now, max(v.total, e.Total)
 	v.phase, v.progress = event.PhaseStarted{}, event.Progress{}
@@ -125,6 +176,9 @@ func (v *view) finish(e event.RunFinished, now time.Time) {
 	if i, known := v.grid.index[e.ID]; known {
 		label = v.grid.experiments[i].Label
 	}
+	if v.study.Worker != "" { // others have finished runs meanwhile
+		e.Index = v.grid.finished()
+	}
 	v.finished(e, table.Clean(label))
 }
 
@@ -146,6 +200,9 @@ func (v *view) finished(e event.RunFinished, label string) {
 		result = amount(e.Metric.Value, e.Metric)
 	}
 	what := fmt.Sprintf("%s, cycle %d", label, e.Cycle)
+	if e.Worker != "" {
+		what += ", by " + table.Clean(e.Worker)
+	}
 	if e.Metric.Origin != "" {
 		what += " (" + e.Metric.Origin + ")"
 	}

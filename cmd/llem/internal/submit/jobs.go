@@ -3,14 +3,21 @@ package submit
 import (
 	"context"
 	"fmt"
+	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/llenergymeasure/llem/clock"
+	"github.com/llenergymeasure/llem/cmd/llem/internal/crew"
+	"github.com/llenergymeasure/llem/cmd/llem/internal/live"
+	"github.com/llenergymeasure/llem/event"
+	"github.com/llenergymeasure/llem/internal/announce"
 	"github.com/llenergymeasure/llem/internal/cluster"
 	"github.com/llenergymeasure/llem/internal/digits"
 	"github.com/llenergymeasure/llem/internal/disk"
+	"github.com/llenergymeasure/llem/internal/running"
 	"github.com/llenergymeasure/llem/internal/shell"
 	"github.com/llenergymeasure/llem/internal/store"
 	"github.com/llenergymeasure/llem/study"
@@ -94,29 +101,49 @@ func (j jobs) again() string {
 
 // jobStatus shows the workers and the progress of a study, once or until no worker is left.
 func (c *Command) jobStatus(ctx context.Context, j jobs, watch bool) error {
-	p := newProgress(j.dir)
+	p := &progress{dir: j.dir}
+	show, end := func(text string) { fmt.Fprint(c.Out, text) }, func() {}
+	if watch && c.Terminal != nil {
+		view := live.New(c.Terminal, live.Options{Terminal: true, Color: c.Color, Style: c.Style, Watch: true})
+		p.observe, end = view.Observe, view.Close
+		show = func(text string) { view.Say(strings.TrimSuffix(text, "\n")) }
+	}
+	alive, err := c.followJobs(ctx, j, p, show, watch)
+	end()
+	switch {
+	case ctx.Err() != nil:
+		return c.leftAlone(j)
+	case err != nil:
+		return err
+	}
+	c.afterwards(j, p.made, p.planned, alive)
+	return nil
+}
+
+// followJobs shows the workers and the progress, again and again if they are watched. It reports whether one is left.
+func (c *Command) followJobs(ctx context.Context, j jobs, p *progress, show func(string), watch bool) (bool, error) {
 	for last := ""; ; {
 		tasks, err := tasksOf(ctx, j.list)
-		if ctx.Err() != nil {
-			return c.leftAlone(j)
+		if err == nil {
+			err = p.look()
 		}
 		if err != nil {
-			return err
+			return false, err
 		}
-		if err := p.look(); err != nil {
-			return err
+		text := p.text(tasks, !watch)
+		if p.observe != nil { // the view has the runs
+			text = statesText(tasks)
 		}
-		made, planned := len(p.made), p.planned
-		if text := statusText(tasks, made, planned, !watch); text != last {
-			fmt.Fprint(c.Out, text)
+		if text != last && text != "" {
+			show(text)
 			last = text
 		}
-		if !watch || !anyAlive(tasks) {
-			c.afterwards(j, made, planned, anyAlive(tasks))
-			return nil
+		alive := anyAlive(tasks)
+		if !watch || !alive {
+			return alive, nil
 		}
-		if clock.Sleep(ctx, watchEvery) != nil {
-			return c.leftAlone(j)
+		if err := clock.Sleep(ctx, watchEvery); err != nil {
+			return alive, err
 		}
 	}
 }
@@ -168,55 +195,54 @@ func anyAlive(tasks []cluster.Task) bool {
 	return false
 }
 
-// progress follows the journals of a study's workers.
+// progress follows what a study's workers have finished.
 type progress struct {
-	dir     string
-	tail    *store.Tail
-	made    map[store.RunKey]bool
-	planned int // 0 before the first worker has begun
-}
-
-func newProgress(dir string) *progress {
-	return &progress{dir: dir, tail: store.NewTail(dir), made: map[store.RunKey]bool{}}
+	dir           string
+	all           *announce.Follower // nil before the first worker has begun
+	made, planned int
+	// observe takes the events of the study, if they are shown.
+	observe func(event.Event)
 }
 
 // look reads what is new. A folder that no worker has begun has no journals.
 func (p *progress) look() error {
-	if p.planned == 0 {
-		s, _, err := store.ReadFrozen(p.dir)
+	if p.all == nil {
+		all, err := announce.Follow(p.dir)
 		if err != nil {
-			return nil
+			return nil //nolint:nilerr // no worker has begun yet, or the folder cannot be seen here
 		}
-		p.planned = len(s.Experiments) * s.Execution.Cycles
+		opening, err := all.Opening()
+		if err != nil {
+			return err
+		}
+		p.all, p.made, p.planned = all, len(opening.Made), opening.Runs
+		if p.observe != nil {
+			p.observe(opening)
+		}
+		return nil
 	}
-	entries, err := p.tail.Next()
-	for _, e := range entries {
-		p.made[store.RunKey{ID: e.ID, Cycle: e.Cycle}] = true
+	news, err := p.all.Next()
+	for _, r := range news {
+		p.made, p.planned = r.Index, r.Total
+		if p.observe != nil {
+			p.observe(r)
+		}
 	}
-	p.planned = max(p.planned, len(p.made)) // a goal of precision may ask for more cycles
 	return err
 }
 
-// statusText returns the progress and the workers in a few lines.
-func statusText(tasks []cluster.Task, made, planned int, all bool) string {
-	var b strings.Builder
-	if planned == 0 {
-		b.WriteString("no worker has begun yet")
-	} else {
-		fmt.Fprintf(&b, "%d of %s", made, digits.Count(planned, "run"))
+// text returns the progress and the workers in a few lines, with what each does.
+func (p *progress) text(tasks []cluster.Task, all bool) string {
+	text := "no worker has begun yet"
+	if p.planned > 0 {
+		text = fmt.Sprintf("%d of %s", p.made, digits.Count(p.planned, "run"))
 	}
-	states := map[string]int{}
-	for _, t := range tasks {
-		states[t.State]++
+	if states := strings.TrimSuffix(statesText(tasks), "\n"); states != "" {
+		text += separator + states
 	}
-	for _, state := range []string{cluster.Running, cluster.Waiting, cluster.Ended, cluster.Broken} {
-		if states[state] > 0 {
-			fmt.Fprintf(&b, " · %s %s", digits.Count(states[state], "worker"), state)
-		}
-	}
-	b.WriteString("\n")
+	text += "\n"
 	if !all {
-		return b.String()
+		return text
 	}
 	for _, t := range tasks {
 		line := fmt.Sprintf("  %s  %s", t.ID, t.State)
@@ -226,7 +252,45 @@ func statusText(tasks []cluster.Task, made, planned int, all bool) string {
 		if t.Reason != "" {
 			line += "  (" + t.Reason + ")"
 		}
-		fmt.Fprintln(&b, line)
+		text += line + "\n"
+	}
+	return text + p.working()
+}
+
+// mostWorking is how many workers are shown with their work.
+const mostWorking = 16
+
+// working lists what the workers do, from the files of their states.
+func (p *progress) working() string {
+	states, err := running.Read(os.DirFS(p.dir))
+	if err != nil {
+		return ""
+	}
+	states = slices.DeleteFunc(states, func(s running.State) bool { return s.Worker == "" })
+	var b strings.Builder
+	for _, line := range crew.Now(states, 80-2, mostWorking) {
+		fmt.Fprintln(&b, "  "+line)
 	}
 	return b.String()
+}
+
+// separator stands between facts.
+const separator = " · "
+
+// statesText counts the workers by their states, in a line.
+func statesText(tasks []cluster.Task) string {
+	states := map[string]int{}
+	var parts []string
+	for _, t := range tasks {
+		states[t.State]++
+	}
+	for _, state := range []string{cluster.Running, cluster.Waiting, cluster.Ended, cluster.Broken} {
+		if states[state] > 0 {
+			parts = append(parts, digits.Count(states[state], "worker")+" "+state)
+		}
+	}
+	if len(parts) == 0 {
+		return ""
+	}
+	return strings.Join(parts, separator) + "\n"
 }

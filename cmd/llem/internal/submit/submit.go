@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/llenergymeasure/llem"
+	"github.com/llenergymeasure/llem/cmd/llem/internal/chart"
 	"github.com/llenergymeasure/llem/internal/campaign"
 	"github.com/llenergymeasure/llem/internal/cluster"
 	"github.com/llenergymeasure/llem/internal/digits"
@@ -32,6 +33,11 @@ import (
 type Command struct {
 	// Out has the script, or the folder of the study; Err has what else a person needs to know.
 	Out, Err io.Writer
+	// Terminal is where a view can be kept up to date, with Color and Style; nil if there is no such terminal.
+	Terminal io.Writer
+	Color    bool
+	// Style is the set of characters of the terminal.
+	Style chart.Style
 	// Width is the width of the terminal; 0 if there is none.
 	Width int
 	// Getenv reads the environment.
