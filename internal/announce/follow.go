@@ -29,7 +29,7 @@ func Follow(dir string) (*Follower, error) {
 	return NewFollower(dir, s, part, nil), err
 }
 
-// NewFollower begins to follow a study. Runs that are known are no news.
+// NewFollower begins to follow a study. Known runs are left out.
 func NewFollower(dir string, s *study.Study, part shard.Shard, known map[store.RunKey]bool) *Follower {
 	if known == nil {
 		known = map[store.RunKey]bool{}
@@ -45,8 +45,7 @@ func (f *Follower) Opening() (event.StudyStarted, error) {
 	return out, err
 }
 
-// Next returns the runs that were finished since the last call, each once. Runs that a resumed study repeats are no
-// news.
+// Next returns the runs that were finished since the last call, each once: a run that is repeated is left out.
 func (f *Follower) Next() ([]event.RunFinished, error) {
 	entries, err := f.tail.Next()
 	var out []event.RunFinished

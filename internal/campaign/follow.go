@@ -24,7 +24,7 @@ func (s *schedule) follow(ctx context.Context) (stop func()) {
 	return func() { cancel(); ended.Wait() }
 }
 
-// others returns a follower to which the runs that are there are no news: the event that opens the study has them.
+// others returns a follower that leaves out the runs that are there: the event that opens the study has them.
 func (f *folder) others(o *Options) *announce.Follower {
 	known := map[store.RunKey]bool{}
 	for key := range f.made {

@@ -418,7 +418,7 @@ func (s *schedule) workOn(ctx context.Context, plan []Planned) error {
 		if err := s.canary(ctx); err != nil {
 			return err
 		}
-		s.folder.worker.free = s.folder.worker.free.Add(s.Clock.Time().Sub(began)) // that was no claiming
+		s.folder.worker.free = s.folder.worker.free.Add(s.Clock.Time().Sub(began)) // the canary is not claiming
 		s.index = len(s.folder.made) + 1
 		claimed, err := s.claimOne(ctx, open)
 		if err != nil {
