@@ -301,8 +301,8 @@ type illConditioned struct {
 // tooFew returns the error for fewer samples than the model needs.
 func (d *design) tooFew(samples, needed int) error {
 	w := Window{d.line[0].start, d.line[len(d.line)-1].end}
-	return &shortError{fmt.Sprintf("%d power samples in %.2g s are too few to separate the phases", samples,
-		w.Duration().Seconds()), w, max(2, float64(needed)/float64(samples)), 0}
+	return &shortError{fmt.Sprintf("%s in %s s: too few to separate the phases", digits.Count(samples, "power sample"),
+		digits.Significant(w.Duration().Seconds(), 2)), w, max(2, float64(needed)/float64(samples)), 0}
 }
 
 func (e *illConditioned) Error() string {

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/llenergymeasure/llem/backend"
+	"github.com/llenergymeasure/llem/internal/digits"
 	"github.com/llenergymeasure/llem/internal/linear"
 	"github.com/llenergymeasure/llem/power"
 )
@@ -190,8 +191,9 @@ func covered(obs []observation, w Window) error {
 	}
 	longest = max(longest, w.End-at)
 	if inside < leastSamples {
-		return &shortError{fmt.Sprintf("the window of %.2g s holds %d power samples, too few for a phase split",
-			w.Duration().Seconds(), inside), w, leastSamples / max(0.5, float64(inside)), 0}
+		return &shortError{fmt.Sprintf("the window of %s s holds %s, too few for a phase split",
+			digits.Significant(w.Duration().Seconds(), 2), digits.Count(inside, "power sample")), w,
+			leastSamples / max(0.5, float64(inside)), 0}
 	}
 	// Gaps do not matter for the weights as long as they cover little time.
 	var hole int64
@@ -312,8 +314,9 @@ func (p *Phase) notNegative() {
 	case p.Joules >= 0:
 	case p.Joules+p.Half95 < 0:
 		p.Refused = fmt.Sprintf(
-			"the fit gives the time between steps %.3g ± %.2g J (95 %%), which is impossible: the samples "+
-				"cannot separate it from the steps; a longer window may (energy.min_window)", p.Joules, p.Half95)
+			"the fit gives the time between steps %s (95 %%), which is impossible: the samples "+
+				"cannot separate it from the steps; a longer window may (energy.min_window)", digits.Within(p.Joules,
+				p.Half95, "J"))
 	default:
 		high := p.Joules + p.Half95
 		p.Joules, p.Half95, p.Low, p.High = 0, high, 0, high
@@ -358,15 +361,15 @@ func (p *Phase) refuse(name string, o Options) {
 	var more float64
 	switch {
 	case p.degrees < minDegrees:
-		why = fmt.Sprintf("%s has too few power samples in %.2g s (about %.0f effective samples, %d are needed)", name,
-			o.Window.Duration().Seconds(), p.degrees+1, minDegrees+1)
+		why = fmt.Sprintf("%s has too few power samples in %s s (about %.0f effective samples, %d are needed)", name,
+			digits.Significant(o.Window.Duration().Seconds(), 2), p.degrees+1, minDegrees+1)
 		more = (minDegrees + 1) / p.degrees
 	case p.Joules <= 0:
 		why = fmt.Sprintf("the energy of %s is not distinguishable from zero with this sensor", name)
 		more = unknownMore
 	case p.Half95 > maxRelative*p.Joules:
-		why = fmt.Sprintf("the energy of %s is %.3g ± %.2g J (95 %%); the limit is ±%.0f %%", name,
-			p.Joules, p.Half95, 100*maxRelative)
+		why = fmt.Sprintf("the energy of %s is %s (95 %%); the limit is ±%.0f %%", name,
+			digits.Within(p.Joules, p.Half95, "J"), 100*maxRelative)
 		more = max(2, square(p.Half95/p.Joules/maxRelative))
 	default:
 		return

@@ -55,6 +55,13 @@ func SI(v float64, unit string) string {
 	return Significant(v/factor, 3) + " " + prefix + unit
 }
 
+// Within formats a value with half the width of its interval, both in one unit with the prefix that SI prints for the
+// larger one, such as "1.10 ± 0.39 kJ".
+func Within(v, half float64, unit string) string {
+	divisor, prefixed := Prefix(max(math.Abs(v), math.Abs(half)), unit)
+	return Significant(v/divisor, 3) + " ± " + Significant(half/divisor, 2) + " " + prefixed
+}
+
 // Prefix returns the unit with the prefix that SI prints for v, and the number to divide values by to have them in it:
 // for values that share a unit.
 func Prefix(v float64, unit string) (divisor float64, prefixed string) {

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/llenergymeasure/llem/internal/codes"
+	"github.com/llenergymeasure/llem/internal/digits"
 	"github.com/llenergymeasure/llem/internal/sensor"
 	"github.com/llenergymeasure/llem/internal/table"
 	"github.com/llenergymeasure/llem/note"
@@ -218,9 +219,8 @@ func (r *Report) resolution(d *Device) {
 		one, five := 0.80*edge/0.01, 0.80*edge/0.05
 		d.For1PctS, d.For5PctS = &one, &five
 		r.find(Good, codes.Resolution, d.Device, "",
-			"a total is accurate to ±1 %% for windows of %.2g s or more, to ±5 %% from %.2g s (without the "+
-				"sensor's gain)", one,
-			five)
+			"a total is accurate to ±1 %% for windows of %s s or more, to ±5 %% from %s s (without the "+
+				"sensor's gain)", digits.Significant(one, 2), digits.Significant(five, 2))
 	}
 	if s := d.Sensor; s != nil {
 		// A phase of a quarter of the sensor's blur shows after a few dozen repetitions; see

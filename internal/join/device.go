@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/llenergymeasure/llem/internal/attribute"
+	"github.com/llenergymeasure/llem/internal/digits"
 	"github.com/llenergymeasure/llem/internal/sensor"
 	"github.com/llenergymeasure/llem/power"
 	"github.com/llenergymeasure/llem/result"
@@ -127,10 +128,10 @@ func (d *deviceEnergy) measure(samples []power.Sample, readings []power.Reading,
 	if d.out.Agreement.Verdict == "fail" {
 		if math.Abs(counter.Joules-d.integral) <= counter.Half95+d.series.Half95 {
 			d.err = fmt.Errorf(
-				"the window of %.2g s is too short for this sensor: the energy counter gives %.3g ± %.2g J and the "+
-					"integral of the power series %.3g ± %.2g J; "+
-					"use more prompts or longer outputs, or set energy.min_window", w.Duration().Seconds(),
-				counter.Joules, counter.Half95, d.integral, d.series.Half95)
+				"the window of %s s is too short for this sensor: the energy counter gives %s and the integral of the "+
+					"power series %s; use more prompts or longer outputs, or set energy.min_window",
+				digits.Significant(w.Duration().Seconds(), 2), digits.Within(counter.Joules, counter.Half95, "J"),
+				digits.Within(d.integral, d.series.Half95, "J"))
 			return
 		}
 		d.err = fmt.Errorf("the energy counter gives %.4g J and the integral of the power series %.4g J: "+

@@ -148,8 +148,9 @@ func (j *join) precision(s sum, seconds float64) {
 		j.record.Warn(codes.ShortWindow,
 			fmt.Sprintf("the window of %.2f s is short for this sensor: the timing and sampling of its readings "+
 				"alone make the energy uncertain by ±%.0f %%; "+
-				"±5 %% needs %.2g s, ±1 %% needs %.2g s: use more prompts, longer outputs, or energy.min_window",
-				seconds, 100*rel, e.MinWindow.For5PctS, e.MinWindow.For1PctS))
+				"±5 %% needs %s s, ±1 %% needs %s s: use more prompts, longer outputs, or energy.min_window",
+				seconds, 100*rel, digits.Significant(e.MinWindow.For5PctS,
+					2), digits.Significant(e.MinWindow.For1PctS, 2)))
 	}
 }
 

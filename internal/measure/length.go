@@ -8,6 +8,7 @@ import (
 
 	"github.com/llenergymeasure/llem/internal/attribute"
 	"github.com/llenergymeasure/llem/internal/codes"
+	"github.com/llenergymeasure/llem/internal/digits"
 )
 
 // minWindow returns the minimum length of the window in seconds: the study's setting, otherwise the length
@@ -102,9 +103,10 @@ func (d *desk) lengthened(l length, got attribute.Window) (length, bool) {
 		return l, false
 	}
 	d.record.Timing.DiscardedWindowS = seconds
-	d.warn(codes.WindowRepeated, fmt.Sprintf("the warm-up was slower than the window: the workload ran %d times in "+
-		"%.3g s, less than the %.3g s that %s; "+
-		"that window is discarded and repeated with %d rounds", l.repeats, seconds, l.seconds, l.who, n))
+	d.warn(codes.WindowRepeated, fmt.Sprintf("the warm-up was slower than the window: the workload ran %s in "+
+		"%s s, less than the %s s that %s; "+
+		"that window is discarded and repeated with %d rounds", digits.Count(l.repeats, "time"),
+		digits.Significant(seconds, 3), digits.Significant(l.seconds, 3), l.who, n))
 	l.repeats = n
 	return l, true
 }
@@ -112,8 +114,9 @@ func (d *desk) lengthened(l length, got attribute.Window) (length, bool) {
 // tooShort warns of a window that is shorter than wanted.
 func (d *desk) tooShort(l length, w attribute.Window) {
 	if got := w.Duration().Seconds(); got < l.seconds && l.warmNS > 0 && !l.forPhases {
-		d.warn(codes.MinWindow, fmt.Sprintf("the window of %.3g s, in which the workload ran %d times, is shorter "+
-			"than the %.3g s that %s: "+
-			"use more prompts, or raise energy.min_window", got, l.repeats, l.seconds, l.who))
+		d.warn(codes.MinWindow, fmt.Sprintf("the window of %s s, in which the workload ran %s, is shorter "+
+			"than the %s s that %s: "+
+			"use more prompts, or raise energy.min_window", digits.Significant(got, 3), digits.Count(l.repeats, "time"),
+			digits.Significant(l.seconds, 3), l.who))
 	}
 }

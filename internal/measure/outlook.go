@@ -73,8 +73,9 @@ func (d *desk) judgedAgain(ctx context.Context, c *collected, m *measured) (leng
 	}
 	seconds := m.window.Duration().Seconds()
 	d.record.Timing.DiscardedWindowS = seconds
-	d.warn(codes.WindowRepeated, fmt.Sprintf("the warm-up was slower than the window of %.3g s, less than the %.3g s "+
-		"that %s; that window is discarded and repeated with %d rounds", seconds, l.seconds, l.who, l.repeats))
+	d.warn(codes.WindowRepeated, fmt.Sprintf("the warm-up was slower than the window of %s s, less than the %s s "+
+		"that %s; that window is discarded and repeated with %d rounds",
+		digits.Significant(seconds, 3), digits.Significant(l.seconds, 3), l.who, l.repeats))
 	return l, true, nil
 }
 

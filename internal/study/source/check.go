@@ -52,7 +52,7 @@ func (b *Source) RequireModel() {
 
 // NoModel records that there is no model to run.
 func (b *Source) NoModel(at *grammar.Error, msg string) {
-	b.Fail(at, "for a first run without any download: --model random:smollm2-135m", "%s", msg)
+	b.Fail(at, "for a first run without any download: `--model random:smollm2-135m`", "%s", msg)
 }
 
 // Names returns the place where an entry sets a key, or nil.

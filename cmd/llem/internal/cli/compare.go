@@ -11,6 +11,7 @@ import (
 	"github.com/llenergymeasure/llem/cmd/llem/internal/report"
 	"github.com/llenergymeasure/llem/cmd/llem/internal/view"
 	"github.com/llenergymeasure/llem/internal/compare"
+	"github.com/llenergymeasure/llem/internal/digits"
 	"github.com/llenergymeasure/llem/internal/nodes"
 	"github.com/llenergymeasure/llem/internal/shell"
 	"github.com/llenergymeasure/llem/result"
@@ -119,9 +120,9 @@ func (env *Env) side(arg string) (side, error) {
 		}
 	}
 	if len(found) != 1 {
-		what := fmt.Sprintf("%s has %d experiments", dir, len(found))
+		what := dir + " has " + inWords(len(found))
 		if id != "" {
-			what = fmt.Sprintf("%s has %d experiments whose id begins with %s", dir, len(found), id)
+			what = fmt.Sprintf("%s has %s whose id begins with %s", dir, inWords(len(found)), id)
 		}
 		var ids []string
 		names := view.Naming(s)
@@ -144,4 +145,12 @@ func (env *Env) side(arg string) (side, error) {
 		return side{}, &usageError{arg + " has no run that was ok", "see why with: llem report " + shell.Path(dir)}
 	}
 	return out, nil
+}
+
+// inWords counts experiments in words.
+func inWords(n int) string {
+	if n == 0 {
+		return "no experiment"
+	}
+	return digits.Count(n, "experiment")
 }

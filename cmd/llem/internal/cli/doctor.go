@@ -39,7 +39,7 @@ The outcome is kept for a month: later runs use what it found about the sensors 
 it beside their results as doctor.json.`,
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) > 0 {
-				return &usageError{"doctor takes no arguments", "see llem doctor --help"}
+				return &usageError{"doctor takes no arguments", "see `llem doctor --help`"}
 			}
 			if !slices.Contains(loads, o.Load) {
 				return &usageError{fmt.Sprintf("--load %s is unknown", o.Load),

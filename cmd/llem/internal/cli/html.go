@@ -8,6 +8,7 @@ import (
 	"github.com/llenergymeasure/llem/cmd/llem/internal/page"
 	"github.com/llenergymeasure/llem/internal/disk"
 	"github.com/llenergymeasure/llem/internal/host"
+	"github.com/llenergymeasure/llem/internal/shell"
 	"github.com/llenergymeasure/llem/internal/store"
 	"github.com/llenergymeasure/llem/result"
 )
@@ -51,5 +52,5 @@ func inFolder(path string) error {
 		return nil
 	}
 	return &usageError{fmt.Sprintf("cannot write %s: %s", path, why),
-		"create it (mkdir -p " + dir + "), or name another file"}
+		"create it (`mkdir -p " + shell.Quote(dir) + "`), or name another file"}
 }

@@ -496,7 +496,7 @@ func studyOptions(cmd *cobra.Command, args, set []string, getenv func(string) st
 		if !flag.Changed {
 			continue
 		}
-		for _, key := range k.keys {
+		for _, key := range ofBackends(k.keys, cmd.Flags().Lookup("backend").Value.String()) {
 			o.Settings = append(o.Settings, settingOf("--"+k.name, key, flag.Value.String()))
 		}
 	}
@@ -509,6 +509,22 @@ func studyOptions(cmd *cobra.Command, args, set []string, getenv func(string) st
 		o.Settings = append(o.Settings, settingOf("--set "+kv, strings.TrimSpace(key), strings.TrimSpace(value)))
 	}
 	return o, nil
+}
+
+// ofBackends returns the keys of the engines that --backend names, of keys that each engine has; all of them if it names
+// none, or a word that is not an engine.
+func ofBackends(all []string, backends string) (out []string) {
+	if len(all) == 1 || backends == "" {
+		return all
+	}
+	for name := range strings.SplitSeq(backends, ",") {
+		i := slices.IndexFunc(all, func(key string) bool { return strings.HasPrefix(key, strings.TrimSpace(name)+".") })
+		if i < 0 {
+			return all
+		}
+		out = append(out, all[i])
+	}
+	return out
 }
 
 // settingOf returns the setting of a key by a flag. A comma separates values, except in the path of a file or

@@ -18,7 +18,7 @@ func newSchema(env *Env) *cobra.Command {
 		Example: "  llem schema > study.schema.json",
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) > 0 {
-				return &usageError{"schema takes no arguments", "see llem schema --help"}
+				return &usageError{"schema takes no arguments", "see `llem schema --help`"}
 			}
 			return nil
 		},
