@@ -511,7 +511,8 @@ func studyOptions(cmd *cobra.Command, args, set []string, getenv func(string) st
 	return o, nil
 }
 
-// ofBackends returns the keys of the engines that --backend names, of keys that each engine has; all of them if it names
+// ofBackends returns the keys of the engines that --backend names, of keys that each engine has;
+// all of them if it names
 // none, or a word that is not an engine.
 func ofBackends(all []string, backends string) (out []string) {
 	if len(all) == 1 || backends == "" {
