@@ -23,7 +23,7 @@ type mergeFlags struct {
 func newMerge(env *Env) *cobra.Command {
 	var f mergeFlags
 	cmd := &cobra.Command{
-		Use:   "merge DIR… -o DIR",
+		Use:   "merge DIR... -o OUT",
 		Short: "Join the folders of one study from several machines",
 		Long: "Join the folders of one study to a new one: its shards (llem run --shard i/n), or other\n" +
 			"partial copies. The folders must have the same study, and are not changed. Every run is\n" +
@@ -31,9 +31,11 @@ func newMerge(env *Env) *cobra.Command {
 			"The new folder is an ordinary one: llem report, compare, plot, serve and run --resume\n" +
 			"read it. If runs are missing, it is an unfinished study.\n\n" +
 			"Exit codes: 0 all runs are there, 1 refused or unfinished, 2 usage, 130 interrupted.",
-		Example: "  llem run study.yaml --shard 1/2    # on one machine\n" +
-			"  llem run study.yaml --shard 2/2    # on another one\n" +
-			"  llem merge results/study-shard* -o results/study",
+		Example: "  llem merge results/study-shard* -o results/study\n" +
+			"  llem merge node1/results/study-* node2/results/study-* -o study --allow-mixed",
+		ValidArgsFunction: func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
+			return nil, cobra.ShellCompDirectiveFilterDirs
+		},
 		RunE: func(cmd *cobra.Command, args []string) error { return env.merge(cmd, args, f) },
 	}
 	flags := cmd.Flags()

@@ -1,0 +1,42 @@
+package plan
+
+import (
+	"math"
+	"strings"
+	"testing"
+
+	"github.com/llenergymeasure/llem/internal/shard"
+)
+
+// TestShards: the shards of a study take what the whole study takes, and list their own runs.
+func TestShards(t *testing.T) {
+	s := parse(t, `
+model: random:llama-3.2-1b
+backend: vllm
+workload: {dataset: synthetic, prompts: 8}
+sweep: {workload.output_tokens: [16, 64, 256]}
+execution: {cycles: 3, restart: always}
+`)
+	e := estimator(t, "h100")
+	whole := New(Options{Study: s, Estimate: e.Need})
+	if whole.Totals == nil {
+		t.Fatal(whole.Missing)
+	}
+	runs, starts, seconds, kWh := 0, 0, 0.0, 0.0
+	for i := range 4 {
+		p := New(Options{Study: s, Estimate: e.Need, Shard: shard.Shard{Index: i + 1, Of: 4}})
+		if p.Totals == nil || p.InAll != 9 || len(p.FirstRun) != p.Runs || len(p.Shown) != p.Points {
+			t.Fatalf("shard %d: %+v", i+1, p)
+		}
+		runs, starts, seconds, kWh = runs+p.Runs, starts+*p.Starts, seconds+p.Totals.Seconds, kWh+p.Totals.KWh
+		var b strings.Builder
+		if err := p.Text(&b, 80); err != nil || !strings.Contains(b.String(), " of 9 runs\n") {
+			t.Errorf("%v\n%s", err, b.String())
+		}
+	}
+	if runs != whole.Runs || starts != *whole.Starts || math.Abs(seconds/whole.Totals.Seconds-1) > 1e-9 ||
+		math.Abs(kWh/whole.Totals.KWh-1) > 1e-9 {
+		t.Errorf("%d runs, %d starts, %g s, %g kWh; the whole study: %d, %d, %g s, %g kWh", runs, starts, seconds, kWh,
+			whole.Runs, *whole.Starts, whole.Totals.Seconds, whole.Totals.KWh)
+	}
+}
