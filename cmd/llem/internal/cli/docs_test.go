@@ -210,6 +210,7 @@ func (d *document) command(command, want string) string {
 		words[i] = strings.Trim(w, "'")
 	}
 	cmd := exec.CommandContext(ctx, d.llem, words[1:]...)
+	cmd.Args[0] = "llem" // as if it were in PATH
 	cmd.Dir = d.dir
 	cmd.Env = append(slices.DeleteFunc(os.Environ(), func(v string) bool {
 		return strings.HasPrefix(v, "LLEM_") || strings.HasPrefix(v, "HF_")
