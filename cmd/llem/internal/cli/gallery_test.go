@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -89,15 +90,48 @@ func TestGallery(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	galleryReport(t, bytes.ReplaceAll(text, []byte(study), []byte("llama-batch-precision")))
+}
+
+var (
+	packedData = regexp.MustCompile(`"data":"[^"]*"`) // compressed: a version of Go may do it otherwise
+	generator  = regexp.MustCompile(`<meta name="generator"[^>]*>`)
+)
+
+// galleryReport compares a page with the report of docs/gallery, line by line: all but the version of the program.
+func galleryReport(t *testing.T, text []byte) {
+	t.Helper()
+	kept := filepath.Join(repository, "docs/gallery/report.html")
 	if *updateDocs {
-		text = bytes.ReplaceAll(text, []byte(study), []byte("llama-batch-precision"))
-		if err := os.WriteFile(filepath.Join(repository, "docs/gallery/report.html"), text, 0o600); err != nil {
+		if err := os.WriteFile(kept, text, 0o600); err != nil {
 			t.Fatal(err)
 		}
 	}
-	for _, want := range []string{"NVIDIA H200", "takes the least energy", "Random weights"} {
-		if !strings.Contains(string(text), want) {
-			t.Errorf("the page does not hold %q", want)
+	want, err := os.ReadFile(kept)
+	if err != nil {
+		t.Fatal(err)
+	}
+	lines := func(b []byte) []string {
+		return strings.Split(packedData.ReplaceAllString(generator.ReplaceAllString(string(b), ""), ""), "\n")
+	}
+	got, old := lines(text), lines(want)
+	for i := range max(len(got), len(old)) {
+		if i < len(got) && i < len(old) && got[i] == old[i] {
+			continue
+		}
+		line := func(all []string) string {
+			if i >= len(all) {
+				return "the end"
+			}
+			return all[i][:min(len(all[i]), 300)]
+		}
+		t.Fatalf("%s differs in line %d: run with -update and look at it\n%s\nwas\n%s", kept, i+1, line(got), line(old))
+	}
+	for _, section := range []string{"configurations", "pareto", "joules", "times", "power", "course", "compare",
+		"doubts",
+		"how"} {
+		if !strings.Contains(string(text), `<section id="`+section+`"`) {
+			t.Errorf("the page has no section %s", section)
 		}
 	}
 }

@@ -17,7 +17,7 @@ const colours = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00
 const prefixes = /** @type {[number, string][]} */ ([[1e12, "T"], [1e9, "G"], [1e6, "M"], [1e3, "k"], [1, ""], [1e-3, "m"], [1e-6, "µ"], [1e-9, "n"]]);
 
 /** Prints a value with three significant digits and an SI prefix.
- * @param {number} v @param {string} unit */
+ * @param {number} v @param {string} unit @returns {string} */
 function si(v, unit) {
   if (v < 0) return "−" + si(-v, unit);
   if (unit === "ms") { v /= 1e3; unit = "s"; }
@@ -147,7 +147,7 @@ function scaleOf(values, a, b) {
       if (ticks.length <= 7) break;
     }
   } else {
-    const rough = (high - low) / 5, p = 10 ** Math.floor(Math.log10(rough));
+    const rough = (high - low) / Math.max(2, Math.min(5, Math.abs(b - a) / 70)), p = 10 ** Math.floor(Math.log10(rough));
     const step = [1, 2, 5, 10].map((m) => m * p).find((s) => s >= rough) || rough;
     for (let k = Math.ceil(low / step); k * step <= high; k++) ticks.push(k * step);
   }
@@ -203,6 +203,8 @@ function pareto() {
   for (const e of [px, py, lm, limit]) e.addEventListener("input", draw);
   lm.addEventListener("input", () => { const m = metric(lm.value); limit.value = m && m.higher ? "0" : "1000"; draw(); });
   onChoice.push(draw);
+  let wide = 0;
+  new ResizeObserver(() => { const w = byId("pareto-figure").clientWidth; if (w !== wide && Math.min(w, wide) < 720) draw(); wide = w; }).observe(byId("pareto-figure"));
   byId("pareto-controls").addEventListener("submit", (/** @type {Event} */ e) => e.preventDefault());
   draw();
 }
@@ -225,7 +227,10 @@ function dots(svg, all, inside, dot) {
 
 /** @param {Config[]} all @param {Set<Config>} inside @param {Metric} mx @param {Metric} my */
 function chart(all, inside, mx, my) {
-  const w = 720, h = data.mark ? 440 : 420, left = 80, bottom = h - 50, top = data.mark ? 74 : 54, right = w - 15;
+  const w = Math.max(300, Math.min(720, byId("pareto-figure").clientWidth || 720)); // text keeps its size on narrow screens
+  const series = data.series.length > 1 ? data.series.map((s) => s.length > 24 ? s.slice(0, 23) + "…" : s) : [];
+  const rows = legendRows(series, w - 80), below = legendRows(markKeys.map((k) => k[2]), w - 80);
+  const head = (data.mark ? 20 : 0) + 18 * (rows.length + below.length), h = 375 + head, left = 80, bottom = h - 50, top = head + 20, right = w - 15;
   const svg = node("svg", {viewBox: `0 0 ${w} ${h}`, role: "img", "font-size": 13, fill: "currentColor"});
   svg.append(node("title", {}, `${my.label} over ${mx.label}, ${inside.size} configurations${data.mark && `, ${data.mark}`}`));
   if (data.mark) svg.append(node("text", {x: left, y: 18, "font-weight": "bold"}, data.mark));
@@ -265,18 +270,37 @@ function chart(all, inside, mx, my) {
   front.sort((a, b) => a[0] - b[0]);
   if (front.length > 1) svg.append(node("path", {d: "M" + front.map((p) => `${p[0]} ${p[1]}`).join("L"), stroke: "currentColor", fill: "none", "stroke-dasharray": 4, "stroke-opacity": 0.6}));
   if (!big) names(svg, front, all.map((c) => [x.at(Number(c.v[mx.name][0])), y.at(Number(c.v[my.name][0]))]), {left, right, top, bottom});
-  let at = left, line = top - 36;
+  let at = left, line = data.mark ? 34 : 14;
   /** @param {Element} sample @param {string} text */
   const key = (sample, text) => { svg.append(sample, node("text", {x: at + 15, y: line + 4}, text)); at += 30 + text.length * 7.2; };
   const round = (/** @type {Record<string, string|number>} */ o) => node("circle", {cx: at + 6, cy: line, r: 5, ...o});
-  if (data.series.length > 1) for (const [i, s] of data.series.entries()) key(round({fill: colours[i % colours.length]}), s.length > 24 ? s.slice(0, 23) + "…" : s);
-  at = left; line = top - 16;
-  if (states.size > 1) for (const [state, o, text] of keys) if (states.has(state)) key(round({...o}), text);
+  for (const row of rows) {
+    for (const i of row) key(round({fill: colours[i % colours.length]}), series[i]);
+    at = left; line += 18;
+  }
+  if (states.size > 1) for (const row of below) {
+    for (const i of row) if (states.has(markKeys[i][0])) key(round(markKeys[i][1]), markKeys[i][2]);
+    at = left; line += 18;
+  }
   return svg;
 }
 
+/** Sorts the entries of a legend into lines of a width. @param {string[]} labels @param {number} width */
+function legendRows(labels, width) {
+  /** @type {number[][]} */
+  const rows = [];
+  let at = Infinity;
+  for (const [i, s] of labels.entries()) {
+    const w = 30 + s.length * 7.2;
+    if (at + w > width) { rows.push([]); at = 0; }
+    rows[rows.length - 1].push(i);
+    at += w;
+  }
+  return rows;
+}
+
 /** What the states of marks mean. @type {[string, Record<string, string|number>, string][]} */
-const keys = [["front", {fill: "currentColor"}, "Pareto front"], ["open", {fill: "none", stroke: "currentColor", "stroke-width": 1.5}, "not separable from it"],
+const markKeys = [["front", {fill: "currentColor"}, "Pareto front"], ["open", {fill: "none", stroke: "currentColor", "stroke-width": 1.5}, "not separable from it"],
   ["dominated", {fill: "currentColor", "fill-opacity": 0.4}, "dominated"]];
 
 /** Writes the names of the front beside their marks, where there is room.
