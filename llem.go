@@ -52,8 +52,8 @@ type Options struct {
 	// Shard, as "2/4", executes only one of several parts of the study, in a folder of its own; empty means the whole
 	// study, or the part in the folder Resume.
 	Shard string
-	// Node names the machine of a worker, as its cluster does; only a hash of it is kept. Empty means the name of the
-	// host and its boot, which in a container is not the machine.
+	// Node names the machine, as its cluster does; only a hash of it is kept. Empty means the name of the host and its
+	// boot, which in a container is not the machine.
 	Node string
 	// RetryFailed repeats the failed runs of a resumed study.
 	RetryFailed bool
@@ -162,8 +162,7 @@ func Run(ctx context.Context, s *study.Study, o Options) (*result.StudyResult, e
 	}
 	var worker *campaign.Worker
 	if o.Worker != "" {
-		worker = &campaign.Worker{Dir: cmp.Or(o.Resume, o.Results), Name: o.Worker, AllowMixed: o.AllowMixed,
-			Node: o.Node}
+		worker = &campaign.Worker{Dir: cmp.Or(o.Resume, o.Results), Name: o.Worker, AllowMixed: o.AllowMixed}
 	}
 	expected, err := plan.For(s, m.Meters, snapshot)
 	if err != nil {
@@ -176,7 +175,7 @@ func Run(ctx context.Context, s *study.Study, o Options) (*result.StudyResult, e
 		Profiles:  known, SelfTest: selfTest,
 		Estimate: o.Estimate, Timeout: o.Timeout, Expected: expected.Longest, Planned: expected.Duration(s),
 		FailFast: o.FailFast, Emit: o.observe,
-		Resume: o.Resume, Worker: worker, Shard: part, RetryFailed: o.RetryFailed, NoGaps: o.NoGaps,
+		Resume: o.Resume, Worker: worker, Shard: part, RetryFailed: o.RetryFailed, NoGaps: o.NoGaps, Node: o.Node,
 	})
 }
 

@@ -43,11 +43,15 @@ func (s *StudyResult) table(names []string) ([][]stats.Point, []stats.Metric, er
 		metrics = append(metrics, stats.Metric{Name: m.Name, Better: m.better()})
 	}
 	rows := make([][]stats.Point, len(s.Experiments))
-	for i, e := range s.Experiments {
-		for _, name := range names {
+	for _, name := range names {
+		shifts := s.shifts(name)
+		for i, e := range s.Experiments {
 			p := stats.Point{Value: math.NaN()}
 			if spread, ok := e.Metrics.Get(name); ok {
 				p = spread.point()
+			}
+			if by, ok := shifts[e.ID]; ok {
+				p = shifted(p, by)
 			}
 			rows[i] = append(rows[i], p)
 		}

@@ -65,6 +65,8 @@ type StudyResult struct {
 	Doubts []Doubt `json:"doubts"`
 	// RunsReason is why runs is null.
 	RunsReason string `json:"runs_reason,omitempty"`
+	// Nodes identifies the machines of the workers, by the name of the worker; null in a study of one process.
+	Nodes map[string]string `json:"nodes,omitempty"`
 	// Canary is what the workers of a study measured before their first runs; null if nothing.
 	Canary *Canary `json:"canary,omitempty"`
 	// Experiments are the configurations over their cycles.

@@ -128,7 +128,7 @@ func (f *folder) severalMachines() (bool, error) {
 	if err != nil {
 		return false, fmt.Errorf("read the workers of the study: %w", err)
 	}
-	here, several := f.worker.options.Worker.node(), false
+	here, several := f.worker.options.node(), false
 	for _, e := range entries {
 		name, ok := strings.CutSuffix(e.Name(), ".json")
 		if !ok {

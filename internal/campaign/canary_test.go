@@ -20,7 +20,7 @@ import (
 // on puts a worker on a machine.
 func on(node string, more ...func(*Options, *stub)) func(*Options, *stub) {
 	return func(o *Options, e *stub) {
-		o.Worker.Node = node
+		o.Node = node
 		for _, m := range more {
 			m(o, e)
 		}

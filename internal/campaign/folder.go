@@ -10,7 +10,6 @@ import (
 
 	"github.com/llenergymeasure/llem/backend"
 	"github.com/llenergymeasure/llem/internal/announce"
-	"github.com/llenergymeasure/llem/internal/claim"
 	"github.com/llenergymeasure/llem/internal/digits"
 	"github.com/llenergymeasure/llem/internal/host"
 	"github.com/llenergymeasure/llem/internal/nodes"
@@ -42,7 +41,7 @@ type folder struct {
 // openFolder creates the study's folder, or opens the folder of a resumed study.
 func openFolder(o *Options) (*folder, error) {
 	f := &folder{study: o.Study, snapshot: o.Snapshot, clock: o.Clock, part: 1}
-	f.snapshot.Node = claim.Machine()
+	f.snapshot.Node = o.node()
 	var err error
 	if o.Resume == "" {
 		err = f.create(o)

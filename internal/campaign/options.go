@@ -1,10 +1,13 @@
 package campaign
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"time"
 
 	"github.com/llenergymeasure/llem/backend"
 	"github.com/llenergymeasure/llem/event"
+	"github.com/llenergymeasure/llem/internal/claim"
 	"github.com/llenergymeasure/llem/internal/host"
 	"github.com/llenergymeasure/llem/internal/measure"
 	"github.com/llenergymeasure/llem/internal/model"
@@ -52,11 +55,22 @@ type Options struct {
 	// exists knows its shard:
 	// the zero value is then that one, and any other one is a [*ResumeError].
 	Shard shard.Shard
+	// Node names the machine; empty means [claim.Machine]. Only a hash is kept.
+	Node string
 	// NoGaps skips the pauses between runs.
 	NoGaps bool
 	Emit   func(event.Event)
 	// Clock is the time of the study, its meters and its engines.
 	Clock tick.Clock
+}
+
+// node identifies the machine without naming it.
+func (o *Options) node() string {
+	if o.Node == "" {
+		return claim.Machine()
+	}
+	sum := sha256.Sum256([]byte(o.Node))
+	return hex.EncodeToString(sum[:8])
 }
 
 func (o *Options) emit(e event.Event) {

@@ -3,8 +3,6 @@ package campaign
 import (
 	"cmp"
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"path/filepath"
@@ -33,19 +31,8 @@ type Worker struct {
 	// AllowMixed lets the worker join although its machine differs from the study's first one: its runs are kept and
 	// excluded from the means.
 	AllowMixed bool
-	// Node names the machine; empty means [claim.Machine]. Only a hash is kept.
-	Node string
 	// Beat and Term are the times of [claim.Options]; 0 means the default.
 	Beat, Term time.Duration
-}
-
-// node identifies the machine of a worker without naming it.
-func (w *Worker) node() string {
-	if w.Node == "" {
-		return claim.Machine()
-	}
-	sum := sha256.Sum256([]byte(w.Node))
-	return hex.EncodeToString(sum[:8])
 }
 
 // MixedError is the error if a worker differs from the study's first machine.
@@ -88,7 +75,7 @@ const (
 // runWorker executes runs of a study that other workers execute too, until none is left.
 func runWorker(ctx context.Context, o Options) (_ *result.StudyResult, err error) {
 	w, err := claim.Join(filepath.Join(o.Worker.Dir, store.ClaimsDir), claim.Options{Name: o.Worker.Name,
-		Node: o.Worker.node(), Beat: o.Worker.Beat, Term: o.Worker.Term})
+		Node: o.node(), Beat: o.Worker.Beat, Term: o.Worker.Term})
 	if held, ok := errors.AsType[*claim.HeldError](err); ok {
 		return nil, &ResumeError{Msg: fmt.Sprintf("a worker named %s is executing the study in %s", held.By.Worker,
 			o.Worker.Dir), Next: fmt.Sprintf("give this one another name, or leave the name out; if the other one was "+
@@ -97,6 +84,7 @@ func runWorker(ctx context.Context, o Options) (_ *result.StudyResult, err error
 	if err != nil {
 		return nil, err
 	}
+	o.Snapshot.Node = o.node()
 	f := &folder{study: o.Study, snapshot: o.Snapshot, clock: o.Clock, part: 1,
 		worker: &working{Worker: w, options: &o}}
 	defer func() { err = errors.Join(err, f.worker.Leave()) }()
@@ -229,7 +217,7 @@ func (f *folder) join(ctx context.Context, o *Options) error {
 // joined begins the work in an open folder.
 func (f *folder) joined(retryFailed bool) error {
 	w := f.worker
-	w.rejoined = nodes.NodeOf(f.path(), w.Name()) == w.options.Worker.node()
+	w.rejoined = nodes.NodeOf(f.path(), w.Name()) == w.options.node()
 	w.tail, w.versions, w.nodes = store.NewTail(f.path()), map[string]string{}, map[string]string{}
 	w.failed, w.backends = map[store.RunKey]string{}, map[string]string{}
 	for _, e := range f.study.Experiments {
@@ -253,7 +241,7 @@ func (f *folder) joined(retryFailed bool) error {
 
 // describeWorker writes the snapshot of this worker's machine.
 func (f *folder) describeWorker() error {
-	return nodes.Worker{Worker: f.worker.Name(), Node: f.worker.options.Worker.node(), Differences: f.worker.mixed,
+	return nodes.Worker{Worker: f.worker.Name(), Node: f.worker.options.node(), Differences: f.worker.mixed,
 		Machine: f.snapshot}.Write(f.path())
 }
 
@@ -550,7 +538,7 @@ var errLeftOut = errors.New("the remaining runs were left out")
 // the loaded engine serves, where the study's order leaves a choice; then by the study's order.
 func (s *schedule) preferred(open []task) []task {
 	own, elsewhere := map[string]int{}, map[string]bool{}
-	here := s.Worker.node()
+	here := s.node()
 	for key, e := range s.folder.made {
 		if s.folder.worker.nodes[e.Worker] == here {
 			own[key.ID]++

@@ -194,6 +194,7 @@ const (
 	MachineMixed          note.Code = "machine_mixed"
 	NodesSpread           note.Code = "nodes_spread"
 	NodesApart            note.Code = "nodes_apart"
+	NodesUneven           note.Code = "nodes_uneven"
 	CanarySpread          note.Code = "canary_spread"
 	CanaryOutlier         note.Code = "canary_outlier"
 	CanaryFailed          note.Code = "canary_failed"
@@ -339,6 +340,8 @@ func Codes() []Entry {
 		{NodesSpread, Told, "How much the machines of a study differ in the energy per token, or in speed."},
 		{NodesApart, Flagged, "Configurations were measured on different machines only, so the machines may be " +
 			"why they differ."},
+		{NodesUneven, Care, "Configurations were measured on different shares of the machines of a study, which " +
+			"shifts their means."},
 		{CanarySpread, Told, "How far the canaries of a study's workers lie apart: the error of the cluster itself."},
 		{CanaryOutlier, Care, "The canary of a worker lies far from the others: its machine may be in another state."},
 		{CanaryFailed, Told, "The canary of a worker failed, so it executed no run."},

@@ -17,6 +17,7 @@ import (
 	"strings"
 
 	"github.com/llenergymeasure/llem/internal/digits"
+	"github.com/llenergymeasure/llem/internal/nodes"
 	"github.com/llenergymeasure/llem/internal/stats"
 	"github.com/llenergymeasure/llem/result"
 )
@@ -41,7 +42,10 @@ type Side struct {
 
 // SideOf reads the comparable runs of a configuration of a study. The machine is left to the caller.
 func SideOf(s *result.StudyResult, id string) (Side, error) {
-	out := Side{Study: filepath.Clean(s.Dir), id: id, nodes: nodesOf(s)}
+	out := Side{Study: filepath.Clean(s.Dir), id: id, nodes: s.Nodes}
+	if out.nodes == nil { // the summary of an earlier version
+		out.nodes = nodes.Of(s.Dir, s.Rows)
+	}
 	for _, e := range s.Experiments {
 		if p := e.Precision; e.ID == id && p != nil {
 			out.Until = fmt.Sprintf("%s to ±%s %%", p.Metric, digits.Significant(100*p.Wanted, 2))

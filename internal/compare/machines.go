@@ -6,7 +6,6 @@ import (
 	"strings"
 
 	"github.com/llenergymeasure/llem/internal/digits"
-	"github.com/llenergymeasure/llem/internal/nodes"
 	"github.com/llenergymeasure/llem/internal/stats"
 	"github.com/llenergymeasure/llem/result"
 )
@@ -70,20 +69,6 @@ func (s Side) node(worker string) string {
 		return "the machine of " + s.Study
 	}
 	return worker
-}
-
-// nodesOf reads the machines of the workers of a study.
-func nodesOf(s *result.StudyResult) map[string]string {
-	out := map[string]string{}
-	for _, r := range s.Rows {
-		if _, known := out[r.Worker]; known || r.Worker == "" {
-			continue
-		}
-		if node := nodes.NodeOf(s.Dir, r.Worker); node != "" {
-			out[r.Worker] = node
-		}
-	}
-	return out
 }
 
 // The groups of the sides in a comparison within machines.

@@ -3,6 +3,7 @@ package nodes
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"math"
 	"os"
 	"path/filepath"
@@ -11,6 +12,7 @@ import (
 
 	"github.com/llenergymeasure/llem/internal/codes"
 	"github.com/llenergymeasure/llem/internal/digits"
+	"github.com/llenergymeasure/llem/internal/stats"
 	"github.com/llenergymeasure/llem/result"
 )
 
@@ -18,6 +20,9 @@ import (
 // and by their canaries.
 func Doubts(s *result.StudyResult) {
 	study := summary{s}
+	if s.Nodes == nil {
+		s.Nodes = Of(s.Dir, s.Rows)
+	}
 	study.discarded()
 	study.nodes()
 	study.canary()
@@ -47,41 +52,115 @@ func (s summary) discarded() {
 		n, first, result.RunsDir, Twice)
 }
 
+// Of returns the machines of the workers that executed runs, by the names of the workers; nil in a study of one
+// process.
+func Of(dir string, rows []result.Row) map[string]string {
+	out := map[string]string{}
+	for _, r := range rows {
+		if _, known := out[r.Worker]; !known {
+			out[r.Worker] = cmp.Or(NodeOf(dir, r.Worker), r.Worker)
+		}
+	}
+	if _, alone := out[""]; alone && (len(out) == 1 || out[""] == "") {
+		delete(out, "")
+	}
+	if len(out) == 0 {
+		return nil
+	}
+	return out
+}
+
 // compared are the metrics by which machines are compared.
 var compared = []string{"energy.per_output_token_j", "throughput.output_tokens_per_s"}
 
-// nodes compares the machines of the workers.
-func (s summary) nodes() {
-	machine := map[string]string{}
+// spread compares the machines of a study by the first metric that several of them have.
+func (s summary) spread() (found Spread, metric string, runs []Measured, ok bool) {
 	for _, metric := range compared {
 		var runs []Measured
 		for _, r := range s.Rows {
 			v, ok := r.Values.Get(metric)
-			if !ok || v <= 0 || r.Worker == "" || !r.Comparable() {
-				continue
+			if node, known := s.Nodes[r.Worker]; known && ok && v > 0 && r.Comparable() {
+				runs = append(runs, Measured{Config: r.ID, Node: node, Value: v})
 			}
-			if _, known := machine[r.Worker]; !known {
-				machine[r.Worker] = cmp.Or(NodeOf(s.Dir, r.Worker), r.Worker)
-			}
-			runs = append(runs, Measured{Config: r.ID, Node: machine[r.Worker], Value: v})
 		}
-		spread, ok := SpreadOf(runs)
-		if !ok {
-			continue
+		if found, ok := SpreadOf(runs); ok {
+			return found, metric, runs, true
 		}
-		if len(spread.Apart) > 0 {
-			s.Caveats.Warnf(codes.NodesApart,
-				"configurations such as %s and %s share no machine: their difference cannot "+
-					"be told from the difference of the machines", spread.Apart[0], spread.Apart[1])
-			return
-		}
-		within := "within one machine it is unknown"
+	}
+	return found, "", nil, false
+}
+
+// Fact returns in a few words how far the machines of a study lie apart, for the line of what repeating has shown;
+// empty for one machine.
+func Fact(s *result.StudyResult) string {
+	spread, _, _, ok := summary{s}.spread()
+	text := digits.Count(spread.Nodes, "machine")
+	switch {
+	case !ok:
+		return ""
+	case len(spread.Apart) > 0:
+		text += " not shared by all"
+	default:
+		text += " up to " + percent(spread.Between) + " apart"
 		if !math.IsNaN(spread.Within) {
-			within = fmt.Sprintf("within one machine the standard deviation is %s", percent(spread.Within))
+			text += " (runs on one ±" + percent(spread.Within) + ")"
 		}
-		s.Caveats.Warnf(codes.NodesSpread, "%s differs by up to %s between the %d machines; %s", labelOf(metric),
-			percent(spread.Between), spread.Nodes, within)
+	}
+	if c := s.Canary; c != nil && len(c.Spreads) > 0 {
+		text += ", their canaries " + percent(c.Spreads[0].MaxOverMin-1)
+	}
+	return text
+}
+
+// Uneven returns why the configurations of a study are told apart less well than their intervals promise: they were
+// measured on different machines.
+func Uneven(s *result.StudyResult) (out []string) {
+	for _, n := range s.Caveats {
+		if n.Code == codes.NodesApart || n.Code == codes.NodesUneven {
+			out = append(out, n.Message)
+		}
+	}
+	return out
+}
+
+// nodes compares the machines of the workers.
+func (s summary) nodes() {
+	spread, metric, runs, ok := s.spread()
+	switch {
+	case !ok:
 		return
+	case len(spread.Apart) > 0:
+		s.Caveats.Warnf(codes.NodesApart,
+			"configurations such as %s and %s share no machine: their difference cannot "+
+				"be told from the difference of the machines", spread.Apart[0], spread.Apart[1])
+		return
+	}
+	within := "within one machine it is unknown"
+	if !math.IsNaN(spread.Within) {
+		within = fmt.Sprintf("within one machine the standard deviation is %s", percent(spread.Within))
+	}
+	s.Caveats.Warnf(codes.NodesSpread, "%s differs by up to %s between the %d machines; %s", labelOf(metric),
+		percent(spread.Between), spread.Nodes, within)
+	s.uneven(runs, metric)
+}
+
+// unevenFrom is the difference of the shares of machines, in the metric, from which it is said.
+const unevenFrom = 0.01
+
+// uneven warns if configurations were measured on such different shares of the machines that their means differ by it.
+func (s summary) uneven(runs []Measured, metric string) {
+	values := make([]stats.InBlock, len(runs))
+	for i, r := range runs {
+		values[i] = stats.InBlock{Group: r.Config, Block: r.Node, Value: r.Value}
+	}
+	all := slices.Collect(maps.Values(stats.BlockShifts(values)))
+	if len(all) == 0 {
+		return
+	}
+	if most := slices.Max(all)/slices.Min(all) - 1; most > unevenFrom {
+		s.Caveats.Warnf(codes.NodesUneven, "configurations were measured on different shares of the machines, which "+
+			"by itself makes their means of %s differ by up to %s: the front and --best tell apart only what it does "+
+			"not explain, and llem compare compares within machines", labelOf(metric), percent(most))
 	}
 }
 
@@ -137,7 +216,12 @@ func labelOf(metric string) string {
 }
 
 // percent prints a share.
-func percent(v float64) string { return digits.Significant(100*v, 2) + " %" }
+func percent(v float64) string {
+	if v < 1e-6 {
+		v = 0 // rounding
+	}
+	return digits.Significant(100*v, 2) + " %"
+}
 
 // canarySpread adds the spread of a metric over the canaries.
 func (s summary) canarySpread(metric string) {
@@ -164,7 +248,11 @@ func (s summary) canarySpread(metric string) {
 	for _, o := range spread.Outliers {
 		out.Outliers = append(out.Outliers, o.Worker)
 	}
-	s.outliers(spread.Outliers, out.N, label)
+	s.outliers(slices.DeleteFunc(spread.Outliers, func(o Outlier) bool { // it is named once
+		return slices.ContainsFunc(c.Spreads, func(r result.CanarySpread) bool {
+			return slices.Contains(r.Outliers, o.Worker)
+		})
+	}), out.N, label)
 	c.Spreads = append(c.Spreads, out)
 }
 

@@ -15,6 +15,10 @@ import (
 
 // TestNodes: the summary tells how much the machines differ, or that they cannot be told from the configurations.
 func TestNodes(t *testing.T) {
+	facts := map[string]string{"tok/s differs by up to 10 % between the 2 machines": "2 machines up to 10 % apart " +
+		"(runs on one ±0 %)",
+		"aaaaaaaaaaaa and bbbbbbbbbbbb share no machine":   "2 machines not shared by all",
+		"makes their means of tok/s differ by up to 4.9 %": "2 machines up to 10 % apart"}
 	for want, runs := range map[string][]struct {
 		worker, id string
 		cycle      int
@@ -25,6 +29,8 @@ func TestNodes(t *testing.T) {
 			{"a", "bbbbbbbbbbbb", 1, 200}, {"b", "bbbbbbbbbbbb", 2, 220}},
 		"aaaaaaaaaaaa and bbbbbbbbbbbb share no machine": {{"a", "aaaaaaaaaaaa", 1, 100},
 			{"b", "bbbbbbbbbbbb", 1, 220}},
+		"makes their means of tok/s differ by up to 4.9 %": {{"a", "aaaaaaaaaaaa", 1, 100},
+			{"b", "aaaaaaaaaaaa", 2, 110}, {"b", "bbbbbbbbbbbb", 1, 220}},
 		"": {{"a", "aaaaaaaaaaaa", 1, 100}, {"a", "bbbbbbbbbbbb", 1, 220}},
 	} {
 		sum := &result.StudyResult{Dir: t.TempDir()}
@@ -37,6 +43,9 @@ func TestNodes(t *testing.T) {
 		got := strings.Join(sum.Caveats.Messages(), " ")
 		if !strings.Contains(got, want) || (got == "") != (want == "") {
 			t.Errorf("%q, want %q", got, want)
+		}
+		if got := Fact(sum); got != facts[want] {
+			t.Errorf("%q, want %q", got, facts[want])
 		}
 	}
 }

@@ -124,8 +124,18 @@ func ReadWorker(dir, worker string) (w Worker, err error) {
 	return w, json.Unmarshal(text, &w)
 }
 
-// NodeOf returns the machine of a worker of a study; empty if it is unknown.
+// NodeOf returns the machine of a worker of a study, or without a name of the process that began it; empty if it is
+// unknown.
 func NodeOf(dir, worker string) string {
+	if worker == "" {
+		if _, err := Part(dir, 2); err == nil { // it is not known which runs are from which part
+			return ""
+		}
+		if s, err := First(dir); err == nil {
+			return s.Node
+		}
+		return ""
+	}
 	w, err := ReadWorker(dir, worker)
 	if err != nil {
 		return ""

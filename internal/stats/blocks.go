@@ -248,6 +248,46 @@ func fitBlocks(values []InBlock, a, b string) blockFit {
 	return f
 }
 
+// BlockShifts returns for each group by what factor its mean lies above the mean that it would have with equal shares
+// of all values' blocks, because of the blocks in which it was measured. The effects of the blocks are from a fit of
+// groups and blocks as factors of the logarithms. The shift of groups that no chain of blocks connects with most
+// values is NaN. Without positive values there are no shifts.
+func BlockShifts(values []InBlock) map[string]float64 {
+	out := map[string]float64{}
+	var best blockFit
+	var most []InBlock
+	for _, v := range values {
+		if v.Value < 1/largest {
+			return nil
+		}
+		if _, known := out[v.Group]; known {
+			continue
+		}
+		f := blockFit{groups: map[string]int{}, blocks: map[string]int{}}
+		part := f.connected(values, v.Group)
+		if len(part) > len(most) {
+			best, most = f, part
+		}
+		for group := range f.groups {
+			out[group] = math.NaN()
+		}
+	}
+	t := best.tallyOf(inLogs(most))
+	effects, _, ok := t.effects(len(best.blocks))
+	if !ok {
+		return out
+	}
+	middle := 0.0
+	for g, row := range t.rows {
+		middle += linear.Dot(row, effects) / float64(len(most))
+		t.mean[g] = linear.Dot(row, effects) / t.n[g]
+	}
+	for group, g := range best.groups {
+		out[group] = math.Exp(t.mean[g] - middle)
+	}
+	return out
+}
+
 // meanOf returns the mean of a group.
 func meanOf(values []InBlock, group string) float64 {
 	sum, n := 0.0, 0.0

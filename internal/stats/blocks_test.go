@@ -166,3 +166,20 @@ func TestBlocksApart(t *testing.T) {
 		t.Errorf("%+v, %+v, %v", c, used, err)
 	}
 }
+
+// TestBlockShifts: a group that was measured more often in a high block has a higher mean than with equal shares, and
+// the shift of a group in blocks of its own is not known.
+func TestBlockShifts(t *testing.T) {
+	values := []InBlock{{"a", "x", 1}, {"a", "x", 1}, {"a", "y", 1.1}, {"b", "x", 2}, {"b", "y", 2.2}, {"b", "y", 2.2},
+		{"c", "z", 7}}
+	got := BlockShifts(values)
+	want := map[string]float64{"a": math.Pow(1.1, 1./3-0.5), "b": math.Pow(1.1, 2./3-0.5), "c": math.NaN()}
+	for group, v := range want {
+		if math.Abs(got[group]-v) > 1e-12 || math.IsNaN(got[group]) != math.IsNaN(v) {
+			t.Errorf("%s: %v, want %v", group, got[group], v)
+		}
+	}
+	if got := BlockShifts(append(values, InBlock{"a", "x", -1})); got != nil {
+		t.Errorf("a negative value: %v", got)
+	}
+}

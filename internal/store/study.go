@@ -41,6 +41,7 @@ func Summarize(dir string, s *study.Study, finished time.Time) (*result.StudyRes
 	}
 	out.Rows = f.rows()
 	out.count()
+	out.Nodes = nodes.Of(out.Dir, out.Rows)
 	if err := out.summarize(s, configs(out.Dir, s)); err != nil {
 		return nil, err
 	}

@@ -198,10 +198,10 @@ func (env *Env) run(cmd *cobra.Command, args []string, f runFlags) error {
 	options := llem.Options{
 		Results: firstOf(f.output, env.Getenv("LLEM_RESULTS"), "results"), Python: f.python,
 		Estimate: f.estimate, Timeout: f.timeout, FailFast: f.failFast, RetryFailed: f.retry, NoGaps: f.noGaps,
-		Shard: f.shard,
+		Shard: f.shard, Node: env.node(),
 	}
 	if f.worker != "" {
-		if err := f.together(env, &options); err != nil {
+		if err := f.together(&options); err != nil {
 			return err
 		}
 	}

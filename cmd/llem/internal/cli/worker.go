@@ -30,8 +30,8 @@ func (f *runFlags) takeFolder(args []string) []string {
 }
 
 // together completes the options of a worker: its name, and the folder that it shares with others.
-func (f *runFlags) together(env *Env, o *llem.Options) error {
-	o.Worker, o.AllowMixed, o.Node = f.worker, f.mixed, env.node()
+func (f *runFlags) together(o *llem.Options) error {
+	o.Worker, o.AllowMixed = f.worker, f.mixed
 	if f.worker == anyName {
 		o.Worker = anyWorker()
 	}

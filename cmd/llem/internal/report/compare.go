@@ -13,6 +13,7 @@ import (
 	"github.com/llenergymeasure/llem/internal/digits"
 	"github.com/llenergymeasure/llem/internal/metric"
 	"github.com/llenergymeasure/llem/internal/naming"
+	"github.com/llenergymeasure/llem/internal/nodes"
 	"github.com/llenergymeasure/llem/internal/table"
 	"github.com/llenergymeasure/llem/result"
 	"github.com/llenergymeasure/llem/study"
@@ -212,6 +213,9 @@ func (t Terminal) Best(w io.Writer, q Best) error {
 		if m, ok := c.Best.Metrics.Get(q.Metric); ok && m.N == 1 {
 			t.wrap(&b, "  ", "  ", "one run: its spread is unknown")
 		}
+	}
+	for _, text := range nodes.Uneven(q.Study) {
+		t.wrap(&b, t.warn("caution")+": ", "         ", text)
 	}
 	_, err := io.WriteString(w, t.Style.Text(b.String()))
 	return err

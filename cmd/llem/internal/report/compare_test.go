@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/llenergymeasure/llem/cmd/llem/internal/view"
+	"github.com/llenergymeasure/llem/internal/codes"
 	"github.com/llenergymeasure/llem/internal/compare"
 	"github.com/llenergymeasure/llem/internal/table"
 	"github.com/llenergymeasure/llem/result"
@@ -71,5 +72,20 @@ func TestOriginOfEnergy(t *testing.T) {
 		if strings.Contains(b.String(), "energy MODELLED") != want {
 			t.Errorf("%s: %s", metric, b.String())
 		}
+	}
+}
+
+// TestBestOnSeveralMachines: that the best configuration was measured on other machines than others is said beside it.
+func TestBestOnSeveralMachines(t *testing.T) {
+	s := &result.StudyResult{}
+	s.Caveats.Warn(codes.NodesApart, "configurations such as a and b share no machine")
+	s.Caveats.Warn(codes.NodesSpread, "the machines differ")
+	var b strings.Builder
+	if err := (Terminal{}).Best(&b, Best{Study: s, Metric: "energy.per_output_token_j",
+		Choice: &result.Choice{}}); err != nil {
+		t.Fatal(err)
+	}
+	if got := b.String(); !strings.HasSuffix(got, "\ncaution: configurations such as a and b share no machine\n") {
+		t.Error(got)
 	}
 }

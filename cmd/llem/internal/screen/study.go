@@ -14,6 +14,7 @@ import (
 	"github.com/llenergymeasure/llem/internal/codes"
 	"github.com/llenergymeasure/llem/internal/digits"
 	"github.com/llenergymeasure/llem/internal/metric"
+	"github.com/llenergymeasure/llem/internal/nodes"
 	"github.com/llenergymeasure/llem/internal/shell"
 	"github.com/llenergymeasure/llem/internal/table"
 	"github.com/llenergymeasure/llem/note"
@@ -516,6 +517,9 @@ func (p *page) repeats(s *result.StudyResult, named view.Names, columns []column
 	facts := []string{drift, count("outliers", codes.Outliers)}
 	if excluded > 0 {
 		facts = append(facts, fmt.Sprintf("not compared %d", excluded))
+	}
+	if machines := nodes.Fact(s); machines != "" {
+		facts = append(facts, machines)
 	}
 	p.facts(plain, "  ", "    ", facts)
 }
