@@ -1,0 +1,76 @@
+package cli
+
+import (
+	"errors"
+	"fmt"
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"github.com/llenergymeasure/llem/cmd/llem/internal/recheck"
+	"github.com/llenergymeasure/llem/cmd/llem/internal/verdict"
+	"github.com/llenergymeasure/llem/internal/disk"
+)
+
+// newVerify judges the results of others.
+func newVerify(env *Env) *cobra.Command {
+	asJSON := false
+	cmd := &cobra.Command{
+		Use:   "verify DIR|ARCHIVE",
+		Short: "Judge results, of others too: do the numbers follow from the raw files?",
+		Long: "Compute every number of a study again from its raw files, compare all files with their checksums,\n" +
+			"and print a verdict for a reviewer: what holds, what could not be checked, where the energy is\n" +
+			"from, and what the self-test of the sensors says. An archive is a .zip or .tar.gz of the folder.\n\n" +
+			"llem report --recompute prints the outcome of each run.\n\n" +
+			"Exit codes: 0 nothing contradicts, 1 a number or a file does not match, 2 usage.",
+		Example: "  llem verify results/batches\n  llem verify supplement.zip",
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) != 1 {
+				return &usageError{"verify takes one study", "give its folder, or a .zip or .tar.gz of it"}
+			}
+			return nil
+		},
+		RunE: func(_ *cobra.Command, args []string) error { return env.verify(args[0], asJSON) },
+	}
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print the verdict as one JSON document")
+	return cmd
+}
+
+// verify prints the verdict on a study in a folder or an archive.
+func (env *Env) verify(path string, asJSON bool) (err error) {
+	if info, statErr := os.Stat(path); statErr == nil && !info.IsDir() {
+		if !verdict.IsArchive(path) {
+			return &usageError{path + " is not a folder, .zip or .tar.gz", "give the folder that `llem run` printed"}
+		}
+		temporary, err := os.MkdirTemp("", "llem-verify-")
+		if err != nil {
+			return err
+		}
+		defer func() { err = errors.Join(err, os.RemoveAll(temporary)) }()
+		path, err = verdict.Unpack(path, temporary)
+		if wrong, ok := errors.AsType[*verdict.ArchiveError](err); ok {
+			return &usageError{wrong.Error(), wrong.Next}
+		}
+		if err != nil {
+			return err
+		}
+	} else if missing := disk.NoFolder(path); missing != "" {
+		return &usageError{missing, "give the folder that `llem run` printed, or an archive of it"}
+	}
+	v, err := verdict.Of(path)
+	if none, ok := errors.AsType[*recheck.NoRunError](err); ok {
+		return &usageError{none.Error(), none.NextStep()}
+	}
+	if err != nil {
+		return err
+	}
+	if asJSON {
+		err = env.printJSON(v)
+	} else {
+		_, err = fmt.Fprint(env.text(env.Stdout), v.Text(env.tableWidth()))
+	}
+	if err == nil && v.State == verdict.Differs {
+		return errDiffer
+	}
+	return err
+}
