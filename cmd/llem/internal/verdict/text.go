@@ -87,7 +87,7 @@ func (v *Verdict) notChecked() string {
 	return strings.Join(parts, "; ")
 }
 
-// origin says where the energy is from.
+// origin returns where the energy is from.
 func (v *Verdict) origin() string {
 	var parts []string
 	for _, of := range []string{"measured", "modelled", "simulated", "none"} {
@@ -108,7 +108,7 @@ func (v *Verdict) origin() string {
 	return text
 }
 
-// selfTest says what the self-test found.
+// selfTest returns what the self-test found.
 func (v *Verdict) selfTest() string {
 	t := v.SelfTest
 	if t.When == nil {
