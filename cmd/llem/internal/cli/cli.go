@@ -11,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/llenergymeasure/llem/cmd/llem/internal/ending"
 	"github.com/llenergymeasure/llem/cmd/llem/internal/help"
 	"github.com/llenergymeasure/llem/internal/campaign"
 	"github.com/llenergymeasure/llem/internal/digits"
@@ -171,7 +172,7 @@ func exitCode(err error) int {
 	switch {
 	case err == nil:
 		return exitOK
-	case errors.Is(err, errInterrupted), errors.Is(err, context.Canceled):
+	case errors.Is(err, ending.ErrInterrupted), errors.Is(err, context.Canceled):
 		return exitInterrupted
 	case isUsage(err):
 		return exitUsage
@@ -207,7 +208,7 @@ func (env *Env) explain(err error) {
 	if errors.Is(err, errRunsFailed) || errors.Is(err, syscall.EPIPE) {
 		return // the report has said it, or nobody reads it
 	}
-	if errors.Is(err, errInterrupted) || errors.Is(err, context.Canceled) {
+	if errors.Is(err, ending.ErrInterrupted) || errors.Is(err, context.Canceled) {
 		text := "llem: interrupted"
 		if e, ok := errors.AsType[*interruptedError](err); ok {
 			text += "; finished runs are kept; to continue:\n  " + e.command()

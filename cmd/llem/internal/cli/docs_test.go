@@ -214,7 +214,8 @@ func (d *document) command(command, want string) string {
 	cmd.Dir = d.dir
 	cmd.Env = append(slices.DeleteFunc(os.Environ(), func(v string) bool {
 		return strings.HasPrefix(v, "LLEM_") || strings.HasPrefix(v, "HF_")
-	}), "HOME="+d.root, "LLEM_CACHE="+cacheFolder(), "HF_HUB_OFFLINE=1", "COLUMNS=80", "LC_ALL=C.UTF-8", "CI=1")
+	}), "PATH="+filepath.Dir(d.llem)+":"+os.Getenv("PATH"), "HOME="+d.root, "LLEM_CACHE="+cacheFolder(),
+		"HF_HUB_OFFLINE=1", "COLUMNS=80", "LC_ALL=C.UTF-8", "CI=1")
 	if d.here {
 		cmd.Env = append(cmd.Env, "LLEM_RESULTS="+d.root)
 	}

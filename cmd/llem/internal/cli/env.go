@@ -5,21 +5,17 @@ package cli
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"os"
 	"os/exec"
-	"os/signal"
 	"strconv"
 	"strings"
-	"syscall"
-	"time"
 
 	"golang.org/x/sys/unix"
 
+	"github.com/llenergymeasure/llem/cmd/llem/internal/ending"
 	"github.com/llenergymeasure/llem/engine/engines"
-	"github.com/llenergymeasure/llem/internal/kin"
 	"github.com/llenergymeasure/llem/internal/shell"
 	"github.com/llenergymeasure/llem/internal/table"
 	"github.com/llenergymeasure/llem/study"
@@ -50,14 +46,14 @@ type Env struct {
 
 // ProcessEnv is the environment of this process.
 func ProcessEnv() Env {
-	p := &pipes{}
+	p := &ending.Pipes{}
 	return Env{
-		Program: calledAs(os.Args[0]), Args: os.Args[1:], Stdin: os.Stdin, Stdout: stream{os.Stdout,
-			p}, Stderr: stream{os.Stderr, p},
+		Program: calledAs(os.Args[0]), Args: os.Args[1:],
+		Stdin: os.Stdin, Stdout: p.Stream(os.Stdout), Stderr: p.Stream(os.Stderr),
 		Getenv: os.Getenv, Environ: os.Environ,
 		StdinTTY: isTerminal(os.Stdin), StdoutTTY: isTerminal(os.Stdout), StderrTTY: isTerminal(os.Stderr),
 		Columns: func() int { return columns(os.Stdout) },
-		Signals: p.interruptible,
+		Signals: p.Interruptible,
 	}
 }
 
@@ -149,58 +145,10 @@ func isTerminal(f *os.File) bool {
 	return err == nil
 }
 
-// errInterrupted is the cause of a context that a signal ended.
-var errInterrupted = errors.New("interrupted")
-
-// stopGrace is how long stopping an engine and writing what there is may take
-// after an interrupt.
-const stopGrace = 30 * time.Second
-
-// endings are the signals that end the program: Ctrl-C, a request to end, and the end of its
-// terminal, as of an ssh connection that is lost. nohup starts a program with the last one
-// ignored, and it stays so.
-func endings() []os.Signal {
-	list := []os.Signal{os.Interrupt, syscall.SIGTERM}
-	if !signal.Ignored(syscall.SIGHUP) {
-		list = append(list, syscall.SIGHUP)
-	}
-	return list
-}
-
-// interruptible ends the context at the first of these signals, so that the engine is
-// stopped and results are written, and the process at the second, unless that is a SIGHUP.
-func interruptible(parent context.Context) (context.Context, context.CancelFunc) {
-	kin.Adopt() // what an engine leaves behind when it ends is found
-	ctx, cancel := context.WithCancelCause(parent)
-	ch := make(chan os.Signal, 2)
-	signal.Notify(ch, endings()...)
-	go func() {
-		select {
-		case <-ch:
-		case <-ctx.Done():
-			return
-		}
-		cancel(errInterrupted)
-		// Something may not end, such as reading from a pipe that nobody fills.
-		for grace := time.After(stopGrace); ; {
-			select {
-			case s := <-ch:
-				if s == syscall.SIGHUP { // the kernel and the shell each send it
-					continue
-				}
-			case <-grace:
-			}
-			// Engines end with this process (see internal/guardian).
-			os.Exit(exitInterrupted)
-		}
-	}()
-	return ctx, func() { signal.Stop(ch); cancel(nil) }
-}
-
 // Exit codes, part of the contract with scripts.
 const (
 	exitOK          = 0
-	exitFailed      = 1   // a run failed, or the machine is unfit
-	exitUsage       = 2   // usage or configuration
-	exitInterrupted = 130 // SIGINT, SIGTERM or SIGHUP
+	exitFailed      = 1               // a run failed, or the machine is unfit
+	exitUsage       = 2               // usage or configuration
+	exitInterrupted = ending.ExitCode // SIGINT, SIGTERM or SIGHUP
 )

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 
+	"github.com/llenergymeasure/llem/cmd/llem/internal/ending"
 	"github.com/llenergymeasure/llem/internal/codes"
 	"github.com/llenergymeasure/llem/internal/digits"
 	"github.com/llenergymeasure/llem/internal/fault"
@@ -40,7 +41,7 @@ func errorDocumentOf(err error, code int) errorDocument {
 	d := errorDocument{SchemaVersion: result.SchemaVersion, ExitCode: code}
 	d.Error.Class, d.Error.Message, d.Error.Next = fault.Class(err), err.Error(), nextOf(err)
 	switch es, mistaken := errors.AsType[study.Errors](err); {
-	case errors.Is(err, errInterrupted), errors.Is(err, context.Canceled):
+	case errors.Is(err, ending.ErrInterrupted), errors.Is(err, context.Canceled):
 		d.Error.Class, d.Error.Message = codes.ClassInterrupted, "interrupted"
 		command := "llem run --resume"
 		if e, ok := errors.AsType[*interruptedError](err); ok {

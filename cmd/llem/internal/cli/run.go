@@ -16,6 +16,7 @@ import (
 
 	"github.com/llenergymeasure/llem"
 	"github.com/llenergymeasure/llem/cmd/llem/internal/chart"
+	"github.com/llenergymeasure/llem/cmd/llem/internal/ending"
 	"github.com/llenergymeasure/llem/cmd/llem/internal/report"
 	"github.com/llenergymeasure/llem/cmd/llem/internal/screen"
 	"github.com/llenergymeasure/llem/cmd/llem/internal/serving"
@@ -316,7 +317,7 @@ func (env *Env) study(ctx context.Context, o study.Options, f runFlags) (*study.
 // finish prints the results, including partial results after an error.
 func (env *Env) finish(res *result.StudyResult, err error, f runFlags) error {
 	if res != nil {
-		if errors.Is(err, errInterrupted) || errors.Is(err, context.Canceled) {
+		if errors.Is(err, ending.ErrInterrupted) || errors.Is(err, context.Canceled) {
 			err = &interruptedError{err, res.Dir, f.worker != ""}
 		}
 		if printErr := env.print(res, err, f); err == nil {

@@ -3,13 +3,11 @@ package cli
 import (
 	"errors"
 	"fmt"
-	"os"
 
 	"github.com/spf13/cobra"
 
 	"github.com/llenergymeasure/llem/cmd/llem/internal/recheck"
 	"github.com/llenergymeasure/llem/cmd/llem/internal/verdict"
-	"github.com/llenergymeasure/llem/internal/disk"
 )
 
 // newVerify judges the results of others.
@@ -37,27 +35,11 @@ func newVerify(env *Env) *cobra.Command {
 }
 
 // verify prints the verdict on a study in a folder or an archive.
-func (env *Env) verify(path string, asJSON bool) (err error) {
-	if info, statErr := os.Stat(path); statErr == nil && !info.IsDir() {
-		if !verdict.IsArchive(path) {
-			return &usageError{path + " is not a folder, .zip or .tar.gz", "give the folder that `llem run` printed"}
-		}
-		temporary, err := os.MkdirTemp("", "llem-verify-")
-		if err != nil {
-			return err
-		}
-		defer func() { err = errors.Join(err, os.RemoveAll(temporary)) }()
-		path, err = verdict.Unpack(path, temporary)
-		if wrong, ok := errors.AsType[*verdict.ArchiveError](err); ok {
-			return &usageError{wrong.Error(), wrong.Next}
-		}
-		if err != nil {
-			return err
-		}
-	} else if missing := disk.NoFolder(path); missing != "" {
-		return &usageError{missing, "give the folder that `llem run` printed, or an archive of it"}
+func (env *Env) verify(path string, asJSON bool) error {
+	v, err := verdict.Judge(path)
+	if wrong, ok := errors.AsType[*verdict.ArchiveError](err); ok {
+		return &usageError{wrong.Error(), wrong.Next}
 	}
-	v, err := verdict.Of(path)
 	if none, ok := errors.AsType[*recheck.NoRunError](err); ok {
 		return &usageError{none.Error(), none.NextStep()}
 	}

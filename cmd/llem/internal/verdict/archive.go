@@ -14,6 +14,7 @@ import (
 	"strings"
 
 	"github.com/llenergymeasure/llem/internal/digits"
+	"github.com/llenergymeasure/llem/internal/disk"
 	"github.com/llenergymeasure/llem/internal/store"
 	"github.com/llenergymeasure/llem/result"
 )
@@ -30,11 +31,42 @@ func IsArchive(name string) bool {
 	return strings.HasSuffix(lower, ".zip") || strings.HasSuffix(lower, ".tar.gz") || strings.HasSuffix(lower, ".tgz")
 }
 
-// An ArchiveError is an archive that holds no study that can be checked.
+// An ArchiveError is an archive, or another file, that holds no study that can be judged.
 type ArchiveError struct{ File, What, Next string }
 
 // Error names the archive.
-func (e *ArchiveError) Error() string { return e.File + ": " + e.What }
+func (e *ArchiveError) Error() string {
+	if e.File == "" {
+		return e.What
+	}
+	return e.File + ": " + e.What
+}
+
+// Judge judges a study in a folder or an archive. What cannot be judged is an [*ArchiveError] or a
+// [*recheck.NoRunError].
+func Judge(path string) (v *Verdict, err error) {
+	info, err := os.Stat(path)
+	if err == nil && info.IsDir() {
+		return Of(path)
+	}
+	if missing := disk.NoFolder(path); err != nil && missing != "" {
+		return nil, &ArchiveError{"", missing, "give the folder that `llem run` printed, or an archive of it"}
+	}
+	if !IsArchive(path) {
+		return nil, &ArchiveError{path, "it is not a folder, .zip or .tar.gz",
+			"give the folder that `llem run` printed"}
+	}
+	temporary, err := os.MkdirTemp("", "llem-verify-")
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(temporary)) }()
+	dir, err := Unpack(path, temporary)
+	if err != nil {
+		return nil, err
+	}
+	return Of(dir)
+}
 
 // Unpack unpacks an archive below a folder and returns the folder of the study in it. Nothing is written outside of the
 // folder, and links and devices are refused.

@@ -1,4 +1,4 @@
-package cli
+package ending
 
 import (
 	"context"
@@ -9,15 +9,15 @@ import (
 	"syscall"
 )
 
-// pipes knows whether somebody still reads what the program prints. Without it the first write into a closed pipe
+// Pipes knows whether somebody still reads what the program prints. Without it the first write into a closed pipe
 // would kill the program by SIGPIPE, with engines, temporary files and a summary that is not written.
-type pipes struct {
+type Pipes struct {
 	mu  sync.Mutex
 	end context.CancelCauseFunc
 }
 
-// interruptible also ends the context when the reader of a stream is gone.
-func (p *pipes) interruptible(parent context.Context) (context.Context, context.CancelFunc) {
+// Interruptible also ends the context when the reader of a stream is gone.
+func (p *Pipes) Interruptible(parent context.Context) (context.Context, context.CancelFunc) {
 	// Someone has to be told of the signal, for the write to return an error instead. Nobody has to listen: engines
 	// break pipes, too.
 	ch := make(chan os.Signal, 1)
@@ -31,22 +31,25 @@ func (p *pipes) interruptible(parent context.Context) (context.Context, context.
 }
 
 // broken ends the context.
-func (p *pipes) broken() {
+func (p *Pipes) broken() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.end != nil {
-		p.end(errInterrupted)
+		p.end(ErrInterrupted)
 	}
 }
 
-// stream is a standard stream. It is a file to whoever asks for its descriptor, such as the live view.
-type stream struct {
+// Stream returns a standard stream of the program.
+func (p *Pipes) Stream(file *os.File) Stream { return Stream{file, p} }
+
+// Stream is a standard stream. It is a file to whoever asks for its descriptor, such as the live view.
+type Stream struct {
 	file  *os.File
-	pipes *pipes
+	pipes *Pipes
 }
 
 // Write writes, and reports when the reader is gone.
-func (s stream) Write(b []byte) (int, error) {
+func (s Stream) Write(b []byte) (int, error) {
 	n, err := s.file.Write(b)
 	if errors.Is(err, syscall.EPIPE) {
 		s.pipes.broken()
@@ -55,10 +58,10 @@ func (s stream) Write(b []byte) (int, error) {
 }
 
 // Read reads from the file.
-func (s stream) Read(b []byte) (int, error) { return s.file.Read(b) }
+func (s Stream) Read(b []byte) (int, error) { return s.file.Read(b) }
 
 // Close closes the file.
-func (s stream) Close() error { return s.file.Close() }
+func (s Stream) Close() error { return s.file.Close() }
 
 // Fd is the file's descriptor.
-func (s stream) Fd() uintptr { return s.file.Fd() }
+func (s Stream) Fd() uintptr { return s.file.Fd() }
