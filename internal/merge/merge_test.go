@@ -15,7 +15,6 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/llenergymeasure/llem/engine"
 	"github.com/llenergymeasure/llem/engine/engines"
 	"github.com/llenergymeasure/llem/internal/claim"
 	"github.com/llenergymeasure/llem/internal/codes"
@@ -31,15 +30,14 @@ import (
 	"github.com/llenergymeasure/llem/study"
 )
 
-// testStudy has experiments of batch size 1, 2, …, n.
+// testStudy has experiments of 1, 2, …, n output tokens.
 func testStudy(n, cycles int) *study.Study {
 	s := &study.Study{Name: "test", Engines: engines.All(), Execution: study.Execution{Cycles: cycles,
 		Order: terms.Balanced, Seed: 1, Restart: terms.RestartNeeded}}
 	for i := range n {
 		e := study.DefaultExperiment(engines.All()[0])
 		e.Model = "random:tiny-llama"
-		e.Section = engine.JSON(fmt.Sprintf(`{"batch_size":%d,"threads":0,"prefill_chunk":512}`, i+1))
-		e.Workload = study.Workload{Dataset: "synthetic", Prompts: 8, InputTokens: 4, OutputTokens: 1}
+		e.Workload = study.Workload{Dataset: "synthetic", Prompts: 8, InputTokens: 4, OutputTokens: i + 1}
 		e.Warmup.Runs, e.Baseline.Seconds, e.Energy.Sources = 0, 0, "none"
 		s.Experiments = append(s.Experiments, e)
 	}
@@ -56,7 +54,7 @@ type testFolder struct {
 // newFolderOf makes the folder of a study on a machine.
 func newFolderOf(t *testing.T, s *study.Study, machine *host.Snapshot) *testFolder {
 	t.Helper()
-	d, err := store.Create(t.TempDir(), s.Name, time.Now())
+	d, err := store.Create(folder(t), s.Name, time.Now())
 	if err == nil {
 		err = errors.Join(d.WriteJSON(store.EnvFile, machine), d.WriteStudy(s))
 	}
@@ -64,6 +62,17 @@ func newFolderOf(t *testing.T, s *study.Study, machine *host.Snapshot) *testFold
 		t.Fatal(err)
 	}
 	return &testFolder{t, s, d}
+}
+
+// folder is a folder in memory where there is one: every run is synced to the disk.
+func folder(t *testing.T) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("/dev/shm", "llem-merge-")
+	if err != nil {
+		return t.TempDir()
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	return dir
 }
 
 // onNode is the snapshot of one of several equal machines.
@@ -525,5 +534,43 @@ func TestDamagedCopies(t *testing.T) {
 	}
 	if m, _ := merged(t, dirs...); m.Result.OK != 2 {
 		t.Errorf("%+v", m.Result)
+	}
+}
+
+// TestLarge: a study of more than 200 runs is read from its journals, which know the machines and the marks.
+func TestLarge(t *testing.T) {
+	t.Parallel()
+	s := testStudy(70, 3)
+	dirs := shards(t, s, 3)
+	d, _, err := store.Reopen(dirs[2])
+	if err != nil {
+		t.Fatal(err)
+	}
+	xeon := onNode("3")
+	xeon.CPU.Model = new("Xeon")
+	if err := errors.Join(d.WriteJSON(store.EnvFile, xeon), d.Close()); err != nil {
+		t.Fatal(err)
+	}
+	target := filepath.Join(t.TempDir(), "all")
+	m, err := Merge(t.Context(), Options{Dirs: dirs, Target: target, AllowMixed: true, Now: time.Now()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if m.Result.OK != 210 || m.Result.Runs != nil {
+		t.Errorf("%d ok", m.Result.OK)
+	}
+	opened, err := store.Open(target)
+	if err != nil {
+		t.Fatal(err)
+	}
+	workers, marked := map[string]int{}, 0
+	for _, r := range opened.Rows {
+		workers[r.Worker]++
+		if r.Unequal() == codes.MachineMixed {
+			marked++
+		}
+	}
+	if len(workers) != 3 || workers["n3"] != 70 || marked != 70 {
+		t.Errorf("workers %v, %d marked", workers, marked)
 	}
 }
