@@ -155,45 +155,75 @@ func (r *run) copyTo(dir string) error {
 	if err := os.Mkdir(to, 0o755); err != nil {
 		return disk.Problem("make the run's folder", to, err)
 	}
-	text, err := disk.ReadFile(filepath.Join(r.folder(), store.ManifestFile), disk.MaxSmall)
-	if err != nil {
+	if err := copyVerified(r.folder(), to, r.sum); err != nil || len(r.marks) == 0 {
 		return err
 	}
-	for _, name := range append(filesOf(text), store.ManifestFile) {
-		if err := copyFile(filepath.Join(r.folder(), name), filepath.Join(to, name)); err != nil {
-			return err
+	rec, err := change(to, func(rec *result.Record) {
+		for _, why := range r.marks {
+			rec.Warn(codes.MachineMixed, why)
 		}
-	}
-	if problems, _ := store.VerifyRun(to, r.sum); len(problems) > 0 {
-		for i := range problems {
-			problems[i].File = r.from.dir + "/" + result.RunsDir + "/" + problems[i].File
-		}
-		return &store.DamageError{Dir: r.from.dir, Problems: problems}
-	}
-	if len(r.marks) == 0 {
-		return nil
-	}
-	return r.rewrite(dir, to)
-}
-
-// rewrite adds the marks to the copy of a run.
-func (r *run) rewrite(dir, folder string) error {
-	rec, err := result.ReadRun(dir, r.key.ID, r.key.Cycle)
-	if err != nil {
-		return err
-	}
-	for _, why := range r.marks {
-		rec.Warn(codes.MachineMixed, why)
-	}
-	err = disk.WriteFile(filepath.Join(folder, result.RecordFile),
-		func(w io.Writer) error { return disk.EncodeJSON(w, rec) })
+	}, &r.sum)
 	if err != nil {
 		return err
 	}
 	worker := r.row.Worker
 	r.row = store.RowOf(rec)
 	r.row.Worker = worker
-	r.sum, err = store.WriteManifest(folder)
+	return nil
+}
+
+// change changes the record of a copied run and its manifest, whose checksum goes to sum.
+func change(folder string, do func(*result.Record), sum *string) (*result.Record, error) {
+	file := filepath.Join(folder, result.RecordFile)
+	rec, err := result.ReadRecord(file)
+	if err != nil {
+		return nil, err
+	}
+	do(rec)
+	err = disk.WriteFile(file, func(w io.Writer) error { return disk.EncodeJSON(w, rec) })
+	if err != nil {
+		return nil, err
+	}
+	*sum, err = store.WriteManifest(folder)
+	return rec, err
+}
+
+// copyVerified copies the files of a run to a folder that is there, and verifies the copy; sum is the checksum of the
+// manifest, or empty if it is not known.
+func copyVerified(from, to, sum string) error {
+	text, err := disk.ReadFile(filepath.Join(from, store.ManifestFile), disk.MaxSmall)
+	if err != nil {
+		return err
+	}
+	for _, name := range append(filesOf(text), store.ManifestFile) {
+		if err := copyFile(filepath.Join(from, name), filepath.Join(to, name)); err != nil {
+			return err
+		}
+	}
+	problems, _ := store.VerifyRun(to, sum)
+	if len(problems) == 0 {
+		return nil
+	}
+	for i := range problems {
+		problems[i].File = filepath.Dir(from) + "/" + problems[i].File
+	}
+	return &store.DamageError{Dir: "the folders to merge", Problems: problems}
+}
+
+// copyCanary copies the canary of a worker, if there is one.
+func (m *machine) copyCanary(path string) error {
+	from, to := filepath.Join(m.from.dir, nodes.CanaryDir, m.worker), filepath.Join(path, nodes.CanaryDir, m.name)
+	if _, err := os.Stat(filepath.Join(from, store.ManifestFile)); m.worker == "" || err != nil {
+		return nil //nolint:nilerr // there is none, or its folder is not finished
+	}
+	if err := os.MkdirAll(to, 0o755); err != nil {
+		return disk.Problem("make the canary's folder", to, err)
+	}
+	if err := copyVerified(from, to, ""); err != nil || m.name == m.worker {
+		return err
+	}
+	var sum string
+	_, err := change(to, func(rec *result.Record) { rec.Worker = m.name }, &sum)
 	return err
 }
 
@@ -254,7 +284,7 @@ func (j *joined) describe(path string) error {
 		}
 		written[m.name] = true
 		w := nodes.Worker{Worker: m.name, Node: m.node, Differences: m.differs, Machine: m.snapshot}
-		if err := w.Write(path); err != nil {
+		if err := errors.Join(w.Write(path), m.copyCanary(path)); err != nil {
 			return err
 		}
 	}

@@ -17,6 +17,8 @@ import (
 // machine executed runs of a folder: the machine of a worker, or of one of the processes that worked alone.
 type machine struct {
 	from *source
+	// worker is the worker in its folder; empty if a process worked alone.
+	worker string
 	// name is the worker in the new folder; empty if a machine is unknown.
 	name string
 	// node identifies the machine; empty if unknown.
@@ -97,7 +99,8 @@ func (s *source) machine(worker string, part int) (*machine, error) {
 		return nil, &Refusal{Msg: fmt.Sprintf("cannot read the machine of the worker %s in %s: %v", worker, s.dir, err),
 			Next: "restore it from a copy: without it, a different machine cannot be detected", Cause: err}
 	}
-	return &machine{from: s, name: worker, node: w.Node, snapshot: w.Machine, differs: w.Differences}, nil
+	return &machine{from: s, worker: worker, name: worker, node: w.Node, snapshot: w.Machine,
+		differs: w.Differences}, nil
 }
 
 // sameProgram returns an error if the folders are from different versions of llem.

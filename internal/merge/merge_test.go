@@ -263,7 +263,7 @@ func TestConflicts(t *testing.T) {
 	}())
 }
 
-// TestWorkersOfOneName: workers of one name on two machines stay two machines.
+// TestWorkersOfOneName: workers of one name on two machines stay two machines, with a canary each.
 func TestWorkersOfOneName(t *testing.T) {
 	t.Parallel()
 	s := testStudy(2, 2)
@@ -282,6 +282,14 @@ func TestWorkersOfOneName(t *testing.T) {
 		for e := range s.Experiments {
 			f.put(w, e, i+1, 1)
 		}
+		canary, err := w.BeginCanary()
+		if err == nil {
+			err = canary.CommitCanary(&result.Record{SchemaVersion: result.SchemaVersion, ID: s.Experiments[0].ID(),
+				Cycle: 1, Status: result.OK, Config: s.Experiments[0], Warnings: note.List{}}, series.All{})
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
 		if err := w.Close(); err != nil {
 			t.Fatal(err)
 		}
@@ -293,6 +301,10 @@ func TestWorkersOfOneName(t *testing.T) {
 	}
 	if count["a 0000000000000007"] != 2 || count["a-2 0000000000000008"] != 2 {
 		t.Errorf("runs by worker: %v", count)
+	}
+	if c := m.Result.Canary; c == nil || len(c.Workers) != 2 || c.Workers[1].Worker != "a-2" ||
+		c.Workers[1].Node != "0000000000000008" {
+		t.Errorf("canaries %+v", c)
 	}
 	opened, err := store.Open(target)
 	if err != nil || !slices.ContainsFunc(opened.Rows, func(r result.Row) bool { return r.Worker == "a-2" }) {
