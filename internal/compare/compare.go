@@ -62,6 +62,7 @@ func SideOf(s *result.StudyResult, id string) (Side, error) {
 		if err != nil {
 			return Side{}, err
 		}
+		r.Worker = row.Worker // of a merged study, the row has the machine
 		out.Runs = append(out.Runs, r)
 	}
 	return out, nil
