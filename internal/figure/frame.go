@@ -31,7 +31,7 @@ func textWidth(text string, size float64) float64 {
 
 // fit cuts a text to a width, with an ellipsis. A mark in brackets at its end stays.
 func fit(text string, size, width float64) string {
-	if textWidth(text, size) <= width {
+	if textWidth(text, size) <= width+1e-6 { // a width made of this text's own
 		return text
 	}
 	if at := strings.LastIndex(text, " ["); at > 0 && strings.HasSuffix(text, "]") {

@@ -2,6 +2,7 @@ package figure
 
 import (
 	"bytes"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -53,6 +54,14 @@ func TestNoted(t *testing.T) {
 // TestFit: a name that is cut keeps its mark.
 func TestFit(t *testing.T) {
 	t.Parallel()
+	for _, name := range []string{"batch_size=32", "bfloat16 · 8 · static", "[a] throttled"} {
+		for size := 5.0; size < 9; size += 0.1 {
+			d := Phases{Parts: []string{"all"}, Bars: []Bar{{name, []float64{1}, Exactly(1)}}}.Draw(Style{FontPt: size})
+			if !slices.ContainsFunc(d.ops, func(o op) bool { return o.text != nil && o.text.Text == name }) {
+				t.Errorf("%s is cut at %g points", name, size)
+			}
+		}
+	}
 	for _, tt := range []struct {
 		text  string
 		width float64

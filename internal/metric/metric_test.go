@@ -136,12 +136,12 @@ func TestShown(t *testing.T) {
 			"energy.unattributed_j", "energy.agreement.difference_pct", "gpu.temperature_c"}, m.Name) {
 			want = *below
 		}
-		if got := Shown(m.Name, below); *got != want {
+		if got := Shown(m.Name, 1, below); *got != want {
 			t.Errorf("%s: %v, want %v", m.Name, *got, want)
 		}
 	}
-	if Shown("energy.total_j", nil) != nil || *Shown("energy.total_j", &[2]float64{1, 2}) != [2]float64{1, 2} ||
-		*below != [2]float64{-3, 5} {
+	if Shown("energy.total_j", 1, nil) != nil || *Shown("energy.total_j", 1, &[2]float64{1, 2}) != [2]float64{1, 2} ||
+		*Shown("energy.phases.other.energy_j", -1, below) != *below || *below != [2]float64{-3, 5} {
 		t.Error("an interval above 0, or none, is changed")
 	}
 }

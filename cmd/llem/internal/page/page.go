@@ -8,6 +8,7 @@ package page
 
 import (
 	"bytes"
+	"cmp"
 	"crypto/sha256"
 	_ "embed"
 	"encoding/base64"
@@ -15,6 +16,7 @@ import (
 	"fmt"
 	"html/template"
 	"io"
+	"path/filepath"
 	"strings"
 
 	"github.com/llenergymeasure/llem/result"
@@ -152,7 +154,8 @@ func hash(content string) string {
 
 // newModel collects everything that the page shows.
 func newModel(s *result.StudyResult, o Options) (*model, error) {
-	b := builder{StudyResult: s, model: model{Version: o.Version, Name: s.Name, Facts: o.Facts, StudyFile: o.StudyFile,
+	b := builder{StudyResult: s, model: model{Version: o.Version,
+		Name: cmp.Or(s.Name, filepath.Base(s.Dir)), Facts: o.Facts, StudyFile: o.StudyFile,
 		Style: template.CSS(style), Script: template.JS(script), //nolint:gosec // files of this package
 		StyleHash: hash(style), ScriptHash: hash(script)}}
 	b.prepare()

@@ -58,7 +58,7 @@ func FigureOf(e *result.ExperimentSummary, name string) (Figure, bool) {
 // Shown returns the figure of a spread of a metric; false if it has none.
 func Shown(spread result.Spread, name string) (Figure, bool) {
 	v, ci95, _ := spread.Figure()
-	shown := metric.Shown(name, ci95)
+	shown := metric.Shown(name, v, ci95)
 	return Figure{v, shown, shown != ci95}, !math.IsNaN(v)
 }
 

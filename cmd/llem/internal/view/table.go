@@ -1,6 +1,7 @@
 package view
 
 import (
+	"cmp"
 	"fmt"
 	"math"
 	"slices"
@@ -220,16 +221,16 @@ func runsWord(e *result.ExperimentSummary) string {
 func energyWord(e *result.ExperimentSummary) string {
 	m, known := e.Metrics.Get(EnergyMetric)
 	switch {
-	case e.Status != result.OK:
+	case e.Status != result.OK && e.Status != "": // earlier versions have no status
 		return string(e.Status)
 	case e.Compared() == 0:
 		return NotCompared
 	case !known:
 		return "not measured"
 	case m.N < e.Compared():
-		return fmt.Sprintf("%d of %d %s", m.N, e.Compared(), e.Provenance)
+		return strings.TrimSpace(fmt.Sprintf("%d of %d %s", m.N, e.Compared(), e.Provenance))
 	}
-	return string(e.Provenance)
+	return cmp.Or(string(e.Provenance), table.Missing) // earlier versions do not have it
 }
 
 // standingWord returns the Pareto standing in a word.

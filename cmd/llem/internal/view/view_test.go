@@ -57,6 +57,13 @@ func TestCells(t *testing.T) {
 	t.Parallel()
 	s := swept(t, `{"n":2,"mean":2,"ci95":[1.9,2.1]}`, `{"n":2,"mean":1,"ci95":[-0.5,2.5]}`, `{"n":1,"mean":3}`)
 	named := NameConfigurations(s)
+	early := &s.Experiments[2] // as in summaries of earlier versions
+	early.OK, early.Status, early.Provenance = 1, "", ""
+	for i, row := range TableOf(s, named, Usual(), 3).Rows {
+		if got, want := row.Cells[len(row.Cells)-2].Text, []string{"measured", "measured", "–"}[i]; got != want {
+			t.Errorf("the energy of row %d is %q, want %q", i, got, want)
+		}
+	}
 	rows := TableOf(s, named, Usual(), 3).Text("").Rows
 	for i, want := range []string{"5.0 %", "0…2.50 J", "–"} {
 		if got := rows[i][3]; got != want {

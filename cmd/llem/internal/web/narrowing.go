@@ -139,7 +139,7 @@ func (n *narrowing) chart() template.HTML {
 	for i, p := range points {
 		x := (float64(i) + 0.5) * step
 		if half := math.Abs(p.mean) * p.half; !math.IsInf(half, 0) {
-			shown := metric.Shown(n.metric.Name, &[2]float64{p.mean - half, p.mean + half})
+			shown := metric.Shown(n.metric.Name, p.mean, &[2]float64{p.mean - half, p.mean + half})
 			fmt.Fprintf(&b, `<path d="M%.1f %.1fV%.1f"/>`, x, y(shown[0]), y(shown[1]))
 		}
 		fmt.Fprintf(&b, `<circle cx="%.1f" cy="%.1f" r="2"/>`, x, y(p.mean))
