@@ -58,8 +58,16 @@ func (t Terminal) outputs(b *strings.Builder, s *result.StudyResult) {
 	}
 	for _, line := range lines {
 		if len(s.Experiments) > 1 {
-			line += fmt.Sprintf(" of %d of %s", configurations[line], digits.Count(len(s.Experiments), "configuration"))
+			line += ofConfigurations(configurations[line], len(s.Experiments))
 		}
 		t.wrap(b, "  ", "  ", line)
 	}
+}
+
+// ofConfigurations says how many of all configurations a line is about.
+func ofConfigurations(n, all int) string {
+	if n == all {
+		return " of each configuration"
+	}
+	return fmt.Sprintf(" of %d of %s", n, digits.Count(all, "configuration"))
 }

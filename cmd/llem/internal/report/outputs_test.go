@@ -14,7 +14,7 @@ func TestOutputs(t *testing.T) {
 		"other":          {"a a b", "", "outputs equal in 2 of 3 runs\n"},
 		"one not known":  {"a - a", "", "outputs equal in all 2 runs\n"},
 		"one run":        {"a", "", ""},
-		"two alike":      {"a a", "b b", "outputs equal in all 2 runs of 2 of 2 configurations\n"},
+		"two alike":      {"a a", "b b", "outputs equal in all 2 runs of each configuration\n"},
 		"two, one other": {"a a", "b c", "outputs equal in 1 of 2 runs of 1 of 2 configurations\n"},
 	} {
 		s := &result.StudyResult{}
