@@ -64,7 +64,7 @@ func (t Terminal) outputs(b *strings.Builder, s *result.StudyResult) {
 	}
 }
 
-// ofConfigurations says how many of all configurations a line is about.
+// ofConfigurations returns how many of all configurations a line is about.
 func ofConfigurations(n, all int) string {
 	if n == all {
 		return " of each configuration"
