@@ -48,6 +48,8 @@ type Job struct {
 	GPUs int
 	// Seconds bounds how long all runs take one after the other; zero if unknown.
 	Seconds [2]float64
+	// Canary reports whether workers on several machines execute one more run each, before their first one.
+	Canary bool
 	// Longest is how long the longest run may take, in seconds; 0 if unknown.
 	Longest float64
 	// Limit is how long the scheduler lets a job run; 0 leaves that to the cluster.
@@ -58,7 +60,7 @@ type Job struct {
 // that moment is measured again by another worker.
 const grace = 2 * time.Minute
 
-// start is how long a worker takes until its first run: the checks, and the canary.
+// start is how long a worker takes for its checks, before its canary and its first run.
 const start = time.Minute
 
 // Check refuses a job that no scheduler could run.
@@ -142,12 +144,17 @@ func (j *Job) Widths() []Width {
 }
 
 // width spreads the study over n workers: runs cannot be divided, so that the busiest worker has the share rounded up.
+// Each of several workers executes its canary, too.
 func (j *Job) width(n int) Width {
 	share := math.Ceil(float64(j.Runs)/float64(n)) / float64(j.Runs)
 	w := Width{Workers: n}
 	for i, total := range j.Seconds {
-		w.Seconds[i] = start.Seconds() + total*share
-		w.NodeHours[i] = (float64(n)*start.Seconds() + total) / 3600
+		first := start.Seconds()
+		if j.Canary && n > 1 {
+			first += total / float64(j.Runs) // it takes as long as the mean run
+		}
+		w.Seconds[i] = first + total*share
+		w.NodeHours[i] = (float64(n)*first + total) / 3600
 	}
 	return w
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"flag"
+	"math"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -181,6 +182,19 @@ func TestWidths(t *testing.T) {
 	}
 	if !slices.Equal(got, []int{1, 2, 3, 4}) {
 		t.Errorf("%v", got)
+	}
+	// Several workers execute a canary each, here of 24 minutes at most; one worker does not.
+	without := j.Widths()
+	j.Canary = true
+	for i, w := range j.Widths() {
+		more, each := w.Seconds[1]-without[i].Seconds[1], 1440.0
+		if w.Workers == 1 {
+			each = 0
+		}
+		hours := w.NodeHours[1] - without[i].NodeHours[1]
+		if math.Abs(more-each) > 1e-6 || math.Abs(hours-each*float64(w.Workers)/3600) > 1e-6 {
+			t.Errorf("%d workers: the canary takes %g s more, %g node hours", w.Workers, more, hours)
+		}
 	}
 }
 

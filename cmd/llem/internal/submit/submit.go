@@ -25,6 +25,7 @@ import (
 	"github.com/llenergymeasure/llem/internal/machine"
 	"github.com/llenergymeasure/llem/internal/shell"
 	"github.com/llenergymeasure/llem/internal/store"
+	"github.com/llenergymeasure/llem/internal/study/terms"
 	"github.com/llenergymeasure/llem/internal/table"
 	"github.com/llenergymeasure/llem/study"
 )
@@ -193,7 +194,8 @@ func (c *Command) job(ctx context.Context, s *study.Study, o study.Options, f Fl
 		return nil, nil, err
 	}
 	j := &cluster.Job{Name: campaign.NameOf(s), Runs: out.Runs, Workers: f.Workers, Limit: f.Limit,
-		Program: site.programs[f.On], Begun: f.begun(o)}
+		Program: site.programs[f.On], Begun: f.begun(o),
+		Canary: s.Execution.Canary != terms.CanaryNever}
 	if j.Workers == 0 {
 		j.Workers = UsualWorkers
 	}
@@ -304,6 +306,10 @@ func (c *Command) printCost(j *cluster.Job, plan *cost, gpu string) {
 	fmt.Fprintln(c.Err, head)
 	for _, r := range rows {
 		fmt.Fprintln(c.Err, r)
+	}
+	if j.Canary && j.Workers > 1 {
+		fmt.Fprintf(c.Err, "  plus a canary run of each worker: about %s (execution.canary: never omits it)\n",
+			digits.SI(1000*plan.Totals.KWh/float64(plan.Runs)*float64(j.Workers), "Wh"))
 	}
 }
 
