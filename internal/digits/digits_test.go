@@ -32,7 +32,7 @@ func TestSI(t *testing.T) {
 
 func TestWithin(t *testing.T) {
 	for want, c := range map[string][2]float64{
-		"1.10 ± 0.39 kJ": {1100, 390}, "-0.0500 ± 2.0 J": {-0.05, 2}, "12.3 ± 0.10 mJ": {0.0123, 0.0001},
+		"1.10 ± 0.39 kJ": {1100, 390}, "−0.0500 ± 2.0 J": {-0.05, 2}, "12.3 ± 0.10 mJ": {0.0123, 0.0001},
 	} {
 		if got := Within(c[0], c[1], "J"); got != want {
 			t.Errorf("%v: %q, want %q", c, got, want)
