@@ -95,6 +95,7 @@ func runWorker(ctx context.Context, o Options) (_ *result.StudyResult, err error
 		return nil, err
 	}
 	defer f.close()
+	defer func() { err = f.explain(err) }()
 	if err = errors.Join(f.enter(), f.neighbours(&o)); err != nil {
 		return nil, err
 	}
@@ -343,6 +344,9 @@ func (f *folder) publish(run *store.Run, rec *result.Record, commit, discard fun
 	}
 	err := w.run.Check()
 	if errors.Is(err, claim.ErrLost) {
+		if gone := f.vanished(); gone != nil {
+			return gone
+		}
 		w.discarded = true
 		return errors.Join(errLost, discard())
 	}
@@ -487,6 +491,9 @@ func (s *schedule) runClaimed(ctx context.Context, p Planned, c *claim.Claim) er
 	w.claimTook, w.waitTook = s.Clock.Time().Sub(w.free)-w.waited, w.waited
 	err := s.runLimited(own, p)
 	w.free, w.waited = s.Clock.Time(), 0
+	if gone := s.folder.vanished(); errors.Is(err, errLost) && gone != nil {
+		return gone
+	}
 	if errors.Is(err, errLost) && ctx.Err() == nil {
 		s.emit(event.Note{Code: codes.RunTwice,
 			Message: fmt.Sprintf("the result of %s-c%d does not count: this worker was "+

@@ -27,6 +27,9 @@ func Class(err error) note.Class {
 	if e, ok := errors.AsType[*Error](err); ok {
 		return e.Class
 	}
+	if e, ok := errors.AsType[*note.Failure](err); ok {
+		return e.Class
+	}
 	return ""
 }
 

@@ -2,8 +2,10 @@ package nodes
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -108,7 +110,7 @@ type Worker struct {
 // Write writes the file of a worker of a study.
 func (w Worker) Write(dir string) error {
 	dir = filepath.Join(dir, WorkersDir)
-	if err := os.MkdirAll(dir, 0o755); err != nil {
+	if err := os.Mkdir(dir, 0o755); err != nil && !errors.Is(err, fs.ErrExist) {
 		return disk.Problem("make the folder of workers", dir, err)
 	}
 	return disk.WriteFile(filepath.Join(dir, w.Worker+".json"),

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -156,7 +157,8 @@ func (r *Run) Commit(rec *result.Record, s series.All) error {
 
 // Discard writes everything, and keeps it under a name that marks it as not counted.
 func (r *Run) Discard(rec *result.Record, s series.All) error {
-	if err := os.MkdirAll(r.path, 0o755); err != nil { // others may have removed it
+	// Others may have removed it; that the study's folder is gone is another matter.
+	if err := os.Mkdir(r.path, 0o755); err != nil && !errors.Is(err, fs.ErrExist) {
 		return disk.Problem("make the run's folder", r.path, err)
 	}
 	if _, err := r.write(rec, s); err != nil {
@@ -179,7 +181,7 @@ func putInPlace(path, final string) error {
 // write writes all files of a run, and returns the checksum of its manifest.
 func (r *Run) write(rec *result.Record, s series.All) (sum string, err error) {
 	rec.Worker = r.dir.worker
-	err = errors.Join(
+	err = cmp.Or( // one error of a full disk is enough
 		writeSeries(r, "power", s.Power),
 		writeSeries(r, "telemetry", s.Telemetry),
 		writeSeries(r, "counters", s.Counters),
