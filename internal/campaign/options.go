@@ -51,9 +51,8 @@ type Options struct {
 	RetryFailed bool
 	// Worker is set if other processes execute runs of the study in the same folder; Resume and Results are ignored.
 	Worker *Worker
-	// Shard is the part of the study to execute; the zero value is the whole study. A folder that
-	// exists knows its shard:
-	// the zero value is then that one, and any other one is a [*ResumeError].
+	// Shard is the part of the study to execute; the zero value is the whole study. In a folder that is resumed, the
+	// zero value is the shard of the folder, and any other shard is a [*ResumeError].
 	Shard shard.Shard
 	// Node names the machine; empty means [claim.Machine]. Only a hash is kept.
 	Node string
