@@ -104,12 +104,12 @@ func (u *unpacker) damaged(err error) error {
 	return &ArchiveError{u.file, "it cannot be unpacked: " + err.Error(), "fetch it again: it may be cut off"}
 }
 
-func (u *unpacker) zip() error {
+func (u *unpacker) zip() (err error) {
 	z, err := zip.OpenReader(u.file)
 	if err != nil {
 		return err
 	}
-	defer z.Close()
+	defer func() { err = errors.Join(err, z.Close()) }()
 	for _, f := range z.File {
 		if err := u.entry(f.Name, f.Mode(), f.Open); err != nil {
 			return err
