@@ -140,5 +140,18 @@ def test_interrupt(tmp_path: pathlib.Path) -> None:
     assert not list(folder.glob("live-*"))
 
 
+def test_readme(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """The example of README.md, with a model that takes less time."""
+    pytest.importorskip("pandas")
+    readme = pathlib.Path(__file__).parent.parent / "README.md"
+    (code,) = re.findall(r"```python\n(.*?)```", readme.read_text(encoding="utf-8"), re.S)
+    assert "random:smollm2-135m" in code
+    monkeypatch.chdir(tmp_path)
+    exec(code.replace("random:smollm2-135m", "random:tiny-llama"), {})
+    out = capsys.readouterr().out
+    assert re.search(r"^1 [\d.]+ \([\d.e-]+, [\d.e-]+\) modelled$", out, re.M), out
+    assert "J/out" in out
+
+
 def test_version() -> None:
     assert re.search(r"\d|devel", llem.version())
