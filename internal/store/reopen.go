@@ -43,7 +43,7 @@ func Reopen(path string) (*Dir, map[RunKey]Entry, error) {
 	}
 	d := &Dir{path: path, journal: journal, made: map[RunKey]Entry{}}
 	if err := d.reconcile(missing != nil); err != nil {
-		return nil, nil, errors.Join(err, journal.Close())
+		return nil, nil, errors.Join(err, disk.CloseFolder(journal))
 	}
 	return d, maps.Clone(d.made), nil
 }

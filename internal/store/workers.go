@@ -134,7 +134,7 @@ func Join(path, worker string) (*Dir, map[RunKey]Entry, error) {
 	}
 	d := &Dir{path: path, journal: journal, worker: worker, made: map[RunKey]Entry{}}
 	if err := d.join(); err != nil {
-		return nil, nil, errors.Join(err, journal.Close())
+		return nil, nil, errors.Join(err, disk.CloseFolder(journal))
 	}
 	known := d.made
 	d.made = map[RunKey]Entry{} // its own, from now on
@@ -180,7 +180,7 @@ func alone(path string) error {
 	if err != nil {
 		return disk.Problem("open the journal", path, err)
 	}
-	return errors.Join(disk.CheckFolder(f), f.Close())
+	return errors.Join(disk.CheckFolder(f), disk.CloseFolder(f))
 }
 
 // ErrTwice is the error of a run whose result does not count, because another worker has executed it.

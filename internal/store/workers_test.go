@@ -8,6 +8,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/llenergymeasure/llem/internal/codes"
 	"github.com/llenergymeasure/llem/internal/disk"
 	"github.com/llenergymeasure/llem/result"
@@ -166,5 +168,33 @@ func TestJoinAtOnce(t *testing.T) {
 	}
 	if err := journal.Close(); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// TestClosedWhileAChildStarts: a lock ends with the folder, although a process that was just started still has a copy
+// of its file.
+func TestClosedWhileAChildStarts(t *testing.T) {
+	dir, _, a, b := workersStudy(t)
+	if err := errors.Join(a.Close(), b.Close()); err != nil {
+		t.Fatal(err)
+	}
+	d, _, err := Reopen(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	child, err := unix.Dup(int(d.journal.Fd()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(child)
+	if err := d.Close(); err != nil {
+		t.Fatal(err)
+	}
+	again, _, err := Reopen(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := again.Close(); err != nil {
+		t.Error(err)
 	}
 }

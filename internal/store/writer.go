@@ -70,7 +70,7 @@ func Create(parent, studyName string, now time.Time) (*Dir, error) {
 		return nil, disk.Problem("open the journal", path, err)
 	}
 	if err := disk.LockFolder(journal); err != nil {
-		return nil, errors.Join(err, journal.Close())
+		return nil, errors.Join(err, disk.CloseFolder(journal))
 	}
 	return &Dir{path: path, journal: journal, made: map[RunKey]Entry{}}, nil
 }
@@ -79,7 +79,7 @@ func Create(parent, studyName string, now time.Time) (*Dir, error) {
 func (d *Dir) Path() string { return d.path }
 
 // Close closes the journal.
-func (d *Dir) Close() error { return d.journal.Close() }
+func (d *Dir) Close() error { return disk.CloseFolder(d.journal) }
 
 // FolderName returns the name of the folder of a study that begins at a time.
 func FolderName(studyName string, now time.Time) string {
