@@ -82,10 +82,10 @@ func (f *folder) neighbours(o *Options) error {
 			}
 		}
 	}
-	real := slices.ContainsFunc(o.Study.Experiments, func(e study.Experiment) bool {
+	metered := slices.ContainsFunc(o.Study.Experiments, func(e study.Experiment) bool {
 		return result.Measured.Of(e.Backend) != result.Simulated && e.Energy.Sources != "none"
 	})
-	if len(parts) == 0 || !real {
+	if len(parts) == 0 || !metered {
 		return nil
 	}
 	all, err := f.worker.Members()

@@ -29,9 +29,9 @@ func (r board) Devices() []power.Device {
 	return all
 }
 
-// beside starts a second worker while the first one measures, each with a meter of its own, and returns the error and
-// the notes of the second one.
-func beside(t *testing.T, shared bool, first, second board) (m *team, err error, notes note.List) {
+// beside starts a second worker while the first one measures, each with a meter of its own, and returns the notes and
+// the error of the second one.
+func beside(t *testing.T, shared bool, first, second board) (m *team, notes note.List, err error) {
 	t.Helper()
 	s := newStudy(t, 2, threeCycles)
 	for i := range s.Experiments {
@@ -67,17 +67,16 @@ func beside(t *testing.T, shared bool, first, second board) (m *team, err error,
 	<-joined
 	_, err = Run(t.Context(), b)
 	wait.Wait()
-	return m, err, notes
+	return m, notes, err
 }
 
 // TestWorkersOfOneGPU: a worker whose GPU another one of the study measures is refused before its first run, with the
-// name of the other one and what to do; if the study allows sharing, it joins and its runs are
-// marked. Workers with GPUs
-// of their own are not disturbed.
+// name of the other one and what to do; if the study allows sharing, it joins and its runs are marked. Workers with
+// GPUs of their own are not disturbed.
 func TestWorkersOfOneGPU(t *testing.T) {
 	gpu := func(uuid string) board { return board{uuid: uuid, kind: power.GPU} }
 	bubble(t, func(t *testing.T) {
-		m, err, _ := beside(t, false, gpu("GPU-1"), gpu("GPU-1"))
+		m, _, err := beside(t, false, gpu("GPU-1"), gpu("GPU-1"))
 		var busy *BusyError
 		if !errors.As(err, &busy) || !strings.Contains(err.Error(), "the worker a of this study") ||
 			!strings.Contains(busy.NextStep(), "CUDA_VISIBLE_DEVICES=") {
@@ -90,7 +89,7 @@ func TestWorkersOfOneGPU(t *testing.T) {
 		}
 	})
 	bubble(t, func(t *testing.T) {
-		m, err, notes := beside(t, true, gpu("GPU-1"), gpu("GPU-1"))
+		m, notes, err := beside(t, true, gpu("GPU-1"), gpu("GPU-1"))
 		if n, ok := notes.Find(codes.GPUSharedAllowed); err != nil || !ok || !strings.Contains(n.Message, "worker a ") {
 			t.Errorf("%v, %v", err, notes)
 		}
@@ -107,7 +106,7 @@ func TestWorkersOfOneGPU(t *testing.T) {
 		}
 	})
 	bubble(t, func(t *testing.T) {
-		m, err, notes := beside(t, false, gpu("GPU-1"), gpu("GPU-2"))
+		m, notes, err := beside(t, false, gpu("GPU-1"), gpu("GPU-2"))
 		if _, told := notes.Find(codes.HostShared); err != nil || told {
 			t.Errorf("%v, %v", err, notes)
 		}
@@ -119,7 +118,7 @@ func TestWorkersOfOneGPU(t *testing.T) {
 func TestWorkersOfOneMachine(t *testing.T) {
 	cpu := board{kind: power.CPU}
 	bubble(t, func(t *testing.T) {
-		m, err, notes := beside(t, false, cpu, cpu)
+		m, notes, err := beside(t, false, cpu, cpu)
 		if n, ok := notes.Find(codes.HostShared); err != nil || !ok || !strings.Contains(n.Message, "worker a;") {
 			t.Errorf("%v, %v", err, notes)
 		}
@@ -143,7 +142,7 @@ func TestSharedLock(t *testing.T) {
 		!strings.Contains(err.Error(), "(worker b, process ") || !strings.Contains(busy.NextStep(), "each worker") {
 		t.Errorf("%v", err)
 	}
-	if err := PeekGPUs(dir, one); !errors.As(err, &busy) {
+	if err := PeekGPUs(dir, one, Holder{}); !errors.As(err, &busy) {
 		t.Errorf("a plan finds %v", err)
 	}
 	free()

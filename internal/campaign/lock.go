@@ -12,6 +12,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/llenergymeasure/llem/internal/disk"
 	"github.com/llenergymeasure/llem/internal/secret"
 	"github.com/llenergymeasure/llem/power"
 )
@@ -72,7 +73,7 @@ func LockGPUs(dir string, meters []power.Meter, by Holder) (release func(), err 
 	var files []*os.File
 	release = func() {
 		for _, f := range files {
-			f.Close()
+			_ = disk.CloseFolder(f)
 		}
 	}
 	uuids := ownGPUs(meters)

@@ -15,15 +15,15 @@ import (
 	"github.com/llenergymeasure/llem/power"
 )
 
-// PeekGPUs returns a *BusyError if another llem process is measuring on one of the GPUs. It takes no lock,
-// because a study that starts at this moment must not find one, and creates no file.
-func PeekGPUs(dir string, meters []power.Meter) error {
+// PeekGPUs returns a *BusyError if [LockGPUs] would: another llem process is measuring on one of the GPUs. It takes no
+// lock, because a study that starts at this moment must not find one, and creates no file.
+func PeekGPUs(dir string, meters []power.Meter, by Holder) error {
 	for _, m := range meters {
 		for _, d := range m.Devices() {
 			if d.Kind != power.GPU || d.UUID == "" || d.Modelled || d.OverNetwork {
 				continue
 			}
-			holder, err := holderOf(filepath.Join(dir, "llem-"+d.UUID+".lock"))
+			holder, err := holderOf(filepath.Join(dir, "llem-"+d.UUID+".lock"), by)
 			if err != nil {
 				return err
 			}
@@ -35,8 +35,8 @@ func PeekGPUs(dir string, meters []power.Meter) error {
 	return nil
 }
 
-// holderOf returns the holder of a lock, or "".
-func holderOf(path string) (string, error) {
+// holderOf returns the holder of a lock that a process cannot take, or "".
+func holderOf(path string, by Holder) (string, error) {
 	var st unix.Stat_t
 	err := unix.Stat(path, &st)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -45,7 +45,7 @@ func holderOf(path string) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("read the lock of a GPU: %w", err)
 	}
-	held, err := flocked(st.Ino)
+	held, err := flocked(st.Ino, by.Shares)
 	if err != nil || !held {
 		return "", err
 	}
@@ -56,9 +56,9 @@ func holderOf(path string) (string, error) {
 	return "unknown process", nil
 }
 
-// flocked looks for a flock on a file in the kernel's list. It does not compare the device,
-// because stat returns another one for an overlay.
-func flocked(inode uint64) (bool, error) {
+// flocked looks for a flock on a file in the kernel's list. If this process shares, the locks of others that share do
+// not count. It does not compare the device, because stat returns another one for an overlay.
+func flocked(inode uint64, shares bool) (bool, error) {
 	f, err := os.Open("/proc/locks")
 	if err != nil {
 		return false, fmt.Errorf("find out which GPUs are in use: %w", err)
@@ -69,7 +69,7 @@ func flocked(inode uint64) (bool, error) {
 	for lines.Scan() {
 		// 3: FLOCK  ADVISORY  WRITE 1234 08:01:5678 0 EOF
 		w := strings.Fields(lines.Text())
-		if len(w) >= 6 && w[1] == "FLOCK" && strings.HasSuffix(w[5], end) {
+		if len(w) >= 6 && w[1] == "FLOCK" && (w[3] == "WRITE" || !shares) && strings.HasSuffix(w[5], end) {
 			return true, nil
 		}
 	}

@@ -13,7 +13,7 @@ import (
 // it nor makes a file.
 func TestHolderOf(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "gpu.lock")
-	if holder, err := holderOf(path); holder != "" || err != nil {
+	if holder, err := holderOf(path, Holder{}); holder != "" || err != nil {
 		t.Fatalf("no file: %q, %v", holder, err)
 	}
 	if _, err := os.Stat(path); !errors.Is(err, os.ErrNotExist) {
@@ -23,14 +23,14 @@ func TestHolderOf(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if holder, err := holderOf(path); holder == "" || err != nil {
+	if holder, err := holderOf(path, Holder{}); holder == "" || err != nil {
 		t.Errorf("held by this process: %q, %v", holder, err)
 	}
 	f.Close()
-	if holder, err := holderOf(path); holder != "" || err != nil {
+	if holder, err := holderOf(path, Holder{}); holder != "" || err != nil {
 		t.Errorf("left: %q, %v", holder, err)
 	}
-	// A lock of another kind, as a mere reader takes it, is not one.
+	// A process that shares the GPU hinders the ones that do not.
 	r, err := os.Open(path)
 	if err != nil {
 		t.Fatal(err)
@@ -39,7 +39,10 @@ func TestHolderOf(t *testing.T) {
 	if err := unix.Flock(int(r.Fd()), unix.LOCK_SH); err != nil {
 		t.Fatal(err)
 	}
-	if holder, err := holderOf(path); holder != "" || err != nil {
-		t.Errorf("shared: %q, %v", holder, err)
+	if holder, err := holderOf(path, Holder{Shares: true}); holder != "" || err != nil {
+		t.Errorf("both share: %q, %v", holder, err)
+	}
+	if holder, err := holderOf(path, Holder{}); holder == "" || err != nil {
+		t.Errorf("one shares: %q, %v", holder, err)
 	}
 }

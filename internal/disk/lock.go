@@ -30,8 +30,8 @@ func LockFolder(file *os.File) error { return lock(file, unix.LOCK_EX) }
 // several processes at once do not disturb each other.
 func CheckFolder(file *os.File) error { return lock(file, unix.LOCK_SH) }
 
-// CloseFolder unlocks a folder and closes its file. To close it alone would not do: a process that this one has just
-// started may still hold a copy of the file, and the lock with it.
+// CloseFolder unlocks a folder, or another locked file, and closes the file. To close it alone would not do: a process
+// that this one has just started may still hold a copy of the file, and the lock with it.
 func CloseFolder(file *os.File) error {
 	_ = unix.Flock(int(file.Fd()), unix.LOCK_UN)
 	return file.Close()

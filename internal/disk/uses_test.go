@@ -19,6 +19,7 @@ var exceptions = map[string]string{
 	"backend os.OpenFile":                 "the log, and named pipes of its own to containers",
 	"backend/internal/client os.ReadFile": "a constant path of the kernel",
 	"internal/claim os.Open":              "a folder to list",
+	"internal/merge os.Open":              "folders of its own, to lock",
 	"internal/campaign os.OpenFile":       "locks: opened without waiting or following links, and hardly read",
 	"internal/disk os.Open":               "this package: a folder to sync",
 	"internal/disk os.OpenFile":           "this package",

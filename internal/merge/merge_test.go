@@ -67,7 +67,7 @@ func newFolderOf(t *testing.T, s *study.Study, machine *host.Snapshot) *testFold
 // folder is a folder in memory where there is one: every run is synced to the disk.
 func folder(t *testing.T) string {
 	t.Helper()
-	dir, err := os.MkdirTemp("/dev/shm", "llem-merge-")
+	dir, err := os.MkdirTemp("/dev/shm", "llem-merge-") //nolint:usetesting // t.TempDir is on a disk
 	if err != nil {
 		return t.TempDir()
 	}

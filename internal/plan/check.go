@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"github.com/llenergymeasure/llem/backend"
+	"github.com/llenergymeasure/llem/internal/campaign"
 	"github.com/llenergymeasure/llem/internal/codes"
 	"github.com/llenergymeasure/llem/internal/host"
 	"github.com/llenergymeasure/llem/internal/machine"
@@ -62,7 +63,7 @@ func Check(ctx context.Context, s *study.Study, o CheckOptions) (*Plan, error) {
 		problems = append(problems, needs.withoutGPU(o.GPU, s)...)
 	}
 	if asked.GPU && o.GPU == "" {
-		problems = append(problems, occupied(o.Meters, facts)...)
+		problems = append(problems, occupied(o.Meters, campaign.SharesGPUs(s), facts)...)
 	}
 	po := Options{Study: s, Shard: o.Shard, Limit: o.Limit, Only: o.Only, Problems: problems, Device: needs.Name(),
 		Estimate: needs.Need, Sample: needs.Sample(s.Experiments)}

@@ -180,13 +180,15 @@ func missingGPUs(meters []power.Meter, missing []power.Unavailable) []Problem {
 // muchMemory exceeds what a driver uses of a GPU on which nothing runs.
 const muchMemory = 2 << 30
 
-// occupied reports which GPUs other processes use. Nothing is locked: another study may start in the meantime.
-func occupied(meters []power.Meter, facts map[string]sensor.GPUFacts) []Problem {
+// occupied reports which GPUs other processes use; shares is whether the study allows that.
+// Nothing is locked: another study may start in the meantime.
+func occupied(meters []power.Meter, shares bool, facts map[string]sensor.GPUFacts) []Problem {
 	var out []Problem
 	warn := func(code note.Code, message, next string) {
 		out = append(out, Problem{Finding: Finding{Note: note.Note{Code: code, Message: message, Next: next}}})
 	}
-	if busy, ok := errors.AsType[*campaign.BusyError](campaign.PeekGPUs(campaign.LockDir(), meters)); ok {
+	err := campaign.PeekGPUs(campaign.LockDir(), meters, campaign.Holder{Shares: shares})
+	if busy, ok := errors.AsType[*campaign.BusyError](err); ok {
 		warn(codes.GPUBusy, busy.Error(), busy.NextStep())
 	}
 	for _, id := range slices.Sorted(maps.Keys(facts)) {

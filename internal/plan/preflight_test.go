@@ -15,7 +15,7 @@ import (
 // TestOccupied: processes on a GPU are named, and memory that no visible process holds.
 func TestOccupied(t *testing.T) {
 	much, little := int64(30<<30), int64(600<<20)
-	got := occupied(nil, map[string]sensor.GPUFacts{
+	got := occupied(nil, false, map[string]sensor.GPUFacts{
 		"gpu0": {Processes: []power.GPUProcess{{PID: 42}, {PID: 43}}, MemoryUsedBytes: &much},
 		"gpu1": {Processes: []power.GPUProcess{}, MemoryUsedBytes: &much},
 		"gpu2": {Processes: []power.GPUProcess{}, MemoryUsedBytes: &little},

@@ -67,7 +67,7 @@ func TestCrew(t *testing.T) {
 func TestWatch(t *testing.T) {
 	t.Parallel()
 	p := play(false, studyOf(3, 4))
-	p.view.watch, p.view.grid = true, newGrid(studyOf(3, 4))
+	p.watch, p.grid = true, newGrid(studyOf(3, 4))
 	otherRun(p, "b", 2, 1, "")
 	otherRun(p, "", 1, 1, "") // of a process that began the study alone
 	p.setCrew([]running.State{stateOfWorker(p, "b", 2, 2, 20*time.Second), stateOfWorker(p, "c", 1, 2, 30*time.Second)})

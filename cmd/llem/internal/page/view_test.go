@@ -119,7 +119,7 @@ func TestOneView(t *testing.T) {
 				t.Errorf("%s: %s is %q on the page, %q in Markdown", name, head, a, b)
 			}
 		}
-		for _, line := range strings.Split(md.String(), "\n") {
+		for line := range strings.SplitSeq(md.String(), "\n") {
 			_, reason, _ := strings.Cut(strings.TrimSuffix(line, "."), ": ") // the page has more columns to name
 			if strings.HasPrefix(line, "no ") && !strings.Contains(html.UnescapeString(page), reason) {
 				t.Errorf("%s: the page does not hold %q", name, reason)

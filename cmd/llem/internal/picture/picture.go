@@ -142,17 +142,17 @@ func (s *study) name() {
 			}
 		}
 		s.names[i] = label
-		marks := ""
+		var marks []string
 		for _, flag := range s.flags[i] {
 			s.names[i] += " [" + flag + "]"
 			at := slices.Index(letters, flag)
 			if at < 0 {
 				at, letters = len(letters), append(letters, flag)
 			}
-			marks += letter(at)
+			marks = append(marks, letter(at))
 		}
-		if s.labels[i] = label; marks != "" {
-			s.labels[i] += " [" + marks + "]"
+		if s.labels[i] = label; len(marks) > 0 {
+			s.labels[i] += " [" + strings.Join(marks, "") + "]"
 		}
 	}
 	if heads := s.naming.Heads(); shortened && len(heads) > 1 {

@@ -105,11 +105,19 @@ func (u *unpacker) damaged(err error) error {
 }
 
 func (u *unpacker) zip() (err error) {
-	z, err := zip.OpenReader(u.file)
+	packed, err := disk.Open(u.file, mostBytes)
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, z.Close()) }()
+	defer func() { err = errors.Join(err, packed.Close()) }()
+	info, err := packed.Stat()
+	if err != nil {
+		return err
+	}
+	z, err := zip.NewReader(packed, info.Size())
+	if err != nil {
+		return err
+	}
 	for _, f := range z.File {
 		if err := u.entry(f.Name, f.Mode(), f.Open); err != nil {
 			return err
@@ -119,7 +127,7 @@ func (u *unpacker) zip() (err error) {
 }
 
 func (u *unpacker) tar() error {
-	f, err := os.Open(u.file)
+	f, err := disk.Open(u.file, mostBytes)
 	if err != nil {
 		return err
 	}

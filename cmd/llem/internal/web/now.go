@@ -95,8 +95,8 @@ func (s *Server) nowOf(st *study) now {
 		if len(states) > 1 {
 			w.Title = fmt.Sprintf("Process %d on %s", w.Process.PID, w.Process.Host)
 		}
-		if w.State.Worker != "" {
-			w.Title = fmt.Sprintf("Worker %s on %s", w.State.Worker, w.Process.Host)
+		if w.Worker != "" {
+			w.Title = fmt.Sprintf("Worker %s on %s", w.Worker, w.Process.Host)
 		}
 		if !w.Live {
 			out.Class = problemClass
