@@ -5,7 +5,6 @@ import (
 	"slices"
 	"time"
 
-	"github.com/llenergymeasure/llem/internal/throughput"
 	"github.com/llenergymeasure/llem/note"
 )
 
@@ -58,7 +57,7 @@ type StudyResult struct {
 	// ElapsedS is the time of all runs in seconds, including pauses, over all starts of a resumed study.
 	ElapsedS float64 `json:"elapsed_s"`
 	// Workers is what became of the time of several workers; null in a study of one process.
-	Workers *throughput.Workers `json:"workers,omitempty"`
+	Workers *Workers `json:"workers,omitempty"`
 	// Caveats are reasons to doubt the study as a whole.
 	Caveats note.List `json:"caveats"`
 	// Doubts are the distinct warnings of its runs, with their numbers of runs.
@@ -83,18 +82,20 @@ type StudyResult struct {
 type Canary struct {
 	// ID of the configuration.
 	ID string `json:"id"`
-	// Workers has an entry for each worker, and Machines is the number of machines on which it succeeded.
-	Workers  []CanaryRun `json:"workers"`
-	Machines int         `json:"machines"`
+	// Workers has an entry for each worker.
+	Workers []CanaryRun `json:"workers"`
+	// Machines is the number of machines on which it succeeded.
+	Machines int `json:"machines"`
 	// Spreads are the spreads of energy per output token and output tokens per second, as far as they are known.
 	Spreads []CanarySpread `json:"spreads"`
 }
 
 // CanaryRun is the canary of a worker.
 type CanaryRun struct {
-	// Worker is its name, and Node identifies its machine.
+	// Worker is its name.
 	Worker string `json:"worker"`
-	Node   string `json:"node,omitempty"`
+	// Node identifies its machine.
+	Node string `json:"node,omitempty"`
 	// Status is the outcome; a worker whose canary failed executed no run.
 	Status Status `json:"status"`
 	// Message is why it failed.
@@ -105,12 +106,14 @@ type CanaryRun struct {
 
 // CanarySpread is the spread of a metric over the canaries.
 type CanarySpread struct {
-	// Metric is its name, and N the number of canaries that have it.
+	// Metric is its name.
 	Metric string `json:"metric"`
-	N      int    `json:"n"`
-	// MaxOverMin is the largest value over the smallest one, and CV the standard deviation over the mean.
+	// N is the number of canaries that have it.
+	N int `json:"n"`
+	// MaxOverMin is the largest value over the smallest one.
 	MaxOverMin float64 `json:"max_over_min"`
-	CV         float64 `json:"cv"`
+	// CV is the standard deviation over the mean.
+	CV float64 `json:"cv"`
 	// Outliers are the workers whose value lies far from the median.
 	Outliers []string `json:"outliers"`
 }

@@ -1,7 +1,6 @@
 // Package throughput computes what the workers of a study do with their time: how much of it they measure, and how much
-// they claim, wait, load and idle. The runs are from the journals of the workers, which package
-// store reads; when a worker
-// was present is in a file of its own.
+// they claim, wait, load and idle. The runs are from the journals of the workers, which package store reads; when a
+// worker was present is in a file of its own.
 //
 //	join ─ claim, wait ─ run (rest, idle power, load, warm-up, window, other) ─ claim … ─ end of the study ─ leave
 //
@@ -14,35 +13,12 @@ import (
 	"maps"
 	"slices"
 	"time"
+
+	"github.com/llenergymeasure/llem/result"
 )
 
-// Use is what became of the time of one worker or of all, in seconds. The parts add up to PresentS.
-type Use struct {
-	// PresentS is the time in which the worker was present, at most until the end of the study's last run.
-	PresentS float64 `json:"present_s"`
-	// WindowS is the time in windows, in which energy is counted.
-	WindowS float64 `json:"window_s"`
-	// IdlePowerS is the time in which the power of the idle machine was measured.
-	IdlePowerS float64 `json:"idle_power_s"`
-	// LoadS is the time to start engines and load models, and WarmupS of warm-ups and of windows that were repeated.
-	LoadS   float64 `json:"load_s"`
-	WarmupS float64 `json:"warmup_s"`
-	// RestS is the time of the pauses between runs.
-	RestS float64 `json:"rest_s"`
-	// ClaimS is the time to find and claim runs, and WaitS the time of waiting for a run while others held all of them.
-	ClaimS float64 `json:"claim_s"`
-	WaitS  float64 `json:"wait_s"`
-	// EndS is the time after the worker's last run until the end of the study's last run.
-	EndS float64 `json:"end_s"`
-	// OtherS is the rest of the time: preparing, writing, the canary, and runs that do not count.
-	OtherS float64 `json:"other_s"`
-}
-
-// MeasuredS is the time with a measurement: windows and idle power.
-func (u Use) MeasuredS() float64 { return u.WindowS + u.IdlePowerS }
-
-// add adds another use.
-func (u *Use) add(o Use) {
+// add adds another use of time.
+func add(u *result.TimeUse, o result.TimeUse) {
 	u.PresentS += o.PresentS
 	u.WindowS += o.WindowS
 	u.IdlePowerS += o.IdlePowerS
@@ -55,30 +31,6 @@ func (u *Use) add(o Use) {
 	u.OtherS += o.OtherS
 }
 
-// Worker is the use of one worker.
-type Worker struct {
-	// Worker is its name, and Runs how many runs it has finished.
-	Worker string `json:"worker"`
-	Runs   int    `json:"runs"`
-	Use
-}
-
-// Workers is the use of all workers of a study.
-type Workers struct {
-	// Runs is how many runs they have finished, and WallS the time in which at least one of them was present, in s.
-	Runs  int     `json:"runs"`
-	WallS float64 `json:"wall_s"`
-	// RunsPerHour is their quotient.
-	RunsPerHour float64 `json:"runs_per_hour"`
-	// MeasuredS is the mean time with a measurement (windows and idle power) of a worker, in s.
-	MeasuredS float64 `json:"measured_s_per_worker"`
-	// Unmeasured is the share of the workers' time without a measurement, from 0 to 1.
-	Unmeasured float64 `json:"unmeasured_share"`
-	// Total is the use of all workers, and Each the use of each by its name.
-	Total Use      `json:"total"`
-	Each  []Worker `json:"each"`
-}
-
 // Run is a finished run of a worker.
 type Run struct {
 	// Worker executed it until End.
@@ -86,7 +38,7 @@ type Run struct {
 	End    time.Time
 	// TookS is the time since the end of the worker's previous run, and Use has its parts, in s.
 	TookS float64
-	Use   Use
+	Use   result.TimeUse
 }
 
 // presence is a stretch of time in which a worker was present.
@@ -96,10 +48,9 @@ type presence struct {
 	To   time.Time `json:"to,omitzero"`
 }
 
-// Of returns the use of the workers of a study from their runs, and from the files of their
-// presence and of their claims
-// in two folders; nil for fewer than two workers.
-func Of(runs []Run, dir, claims string) *Workers {
+// Of returns the use of the workers of a study from their runs, and from the files of their presence and of their
+// claims in two folders; nil for fewer than two workers.
+func Of(runs []Run, dir, claims string) *result.Workers {
 	if !slices.ContainsFunc(runs, func(r Run) bool { return r.Worker != "" }) {
 		return nil
 	}
@@ -113,7 +64,7 @@ func Of(runs []Run, dir, claims string) *Workers {
 // until the worker's last run, and a worker without a presence was there from the beginning of
 // its first run. Nil without
 // a run of a worker.
-func use(runs []Run, here map[string][]presence) *Workers {
+func use(runs []Run, here map[string][]presence) *result.Workers {
 	by := map[string][]Run{}
 	var end time.Time
 	for _, r := range runs {
@@ -130,16 +81,16 @@ func use(runs []Run, here map[string][]presence) *Workers {
 			by[name] = nil
 		}
 	}
-	out := &Workers{Each: []Worker{}}
+	out := &result.Workers{Each: []result.WorkerUse{}}
 	var all []presence
 	for _, name := range slices.Sorted(maps.Keys(by)) {
 		own := limits(by[name], here[name], end)
 		if len(own) == 0 {
 			continue // it came after the last run
 		}
-		w := Worker{Worker: name, Runs: len(by[name]), Use: useOf(by[name], own)}
+		w := result.WorkerUse{Worker: name, Runs: len(by[name]), TimeUse: useOf(by[name], own)}
 		out.Runs += w.Runs
-		out.Total.add(w.Use)
+		add(&out.Total, w.TimeUse)
 		out.Each = append(out.Each, w)
 		all = append(all, own...)
 	}
@@ -180,7 +131,7 @@ func limits(runs []Run, present []presence, end time.Time) []presence {
 }
 
 // useOf returns the use of a worker.
-func useOf(runs []Run, present []presence) (u Use) {
+func useOf(runs []Run, present []presence) (u result.TimeUse) {
 	for _, p := range present {
 		u.PresentS += p.To.Sub(p.From).Seconds()
 		last := p.From
@@ -193,7 +144,7 @@ func useOf(runs []Run, present []presence) (u Use) {
 	}
 	whole := u.PresentS
 	for _, r := range runs {
-		u.add(r.Use)
+		add(&u, r.Use)
 	}
 	u.PresentS = whole
 	known := u.WindowS + u.IdlePowerS + u.LoadS + u.WarmupS + u.RestS + u.ClaimS + u.WaitS + u.EndS

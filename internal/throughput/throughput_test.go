@@ -4,6 +4,8 @@ import (
 	"math"
 	"testing"
 	"time"
+
+	"github.com/llenergymeasure/llem/result"
 )
 
 var begin = time.Date(2026, 11, 29, 12, 0, 0, 0, time.UTC)
@@ -15,7 +17,7 @@ func TestUse(t *testing.T) {
 	t.Parallel()
 	run := func(worker string, end, took float64) Run {
 		return Run{worker, at(end), took,
-			Use{WindowS: 5, IdlePowerS: 1, LoadS: 2, WarmupS: 0.5, RestS: 0.25, ClaimS: 0.1,
+			result.TimeUse{WindowS: 5, IdlePowerS: 1, LoadS: 2, WarmupS: 0.5, RestS: 0.25, ClaimS: 0.1,
 				WaitS: 0.15}}
 	}
 	w := use([]Run{run("a", 10, 10), run("a", 20, 10), run("b", 30, 20)}, map[string][]presence{
@@ -30,7 +32,7 @@ func TestUse(t *testing.T) {
 	if b.Worker != "b" || b.Runs != 1 || b.PresentS != 20 || b.EndS != 0 {
 		t.Errorf("b: %+v", b)
 	}
-	for _, u := range []Use{a.Use, b.Use, w.Total} {
+	for _, u := range []result.TimeUse{a.TimeUse, b.TimeUse, w.Total} {
 		sum := u.MeasuredS() + u.LoadS + u.WarmupS + u.RestS + u.ClaimS + u.WaitS + u.EndS + u.OtherS
 		if math.Abs(sum-u.PresentS) > 1e-9 {
 			t.Errorf("the parts of %+v add up to %g", u, sum)
@@ -45,7 +47,9 @@ func TestUse(t *testing.T) {
 // times of their presence.
 func TestLost(t *testing.T) {
 	t.Parallel()
-	r := func(worker string, end, took float64) Run { return Run{worker, at(end), took, Use{WindowS: 1}} }
+	r := func(worker string, end, took float64) Run {
+		return Run{worker, at(end), took, result.TimeUse{WindowS: 1}}
+	}
 	w := use([]Run{r("killed", 4, 4), r("killed", 8, 4), r("killed", 108, 8), r("old", 50, 10), r("old", 60, 10)},
 		map[string][]presence{"killed": {{From: at(0)}, {From: at(100)}}})
 	if killed := w.Each[0]; killed.Worker != "killed" || killed.PresentS != 16 || killed.EndS != 0 {

@@ -8,7 +8,7 @@ import (
 
 	"github.com/llenergymeasure/llem/internal/digits"
 	"github.com/llenergymeasure/llem/internal/table"
-	"github.com/llenergymeasure/llem/internal/throughput"
+	"github.com/llenergymeasure/llem/result"
 )
 
 // separator stands between facts.
@@ -16,7 +16,7 @@ const separator = " · "
 
 // Spent returns the throughput of workers and how much of their time they measured, as facts; nil for a study of one
 // process.
-func Spent(w *throughput.Workers) []string {
+func Spent(w *result.Workers) []string {
 	if w == nil {
 		return nil
 	}
@@ -43,13 +43,13 @@ const legend = "time: from joining until the study's last run, or until the work
 
 // SpentText returns what became of the time of the workers, of which limited many are listed, as lines with a heading;
 // empty for a study of one process. Lines are as wide as a table may be, and notes as wide as text.
-func SpentText(w *throughput.Workers, columns, width int, limited func(int) int, bold func(string) string) string {
+func SpentText(w *result.Workers, columns, width int, limited func(int) int, bold func(string) string) string {
 	if w == nil {
 		return ""
 	}
 	t := table.Table{Names: 1, Indent: 2, Head: []string{"worker", "runs", "time", "window", "idle power", "load",
 		"warm-up", "rest", "claim", "wait", "end", "other"}}
-	row := func(name string, runs int, u throughput.Use) {
+	row := func(name string, runs int, u result.TimeUse) {
 		cells := []string{name, fmt.Sprint(runs), digits.SI(u.PresentS, "s")}
 		for _, part := range []float64{u.WindowS, u.IdlePowerS, u.LoadS, u.WarmupS, u.RestS, u.ClaimS, u.WaitS, u.EndS,
 			u.OtherS} {
@@ -59,7 +59,7 @@ func SpentText(w *throughput.Workers, columns, width int, limited func(int) int,
 	}
 	row("all", w.Runs, w.Total)
 	for _, each := range w.Each[:limited(len(w.Each))] {
-		row(each.Worker, each.Runs, each.Use)
+		row(each.Worker, each.Runs, each.TimeUse)
 	}
 	head, lines := t.Lines(columns)
 	text := []string{"", bold(strings.Join(Spent(w), separator)), bold(head)}
