@@ -3,9 +3,12 @@ package join
 import (
 	"cmp"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io/fs"
 	"maps"
 	"math"
+	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -38,6 +41,8 @@ type Recomputed struct {
 	// Error is why the run cannot be read, and Next the next step, also for numbers that differ.
 	Error string `json:"error,omitempty"`
 	Next  string `json:"next,omitempty"`
+	// NoSeries reports that all series of the run are missing.
+	NoSeries bool `json:"no_series,omitempty"`
 	// Files describes the files that differ from their checksums.
 	Files []string `json:"files,omitempty"`
 }
@@ -73,6 +78,11 @@ func Recompute(dir string) Recomputed {
 		}
 		return out
 	}
+	if gone := withoutSeries(dir, rec); len(gone) > 0 {
+		out.NoSeries = true
+		return out.failed(fmt.Errorf("its series are not there: %s", strings.Join(gone, ", ")),
+			"copy the folder of the run with its .parquet files; without them the numbers cannot be checked")
+	}
 	m, recorded, err := Read(dir, rec)
 	if err != nil {
 		return out.failed(err,
@@ -94,6 +104,21 @@ func Recompute(dir string) Recomputed {
 	out.compare(flatShares(recorded.Requests), flatShares(computed.Requests))
 	out.otherVersion(rec.Program, host.CurrentBuild().Name())
 	return out
+}
+
+// withoutSeries returns the names of a run's series if all of them are missing: people leave them out to save space.
+func withoutSeries(dir string, rec *result.Record) (gone []string) {
+	for _, name := range rec.Files {
+		if !strings.HasSuffix(name, ".parquet") {
+			continue
+		}
+		if _, err := os.Stat(filepath.Join(dir, name)); !errors.Is(err, fs.ErrNotExist) {
+			return nil
+		}
+		gone = append(gone, name)
+	}
+	slices.Sort(gone)
+	return gone
 }
 
 // addedSince returns a function that reports whether the version that wrote a record lacked a number: its

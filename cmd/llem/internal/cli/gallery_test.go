@@ -1,12 +1,10 @@
 package cli
 
 import (
-	"archive/tar"
 	"bytes"
-	"compress/gzip"
 	"errors"
-	"io"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -21,36 +19,17 @@ import (
 // gallery unpacks the study behind docs/gallery.
 func gallery(t *testing.T) string {
 	t.Helper()
-	f, err := os.Open(filepath.Join(repository, "bench/results/2026-11-29-h200/gallery.tar.gz"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
-	z, err := gzip.NewReader(f)
-	if err != nil {
-		t.Fatal(err)
-	}
 	dir := t.TempDir()
-	for r := tar.NewReader(z); ; {
-		h, err := r.Next()
-		if errors.Is(err, io.EOF) {
-			return filepath.Join(dir, "llama-batch-precision")
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
-		path := filepath.Join(dir, filepath.FromSlash(h.Name)) // of this repository
-		if h.Typeflag == tar.TypeDir {
-			err = os.MkdirAll(path, 0o700)
-		} else {
-			var b []byte
-			if b, err = io.ReadAll(r); err == nil {
-				err = os.WriteFile(path, b, 0o600)
-			}
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
+	unpack(t, "bench/results/2026-11-29-h200/gallery.tar.gz", dir)
+	return filepath.Join(dir, "llama-batch-precision")
+}
+
+// unpack unpacks an archive of the repository.
+func unpack(t *testing.T, file, dir string) {
+	t.Helper()
+	if out, err := exec.CommandContext(t.Context(), "tar", "-xzf", filepath.Join(repository, file), "-C",
+		dir).CombinedOutput(); err != nil {
+		t.Fatalf("unpack %s: %v\n%s", file, err, out)
 	}
 }
 
@@ -90,20 +69,62 @@ func TestGallery(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	galleryReport(t, bytes.ReplaceAll(text, []byte(study), []byte("llama-batch-precision")))
+	text = bytes.ReplaceAll(text, []byte(study), []byte("llama-batch-precision"))
+	galleryPage(t, "report.html", text)
+	for _, section := range []string{"configurations", "pareto", "joules", "times", "power", "course", "compare",
+		"doubts", "how"} {
+		if !strings.Contains(string(text), `<section id="`+section+`"`) {
+			t.Errorf("the page has no section %s", section)
+		}
+	}
+}
+
+// TestGalleryOfEngines makes the site of docs/gallery/engines from stored studies of several engines, and compares its
+// pages.
+func TestGalleryOfEngines(t *testing.T) {
+	t.Parallel()
+	llem, err := exec.LookPath("llem")
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir, out := t.TempDir(), filepath.Join(t.TempDir(), "engines")
+	for _, name := range []string{"torch-compiled", "torch-eager-8bit", "vllm"} {
+		unpack(t, "bench/results/2026-11-25-h100/engines/"+name+".tar.gz", dir)
+	}
+	cmd := exec.CommandContext(t.Context(), llem, "site", "--no-raw", "--title", "Engines on an H100", "-o", out,
+		"compiled", "eager", "torchao-int8", "vllm-serve")
+	cmd.Dir, cmd.Env = dir, append(os.Environ(), "SOURCE_DATE_EPOCH=1764115200")
+	if text, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, text)
+	}
+	pages, err := filepath.Glob(filepath.Join(out, "studies", "*", "report.html"))
+	if err != nil || len(pages) != 4 {
+		t.Fatal(pages, err)
+	}
+	for _, page := range append(pages, filepath.Join(out, "index.html")) {
+		text, err := os.ReadFile(page)
+		if err != nil {
+			t.Fatal(err)
+		}
+		name, err := filepath.Rel(out, page)
+		if err != nil {
+			t.Fatal(err)
+		}
+		galleryPage(t, filepath.Join("engines", name), text)
+	}
 }
 
 var (
 	packedData = regexp.MustCompile(`"data":"[^"]*"`) // compressed: a version of Go may do it otherwise
-	generator  = regexp.MustCompile(`<meta name="generator"[^>]*>`)
+	generator  = regexp.MustCompile(`<meta name="generator"[^>]*>|<p>Written by llem [^<]*</p>`)
 )
 
-// galleryReport compares a page with the report of docs/gallery, line by line: all but the version of the program.
-func galleryReport(t *testing.T, text []byte) {
+// galleryPage compares a page with the one of docs/gallery, line by line: all but the version of the program.
+func galleryPage(t *testing.T, name string, text []byte) {
 	t.Helper()
-	kept := filepath.Join(repository, "docs/gallery/report.html")
+	kept := filepath.Join(repository, "docs/gallery", name)
 	if *updateDocs {
-		if err := os.WriteFile(kept, text, 0o600); err != nil {
+		if err := errors.Join(os.MkdirAll(filepath.Dir(kept), 0o755), os.WriteFile(kept, text, 0o600)); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -126,13 +147,6 @@ func galleryReport(t *testing.T, text []byte) {
 			return all[i][:min(len(all[i]), 300)]
 		}
 		t.Fatalf("%s differs in line %d: run with -update and look at it\n%s\nwas\n%s", kept, i+1, line(got), line(old))
-	}
-	for _, section := range []string{"configurations", "pareto", "joules", "times", "power", "course", "compare",
-		"doubts",
-		"how"} {
-		if !strings.Contains(string(text), `<section id="`+section+`"`) {
-			t.Errorf("the page has no section %s", section)
-		}
 	}
 }
 

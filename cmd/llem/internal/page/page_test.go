@@ -15,6 +15,7 @@ import (
 	"testing"
 
 	"github.com/llenergymeasure/llem/internal/figure"
+	"github.com/llenergymeasure/llem/internal/store"
 	"github.com/llenergymeasure/llem/result"
 	"github.com/llenergymeasure/llem/study"
 )
@@ -144,5 +145,35 @@ func TestSpans(t *testing.T) {
 	two := spans([]figure.Span{{From: 0, To: 1}, {From: 1, To: 2}, {From: 2, To: 3, Phase: 1}})
 	if !slices.Equal(two, []float64{0, 2, 0, 2, 3, 1}) {
 		t.Errorf("neighbours are not joined: %v", two)
+	}
+}
+
+// TestWithoutSeries: the series of a study were left out to save space; its page has the numbers all the same.
+func TestWithoutSeries(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "study")
+	if err := os.CopyFS(dir, os.DirFS("../../../../testdata/stored/queued")); err != nil {
+		t.Fatal(err)
+	}
+	for _, kind := range []string{"*.parquet", "manifest.sha256"} {
+		files, err := filepath.Glob(filepath.Join(dir, "runs", "*", kind))
+		if err != nil || len(files) == 0 {
+			t.Fatal(kind, err)
+		}
+		for _, f := range files {
+			if err := os.Remove(f); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	s, err := store.Open(dir)
+	if s == nil {
+		t.Fatal(err)
+	}
+	var page bytes.Buffer
+	if err := Write(&page, s.StudyResult, Options{}); err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(page.String(), `id="table"`) {
+		t.Error("the page has no table")
 	}
 }

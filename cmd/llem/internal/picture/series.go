@@ -2,7 +2,9 @@ package picture
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
+	"io/fs"
 	"math"
 	"path/filepath"
 	"slices"
@@ -48,6 +50,9 @@ func (s study) latency(o Options) (*Picture, error) {
 				continue
 			}
 			rows, err := series.ReadFile[series.Request](filepath.Join(folders[k], r.Files["requests"]))
+			if errors.Is(err, fs.ErrNotExist) {
+				continue // series are left out to save space
+			}
 			if err != nil {
 				return nil, err
 			}
@@ -142,6 +147,10 @@ func (s study) power(o Options) (*Picture, error) {
 			"choose another run with --run"}
 	}
 	raw, err := series.Read(folder, r.Files)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, &Error{fmt.Sprintf("%s-c%d has no power series: its .parquet files are not there", r.ID, r.Cycle),
+			"copy the folder of the run with these files, or choose another run with --run"}
+	}
 	if err != nil {
 		return nil, err
 	}

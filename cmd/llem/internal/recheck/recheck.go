@@ -52,6 +52,10 @@ func Folder(dir string) (all []join.Recomputed, unchecked int, err error) {
 	return all, unchecked, nil
 }
 
+// Bare reports whether a run cannot be computed again because its raw files were left out, and nothing is known to have
+// changed.
+func Bare(r join.Recomputed) bool { return r.NoSeries && len(r.Files) == 0 }
+
 // Bad returns how many outcomes do not match.
 func Bad(all []join.Recomputed) (n int) {
 	for _, r := range all {
@@ -98,6 +102,10 @@ func besideRuns(dir string) (out []join.Recomputed) {
 	return out
 }
 
+// superseded is why a summary of an earlier version is not compared.
+const superseded = "an earlier llem wrote it, whose means include runs with unequal work or count response times as " +
+	"times to the first token; reports do not use it and compute it again from the runs"
+
 // staleSummary reports a summary that does not match the runs beside it: the report
 // prints the summary.
 func staleSummary(dir string) []join.Recomputed {
@@ -112,8 +120,7 @@ func staleSummary(dir string) []join.Recomputed {
 		return []join.Recomputed{stale}
 	}
 	if summary.Stale() {
-		stale.Error = "an earlier llem wrote it: its means include runs with unequal work, or count " +
-			"response times as times to the first token"
+		stale.Skipped, stale.Next = superseded, ""
 		return append([]join.Recomputed{stale}, staleJournal(dir)...)
 	}
 	return append(differing(stale, differences(dir, summary)), staleJournal(dir)...)

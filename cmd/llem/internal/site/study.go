@@ -23,6 +23,7 @@ import (
 	"github.com/llenergymeasure/llem/cmd/llem/internal/view"
 	"github.com/llenergymeasure/llem/internal/digits"
 	"github.com/llenergymeasure/llem/internal/disk"
+	"github.com/llenergymeasure/llem/internal/join"
 	"github.com/llenergymeasure/llem/internal/secret"
 	"github.com/llenergymeasure/llem/internal/store"
 	"github.com/llenergymeasure/llem/result"
@@ -239,6 +240,11 @@ func (b *builder) verify(dir string) (text, state string) {
 	if err != nil {
 		return "not recomputed: " + b.clean(err.Error(), dir), "unknown"
 	}
+	// A summary that reports do not use says nothing, and runs without raw files cannot be judged.
+	all = slices.DeleteFunc(all, func(r join.Recomputed) bool { return r.Skipped != "" && r.Run == result.SummaryFile })
+	bare := len(all)
+	all = slices.DeleteFunc(all, recheck.Bare)
+	bare -= len(all)
 	equal, skipped := 0, 0
 	for _, r := range all {
 		if r.Skipped != "" {
@@ -260,7 +266,13 @@ func (b *builder) verify(dir string) (text, state string) {
 			}
 		}
 	}
+	if equal == 0 && bare > 0 {
+		return "not recomputed: the raw files were left out", "unknown"
+	}
 	text += "all " + digits.Count(equal, "run") + " equal"
+	if bare > 0 {
+		text += fmt.Sprintf(", %d without raw files", bare)
+	}
 	if skipped > 0 {
 		text += fmt.Sprintf(", %d without numbers", skipped)
 	}

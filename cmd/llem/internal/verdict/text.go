@@ -15,7 +15,7 @@ var answers = map[State]string{
 	Verified: "VERIFIED: every number follows from the raw files, and no file has changed.",
 	Partly:   "PARTLY VERIFIED: the numbers that could be checked follow from the raw files; not all could be.",
 	Differs:  "NOT VERIFIED: a number does not follow from the raw files, or a file has changed.",
-	Nothing:  "NOTHING TO VERIFY: no run has a number.",
+	Nothing:  "NOTHING TO VERIFY: no run has numbers and raw files.",
 }
 
 // mostShown is how many problems are printed.
@@ -79,6 +79,12 @@ func (v *Verdict) notChecked() string {
 	var parts []string
 	if v.WithoutNumbers > 0 {
 		parts = append(parts, digits.Count(v.WithoutNumbers, "run")+" without numbers (failed, interrupted or refused)")
+	}
+	if v.WithoutSeries > 0 {
+		parts = append(parts, digits.Count(v.WithoutSeries, "run")+" whose raw files were left out")
+	}
+	if v.Superseded {
+		parts = append(parts, "summary.json of an earlier version, which reports do not use")
 	}
 	if v.Unchecked > 0 {
 		parts = append(parts, "the files of "+digits.Count(v.Unchecked, "run")+

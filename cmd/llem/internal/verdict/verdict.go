@@ -19,6 +19,7 @@ import (
 	"github.com/llenergymeasure/llem/internal/host"
 	"github.com/llenergymeasure/llem/internal/join"
 	"github.com/llenergymeasure/llem/internal/store"
+	"github.com/llenergymeasure/llem/result"
 )
 
 // State is the answer.
@@ -50,9 +51,13 @@ type Verdict struct {
 	// Recomputed counts the runs whose numbers all match, and Numbers those numbers.
 	Recomputed int `json:"recomputed"`
 	Numbers    int `json:"numbers"`
-	// WithoutNumbers counts the runs that have none, such as failed ones; Unchecked the runs without checksums.
+	// WithoutNumbers counts the runs that have none, such as failed ones; WithoutSeries the runs whose raw files were
+	// left out; Unchecked the runs without checksums.
 	WithoutNumbers int `json:"without_numbers"`
+	WithoutSeries  int `json:"without_series"`
 	Unchecked      int `json:"unchecked"`
+	// Superseded reports that the summary is of an earlier version and is not used.
+	Superseded bool `json:"summary_superseded"`
 	// Problems has what does not match.
 	Problems []Problem `json:"problems"`
 	// Energy counts the configurations by the origin of their energy: measured, modelled, simulated or none.
@@ -102,6 +107,10 @@ func Of(dir string) (*Verdict, error) {
 // add counts the outcome of one run.
 func (v *Verdict) add(r join.Recomputed) {
 	switch {
+	case r.Skipped != "" && r.Run == result.SummaryFile:
+		v.Superseded = true
+	case recheck.Bare(r):
+		v.WithoutSeries++
 	case r.Error != "" || len(r.Differ) > 0 || len(r.Files) > 0:
 		v.Problems = append(v.Problems, Problem{r.Run, wrong(r), r.Next})
 	case r.Skipped != "":
@@ -199,7 +208,7 @@ func (v *Verdict) state() State {
 		return Differs
 	case v.Recomputed == 0:
 		return Nothing
-	case v.Unchecked > 0 || v.WithoutNumbers > 0 || !v.Complete:
+	case v.Unchecked > 0 || v.WithoutNumbers > 0 || v.WithoutSeries > 0 || !v.Complete:
 		return Partly
 	}
 	return Verified

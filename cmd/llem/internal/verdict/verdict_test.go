@@ -237,3 +237,23 @@ func TestLargeArchive(t *testing.T) {
 		t.Errorf("%v bytes, %v", info.Size(), err)
 	}
 }
+
+// TestWithoutSeries: a study whose raw files were left out is not verified, and not called wrong.
+func TestWithoutSeries(t *testing.T) {
+	to := t.TempDir()
+	_, err := Unpack("../../../../bench/results/2026-11-25-h100/engines/torch-eager-8bit.tar.gz", to)
+	if err == nil || !strings.Contains(err.Error(), "it holds 3 studies") {
+		t.Fatal(err)
+	}
+	dirs, err := filepath.Glob(filepath.Join(to, "eager", "*"))
+	if err != nil || len(dirs) != 1 {
+		t.Fatal(dirs, err)
+	}
+	v := judged(t, dirs[0])
+	if v.State != Nothing || v.WithoutSeries != 7 || len(v.Problems) > 0 {
+		t.Errorf("%+v", v)
+	}
+	if text := v.Text(80); !strings.Contains(text, "7 runs whose raw files were left out") {
+		t.Error(text)
+	}
+}
