@@ -3,12 +3,9 @@ package join
 import (
 	"cmp"
 	"encoding/json"
-	"errors"
 	"fmt"
-	"io/fs"
 	"maps"
 	"math"
-	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -78,11 +75,6 @@ func Recompute(dir string) Recomputed {
 		}
 		return out
 	}
-	if gone := withoutSeries(dir, rec); len(gone) > 0 {
-		out.NoSeries = true
-		return out.failed(fmt.Errorf("its series are not there: %s", strings.Join(gone, ", ")),
-			"copy the folder of the run with its .parquet files; without them the numbers cannot be checked")
-	}
 	m, recorded, err := Read(dir, rec)
 	if err != nil {
 		return out.failed(err,
@@ -104,21 +96,6 @@ func Recompute(dir string) Recomputed {
 	out.compare(flatShares(recorded.Requests), flatShares(computed.Requests))
 	out.otherVersion(rec.Program, host.CurrentBuild().Name())
 	return out
-}
-
-// withoutSeries returns the names of a run's series if all of them are missing: people leave them out to save space.
-func withoutSeries(dir string, rec *result.Record) (gone []string) {
-	for _, name := range rec.Files {
-		if !strings.HasSuffix(name, ".parquet") {
-			continue
-		}
-		if _, err := os.Stat(filepath.Join(dir, name)); !errors.Is(err, fs.ErrNotExist) {
-			return nil
-		}
-		gone = append(gone, name)
-	}
-	slices.Sort(gone)
-	return gone
 }
 
 // addedSince returns a function that reports whether the version that wrote a record lacked a number: its

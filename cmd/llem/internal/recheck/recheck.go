@@ -74,9 +74,15 @@ func recomputed(run string, problems []store.Problem) join.Recomputed {
 		_, err := os.Stat(filepath.Join(filepath.Dir(run), filepath.FromSlash(p.File)))
 		return err == nil && (strings.HasSuffix(p.File, ".parquet") || strings.HasSuffix(p.File, store.ManifestFile))
 	})
-	if bad < 0 {
+	gone := withoutSeries(run)
+	switch {
+	case bad < 0 && len(gone) > 0:
+		r = join.Recomputed{Run: filepath.Base(run), Status: string(result.OK), Differ: []join.Difference{},
+			NoSeries: true, Error: "its series are not there: " + strings.Join(gone, ", "),
+			Next: "copy the folder of the run with its .parquet files; without them the numbers cannot be checked"}
+	case bad < 0:
 		r = join.Recompute(run)
-	} else {
+	default:
 		r = join.Recomputed{Run: filepath.Base(run), Differ: []join.Difference{},
 			Error: filepath.Base(problems[bad].File) + " has changed since it was written",
 			Next: "restore the file from a copy of the folder; without it the numbers cannot be checked, " +
@@ -87,6 +93,25 @@ func recomputed(run string, problems []store.Problem) join.Recomputed {
 		r.Next = cmp.Or(r.Next, p.Next)
 	}
 	return r
+}
+
+// withoutSeries returns the names of a run's series if all of them are missing: people leave them out to save space.
+func withoutSeries(dir string) (gone []string) {
+	rec, err := result.ReadRecord(filepath.Join(dir, result.RecordFile))
+	if err != nil || rec.Status != result.OK {
+		return nil
+	}
+	for _, name := range rec.Files {
+		if !strings.HasSuffix(name, ".parquet") {
+			continue
+		}
+		if _, err := os.Stat(filepath.Join(dir, name)); !errors.Is(err, fs.ErrNotExist) {
+			return nil
+		}
+		gone = append(gone, name)
+	}
+	slices.Sort(gone)
+	return gone
 }
 
 // besideRuns reports what is wrong with the files beside the runs.
