@@ -125,8 +125,11 @@ def test_program_of_another_platform(tmp_path: pathlib.Path, monkeypatch: pytest
 def test_interrupt(tmp_path: pathlib.Path) -> None:
     code = (
         "import llem, os, signal, threading\n"
+        "sent = []\n"
         "def stop(p):\n"
-        "    if p.phase == 'measure': os.kill(os.getpid(), signal.SIGINT)\n"
+        "    if p.phase == 'measure' and not sent:\n"
+        "        sent.append(p)\n"
+        "        os.kill(os.getpid(), signal.SIGINT)\n"
         f"try: llem.run(model={MODEL!r}, backend='fake', cycles=50, settings={SMALL!r}, output={str(tmp_path)!r},\n"
         "             progress=stop)\n"
         "except KeyboardInterrupt: print('interrupted')\n"
@@ -141,13 +144,13 @@ def test_interrupt(tmp_path: pathlib.Path) -> None:
 
 
 def test_readme(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    """The example of README.md, with a model that takes less time."""
+    """The example of README.md, with a smaller model and two cycles."""
     pytest.importorskip("pandas")
     readme = pathlib.Path(__file__).parent.parent / "README.md"
     (code,) = re.findall(r"```python\n(.*?)```", readme.read_text(encoding="utf-8"), re.S)
     assert "random:smollm2-135m" in code
     monkeypatch.chdir(tmp_path)
-    exec(code.replace("random:smollm2-135m", "random:tiny-llama"), {})
+    exec(code.replace("random:smollm2-135m", "random:tiny-llama").replace("cycles=3", "cycles=2"), {})
     out = capsys.readouterr().out
     assert re.search(r"^1 [\d.]+ \([\d.e-]+, [\d.e-]+\) modelled$", out, re.M), out
     assert "J/out" in out

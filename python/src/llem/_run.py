@@ -108,8 +108,12 @@ def _wait(arguments: List[str], progress: Optional[Callable[[Progress], None]], 
     try:
         out, err = child.communicate()
     except KeyboardInterrupt:
+        ended.set()  # no more progress: its function may be what interrupts
         child.send_signal(signal.SIGINT)
-        child.communicate()
+        try:
+            child.communicate()
+        except KeyboardInterrupt:
+            child.send_signal(signal.SIGINT)  # the second one ends the program at once
         raise
     finally:
         ended.set()
