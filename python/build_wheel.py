@@ -36,7 +36,7 @@ def main() -> None:
 
 def tools() -> str:
     """Return an interpreter that has the tools."""
-    venv = pathlib.Path(os.environ.get("LLEM_WHEEL_VENV") or HERE / "build" / "venv")
+    venv = pathlib.Path(os.environ.get("LLEM_WHEEL_VENV") or HERE / ".build" / "venv")
     python = venv / "bin" / "python"
     if not python.exists():
         subprocess.run([sys.executable, "-m", "venv", venv], check=True)
@@ -48,7 +48,7 @@ def tools() -> str:
 
 
 def compile_program(python: str, arch: str) -> None:
-    """Compile build/llem."""
+    """Compile .build/llem."""
     linker = HERE / "zig_linker.py"
     target = f"-target {arch}-linux-gnu.{GLIBC} -mcpu={CPU[arch]}"
     optimise = "-O3 -Wno-deprecated-declarations -Wno-stringop-overflow -Wno-unknown-warning-option"
@@ -58,14 +58,14 @@ def compile_program(python: str, arch: str) -> None:
         CGO_CFLAGS=optimise, CGO_CXXFLAGS=optimise, LLEM_ZIG=f"{python} -m ziglang", LLEM_ZIG_TARGET=target,
     )
     subprocess.run(
-        ["go", "build", "-buildvcs=auto", f"-ldflags=-s -w -extld {linker}", "-o", HERE / "build" / "llem",
+        ["go", "build", "-buildvcs=auto", f"-ldflags=-s -w -extld {linker}", "-o", HERE / ".build" / "llem",
          "./cmd/llem"],
         cwd=ROOT, env=environment, check=True,
     )
 
 
 def pack(python: str, arch: str, dist: pathlib.Path) -> pathlib.Path:
-    """Make the wheel of build/llem and check it."""
+    """Make the wheel of .build/llem and check it."""
     platform = PLATFORM.format(arch=arch)
     environment = dict(os.environ, LLEM_WHEEL_PLATFORM=platform)
     for old in dist.glob("*.whl"):

@@ -6,8 +6,8 @@ import subprocess
 
 
 def version() -> str:
-    """Return the version of build/llem in the form of PEP 440."""
-    program = pathlib.Path(__file__).parent / "build" / "llem"
+    """Return the version of .build/llem in the form of PEP 440."""
+    program = pathlib.Path(__file__).parent / ".build" / "llem"
     text = subprocess.run(["go", "version", "-m", program], check=True, capture_output=True, text=True).stdout
     (module,) = (line.split()[2] for line in text.splitlines() if line.split()[:1] == ["mod"])
     return normal(module)
