@@ -8,6 +8,7 @@ import (
 	"slices"
 
 	"github.com/llenergymeasure/llem/internal/campaign"
+	"github.com/llenergymeasure/llem/internal/digits"
 	"github.com/llenergymeasure/llem/internal/shard"
 	"github.com/llenergymeasure/llem/internal/store"
 	"github.com/llenergymeasure/llem/result"
@@ -113,7 +114,7 @@ func (j *joined) union() error {
 		}
 	}
 	if len(conflicts) > 0 {
-		return &Refusal{Msg: fmt.Sprintf("%s twice with different results", plural(len(conflicts), "run")),
+		return &Refusal{Msg: fmt.Sprintf("%s twice with different results", digits.Count(len(conflicts), "run")),
 			Items: conflicts, Next: "leave one of the folders out, or move one of the two runs away"}
 	}
 	if len(taken) == 0 {
@@ -127,10 +128,12 @@ func (j *joined) union() error {
 		}
 	}
 	if same > 0 {
-		j.notes = append(j.notes, plural(same, "run")+" found in more than one folder with the same bytes: kept once")
+		j.notes = append(j.notes, digits.Count(same, "run")+
+			" found in more than one folder with the same bytes: kept once")
 	}
 	if gave > 0 {
-		j.notes = append(j.notes, plural(gave, "run")+" left out: another folder has finished or repeated the run")
+		j.notes = append(j.notes, digits.Count(gave, "run")+
+			" left out: another folder has finished or repeated the run")
 	}
 	return nil
 }

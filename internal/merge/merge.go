@@ -15,7 +15,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/llenergymeasure/llem/internal/digits"
 	"github.com/llenergymeasure/llem/result"
 )
 
@@ -133,6 +132,3 @@ func newFolder(path string) (string, error) {
 	}
 	return filepath.EvalSymlinks(abs)
 }
-
-// plural counts something.
-func plural(n int, what string) string { return digits.Count(n, what) }

@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/llenergymeasure/llem/internal/campaign"
+	"github.com/llenergymeasure/llem/internal/digits"
 	"github.com/llenergymeasure/llem/internal/disk"
 	"github.com/llenergymeasure/llem/internal/host"
 	"github.com/llenergymeasure/llem/internal/nodes"
@@ -72,7 +73,7 @@ func (r *run) folder() string {
 func openAll(ctx context.Context, dirs []string, target string) ([]*source, error) {
 	if len(dirs) < 2 {
 		return nil, mistake("give all folders of the study: llem merge DIR1 DIR2 -o DIR",
-			"%s given, want at least two", plural(len(dirs), "folder"))
+			"%s given, want at least two", digits.Count(len(dirs), "folder"))
 	}
 	var sources []*source
 	var damage []store.Problem

@@ -12,6 +12,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/llenergymeasure/llem/internal/digits"
 	"github.com/llenergymeasure/llem/internal/disk"
 	"github.com/llenergymeasure/llem/internal/study/terms"
 	"github.com/llenergymeasure/llem/study"
@@ -162,15 +163,19 @@ func (s Shard) Check(of *study.Study) error {
 	if s.Runs(of) > 0 {
 		return nil
 	}
-	runs, what := Shard{}.Runs(of), "runs"
+	runs, what := Shard{}.Runs(of), "run"
 	if together(of) {
-		runs, what = len(of.Experiments), "configurations, which execution.placement: same keeps together"
+		runs, what = len(of.Experiments), "configuration"
 	}
 	next := fmt.Sprintf("divide it into at most %d shards", runs)
 	if runs < 2 {
 		next = "leave --shard out"
 	}
-	return &Error{fmt.Sprintf("%s has no run: the study has %d %s", s, runs, what), next}
+	why := ""
+	if together(of) {
+		why = ", which execution.placement: same keeps together"
+	}
+	return &Error{fmt.Sprintf("%s has no run: the study has %s%s", s, digits.Count(runs, what), why), next}
 }
 
 // File is the name of the file that records the shard in the folder of a study.

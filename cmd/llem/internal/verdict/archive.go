@@ -98,6 +98,9 @@ type unpacker struct {
 
 // damaged is an error of reading the archive, as users are told it.
 func (u *unpacker) damaged(err error) error {
+	if odd, ok := errors.AsType[*disk.OddFileError](err); ok {
+		return &ArchiveError{"", odd.Error(), odd.Next}
+	}
 	if errors.As(err, new(*ArchiveError)) || errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission) {
 		return err
 	}

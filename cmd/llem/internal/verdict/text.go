@@ -61,7 +61,7 @@ func (v *Verdict) Text(width int) string {
 
 // about names the study.
 func (v *Verdict) about() string {
-	text := fmt.Sprintf("%s, %s planned", v.Study, digits.Count(v.Planned, "run"))
+	text := fmt.Sprintf("%s, %s", v.Study, digits.Count(v.Planned, "planned run"))
 	if !v.Complete {
 		text += ", not complete"
 	}

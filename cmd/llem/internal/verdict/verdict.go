@@ -33,7 +33,7 @@ const (
 	Partly State = "partly"
 	// Differs: a number does not follow from the raw files, or a file has changed.
 	Differs State = "differs"
-	// Nothing: there is no number to check.
+	// Nothing: no run has both numbers and raw files.
 	Nothing State = "nothing"
 )
 
@@ -99,7 +99,11 @@ func Of(dir string) (*Verdict, error) {
 	if err != nil {
 		v.Problems = append(v.Problems, Problem{Of: "the folder", What: err.Error()})
 	}
-	v.study(dir)
+	if rec, err := result.ReadRecord(filepath.Join(dir, result.RecordFile)); err == nil {
+		v.run(rec)
+	} else {
+		v.study(dir)
+	}
 	v.State = v.state()
 	return v, nil
 }
@@ -139,6 +143,19 @@ func more(n int, of string) string {
 		return ""
 	}
 	return "; " + digits.Count(n, "more "+of)
+}
+
+// run reads what the record of a single run says about it.
+func (v *Verdict) run(rec *result.Record) {
+	v.Planned, v.Complete, v.MeasuredWith = 1, true, rec.Program
+	v.Energy[cmp.Or(string(rec.Energy.Provenance), "none")]++
+	if rec.Backend.Device != "" {
+		v.Devices = append(v.Devices, rec.Backend.Device)
+	}
+	if rec.Window != nil {
+		v.Finished = rec.Window.End
+	}
+	v.SelfTest.Findings = []string{"it is in the folder of the study"}
 }
 
 // study reads what the study's files say about it.

@@ -11,6 +11,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"golang.org/x/sys/unix"
 )
 
 // stored is a study of an earlier day, and gallery one that was stopped, on a GPU.
@@ -255,5 +257,30 @@ func TestWithoutSeries(t *testing.T) {
 	}
 	if text := v.Text(80); !strings.Contains(text, "7 runs whose raw files were left out") {
 		t.Error(text)
+	}
+}
+
+// TestOneRun: the folder of a run is judged by itself.
+func TestOneRun(t *testing.T) {
+	runs, err := filepath.Glob(filepath.Join(copied(t), "runs", "*-c1"))
+	if err != nil || len(runs) == 0 {
+		t.Fatal(runs, err)
+	}
+	v, err := Judge(runs[0])
+	if err != nil || v.State != Verified || v.Planned != 1 || v.Recomputed != 1 || v.Energy["simulated"] != 1 {
+		t.Errorf("%+v, %v", v, err)
+	}
+}
+
+// TestPipe: a pipe that is named like an archive is refused at once, with what to give.
+func TestPipe(t *testing.T) {
+	pipe := filepath.Join(t.TempDir(), "study.zip")
+	if err := unix.Mkfifo(pipe, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	_, err := Judge(pipe)
+	wrong, ok := errors.AsType[*ArchiveError](err)
+	if !ok || !strings.Contains(err.Error(), "named pipe") || !strings.Contains(wrong.Next, "regular file") {
+		t.Errorf("%v", err)
 	}
 }
