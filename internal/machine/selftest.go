@@ -118,14 +118,8 @@ func Profiles(meters []power.Meter, cache string) (map[string]*power.Profile, an
 	case r != nil:
 		return r.Profiles(), r
 	case len(devices) == 0:
-		return nil, noSelfTest{Skipped: "no power sensor of this machine is used", Next: "llem doctor"}
+		return nil, doctor.None{Skipped: "no power sensor of this machine is used", Next: "llem doctor"}
 	}
-	return nil, noSelfTest{Skipped: "no self-test of this machine's sensors is stored (valid for 30 days, per " +
+	return nil, doctor.None{Skipped: "no self-test of this machine's sensors is stored (valid for 30 days, per " +
 		"card and driver)", Next: "llem doctor"}
-}
-
-// noSelfTest is the content of doctor.json without a report.
-type noSelfTest struct {
-	Skipped string `json:"skipped"`
-	Next    string `json:"next"`
 }

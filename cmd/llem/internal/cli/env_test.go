@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"strings"
 	"testing"
+
+	"github.com/llenergymeasure/llem/internal/shell"
 )
 
 // TestWidth: notes follow the terminal within limits, and nothing else depends on
@@ -97,6 +99,19 @@ func TestCalledByPath(t *testing.T) {
 			Getenv: func(string) string { return "" }})
 		if !strings.Contains(out.String(), q.want) {
 			t.Errorf("%q is not in %s", q.want, out.String())
+		}
+	}
+}
+
+// TestCalledKnowsEveryCommand: every command that a message may name begins as the program was called.
+func TestCalledKnowsEveryCommand(t *testing.T) {
+	for _, cmd := range newRoot(&Env{Getenv: func(string) string { return "" }}).Commands() {
+		if cmd.Hidden || cmd.Name() == "completion" {
+			continue
+		}
+		want := "bin/llem " + cmd.Name() + " x"
+		if got := shell.Called("bin/llem", "llem "+cmd.Name()+" x"); got != want {
+			t.Errorf("%q, want %q: name the command in internal/shell", got, want)
 		}
 	}
 }

@@ -122,25 +122,14 @@ type finding struct{ Level, Text, Next string }
 
 // selfTest reads doctor.json: a report of `llem doctor`, or why there is none.
 func selfTest(text []byte) tested {
-	var none struct{ Skipped, Reason, Next string }
-	if text == nil {
-		return tested{Without: "The study holds no self-test of the sensors.", Next: "llem doctor"}
+	kept := doctor.ReadStored(text)
+	if kept.Report == nil {
+		return tested{Without: kept.Without, Next: kept.Next}
 	}
-	if json.Unmarshal(text, &none) == nil && cmp.Or(none.Skipped, none.Reason) != "" {
-		return tested{Without: "Not run: " + cmp.Or(none.Skipped, none.Reason) + ".",
-			Next: cmp.Or(none.Next, "llem doctor")}
-	}
-	var r doctor.Report
-	if err := json.Unmarshal(text, &r); err != nil {
-		return tested{Without: "The self-test of the study cannot be read.", Next: "llem doctor"}
-	}
+	r := kept.Report
 	out := tested{When: r.When.UTC().Format("2006-01-02 15:04 MST")}
 	for _, f := range r.Verdict {
-		line := finding{string(f.Level), f.Message, f.Next}
-		if f.Device != "" {
-			line.Text = f.Device + ": " + line.Text
-		}
-		out.Findings = append(out.Findings, line)
+		out.Findings = append(out.Findings, finding{string(f.Level), f.Line(), f.Next})
 	}
 	var all strings.Builder
 	r.Text(&all)

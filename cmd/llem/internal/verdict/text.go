@@ -118,7 +118,7 @@ func (v *Verdict) origin() string {
 func (v *Verdict) selfTest() string {
 	t := v.SelfTest
 	if t.When == nil {
-		return "none: " + strings.Join(t.Findings, "; ")
+		return strings.Join(t.Findings, "; ")
 	}
 	text := t.Level + ", " + t.When.UTC().Format("2 January 2006")
 	if len(t.Findings) > 0 {

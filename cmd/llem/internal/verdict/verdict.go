@@ -155,7 +155,7 @@ func (v *Verdict) run(rec *result.Record) {
 	if rec.Window != nil {
 		v.Finished = rec.Window.End
 	}
-	v.SelfTest.Findings = []string{"it is in the folder of the study"}
+	v.SelfTest.Findings = []string{"It is in the folder of the study."}
 }
 
 // study reads what the study's files say about it.
@@ -190,17 +190,14 @@ func small(dir, name string) ([]byte, error) {
 // selfTest reads the study's self-test.
 func selfTest(dir string) SelfTest {
 	text, err := small(dir, store.DoctorFile)
-	if errors.Is(err, fs.ErrNotExist) {
-		return SelfTest{Findings: []string{"the study has none"}}
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		text = []byte{} // it is there
 	}
-	var none struct{ Skipped, Reason string }
-	if err == nil && json.Unmarshal(text, &none) == nil && cmp.Or(none.Skipped, none.Reason) != "" {
-		return SelfTest{Findings: []string{"not run: " + cmp.Or(none.Skipped, none.Reason)}}
+	kept := doctor.ReadStored(text)
+	if kept.Report == nil {
+		return SelfTest{Findings: []string{kept.Without}}
 	}
-	var r doctor.Report
-	if err != nil || json.Unmarshal(text, &r) != nil {
-		return SelfTest{Findings: []string{"it cannot be read"}}
-	}
+	r := kept.Report
 	out := SelfTest{When: &r.When, Level: string(doctor.Good), Findings: []string{}}
 	for _, f := range r.Verdict {
 		if f.Level == doctor.Good {
@@ -209,11 +206,7 @@ func selfTest(dir string) SelfTest {
 		if out.Level != string(doctor.Fail) {
 			out.Level = string(f.Level)
 		}
-		line := f.Message
-		if f.Device != "" {
-			line = f.Device + ": " + line
-		}
-		out.Findings = append(out.Findings, line)
+		out.Findings = append(out.Findings, f.Line())
 	}
 	return out
 }
