@@ -156,6 +156,9 @@ func (e *UnknownError) NextStep() string {
 	return "use one of " + strings.Join(names, ", ") + "; " + all
 }
 
+// IsUsage marks a mistake of the command line.
+func (e *UnknownError) IsUsage() {}
+
 // nearest returns the metrics with a name that contains a text, the shortest names first, or else is spelled like it.
 func nearest(want string) []int {
 	type candidate struct{ at, rank int }

@@ -28,6 +28,9 @@ func (e *LimitError) NextStep() string {
 	return "write a metric, one of < <= > >=, and a number in the unit of the metric, such as --where 'TTFT p99<200'"
 }
 
+// IsUsage marks a mistake of the command line.
+func (e *LimitError) IsUsage() {}
+
 // limitText matches what a user calls a metric, a comparison and a number.
 var limitText = regexp.MustCompile(`^\s*([^<>=]*[^<>=\s])\s*(<=|>=|<|>)\s*([^<>=\s]+)\s*$`)
 

@@ -2,19 +2,12 @@ package cli
 
 import (
 	"errors"
-	"fmt"
-	"os"
-	"strings"
 
 	"github.com/spf13/cobra"
 
+	"github.com/llenergymeasure/llem/cmd/llem/internal/named"
 	"github.com/llenergymeasure/llem/cmd/llem/internal/report"
-	"github.com/llenergymeasure/llem/cmd/llem/internal/view"
 	"github.com/llenergymeasure/llem/internal/compare"
-	"github.com/llenergymeasure/llem/internal/digits"
-	"github.com/llenergymeasure/llem/internal/nodes"
-	"github.com/llenergymeasure/llem/internal/shell"
-	"github.com/llenergymeasure/llem/result"
 )
 
 // newCompare compares two configurations.
@@ -60,25 +53,19 @@ func newCompare(env *Env) *cobra.Command {
 	return cmd
 }
 
-// side is one configuration with its comparable runs, and what was left out.
-type side struct {
-	compare.Side
-	excluded []result.Exclusion
-}
-
 func (env *Env) compare(a, b string, o compare.Options) (*report.Comparison, error) {
 	if err := nameMetrics(&o.Primary); err != nil {
 		return nil, err
 	}
-	first, err := env.side(a)
+	first, err := named.ConfigurationOf(a, env.tell)
 	if err != nil {
 		return nil, err
 	}
-	if dir, id := splitID(b); dir == "" && id != "" { // in the folder of A
-		dir, _ = splitID(a)
+	if dir, id := named.Split(b); dir == "" && id != "" { // in the folder of A
+		dir, _ = named.Split(a)
 		b = dir + ":" + id
 	}
-	second, err := env.side(b)
+	second, err := named.ConfigurationOf(b, env.tell)
 	if err != nil {
 		return nil, err
 	}
@@ -93,64 +80,5 @@ func (env *Env) compare(a, b string, o compare.Options) (*report.Comparison, err
 	}
 	return &report.Comparison{Comparison: found, A: report.Sides(first.Runs), B: report.Sides(second.Runs),
 		Differ:    report.Differing(first.Runs[0].Config, second.Runs[0].Config),
-		ExcludedA: first.excluded, ExcludedB: second.excluded}, nil
-}
-
-// splitID returns the folder and the id of FOLDER:ID; a folder that exists has no id.
-func splitID(arg string) (dir, id string) {
-	if _, err := os.Stat(arg); err != nil {
-		if i := strings.LastIndexByte(arg, ':'); i >= 0 {
-			return arg[:i], arg[i+1:]
-		}
-	}
-	return arg, ""
-}
-
-// side finds one configuration: a folder, or FOLDER:ID.
-func (env *Env) side(arg string) (side, error) {
-	dir, id := splitID(arg)
-	s, err := env.open(dir)
-	if err != nil {
-		return side{}, err
-	}
-	var found []result.ExperimentSummary
-	for _, e := range s.Experiments {
-		if strings.HasPrefix(e.ID, id) {
-			found = append(found, e)
-		}
-	}
-	if len(found) != 1 {
-		what := dir + " has " + inWords(len(found))
-		if id != "" {
-			what = fmt.Sprintf("%s has %s whose id begins with %s", dir, inWords(len(found)), id)
-		}
-		var ids []string
-		names := view.Naming(s)
-		for _, e := range s.Experiments {
-			ids = append(ids, e.ID+" ("+names.Label(e.Config)+")")
-		}
-		return side{}, &usageError{what, "name one as " + shell.Quote(dir+":ID") + ", of " + strings.Join(ids, ", ")}
-	}
-	runs, err := compare.SideOf(s, found[0].ID)
-	if err != nil {
-		return side{}, err
-	}
-	runs.Machine = nodes.Machine(s.Dir)
-	out := side{runs, found[0].Excluded}
-	if len(out.Runs) == 0 && len(out.excluded) > 0 {
-		x := out.excluded[0]
-		return side{}, &usageError{fmt.Sprintf("%s has no run to compare: %s (%s)", arg, x.Message, x.Code), x.Next}
-	}
-	if len(out.Runs) == 0 {
-		return side{}, &usageError{arg + " has no run that was ok", "see why with: llem report " + shell.Path(dir)}
-	}
-	return out, nil
-}
-
-// inWords counts experiments in words.
-func inWords(n int) string {
-	if n == 0 {
-		return "no experiment"
-	}
-	return digits.Count(n, "experiment")
+		ExcludedA: first.Excluded, ExcludedB: second.Excluded}, nil
 }

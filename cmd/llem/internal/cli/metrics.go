@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"errors"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -19,7 +18,7 @@ func nameMetrics(asked ...*string) error {
 		}
 		m, err := result.Metric(*name)
 		if err != nil {
-			return wrongMetric(err)
+			return err
 		}
 		*name = m.Name
 	}
@@ -33,17 +32,6 @@ func pointers(names []string) []*string {
 		out[i] = &names[i]
 	}
 	return out
-}
-
-// wrongMetric turns the error of a name that is not a metric into one of usage; other errors stay.
-func wrongMetric(err error) error {
-	if unknown, ok := errors.AsType[*metric.UnknownError](err); ok {
-		return &usageError{unknown.Error(), unknown.NextStep()}
-	}
-	if limit, ok := errors.AsType[*metric.LimitError](err); ok {
-		return &usageError{limit.Error(), limit.NextStep()}
-	}
-	return err
 }
 
 // listMetrics prints all metrics.

@@ -1,39 +1,19 @@
 package cli
 
 import (
-	"encoding/csv"
-	"errors"
 	"fmt"
-	"io"
-	"io/fs"
-	"path/filepath"
-	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
 
 	"github.com/llenergymeasure/llem/cmd/llem/internal/picture"
-	"github.com/llenergymeasure/llem/internal/disk"
-	"github.com/llenergymeasure/llem/internal/figure"
 )
 
 // plotFlags are the flags of plot.
 type plotFlags struct {
-	out     string
-	style   figure.Style
-	columns int
-	dpi     float64
+	file    picture.File
 	options picture.Options
 }
-
-// Widths of a figure in one and in two columns of a paper, in mm.
-const (
-	oneColumn  = 86
-	twoColumns = 178
-)
-
-// figureFormats are the files that plot writes, by the end of their names.
-var figureFormats = []string{".svg", ".pdf", ".png"}
 
 // newPlot draws charts of a study.
 func newPlot(env *Env) *cobra.Command {
@@ -67,73 +47,27 @@ func newPlot(env *Env) *cobra.Command {
 	}
 	flags := cmd.Flags()
 	flags.SortFlags = false
-	flags.StringVarP(&f.out, "output", "o", "", "the file to write: NAME.svg, NAME.pdf or NAME.png (default CHART.svg)")
+	flags.StringVarP(&f.file.Path, "output", "o", "",
+		"the file to write: NAME.svg, NAME.pdf or NAME.png (default CHART.svg)")
 	flags.StringVar(&f.options.X, "x", "",
 		"the metric across, for pareto (llem report --metrics lists all); ttft, itl, tpot, e2e or energy for latency")
 	flags.StringVar(&f.options.Y, "y", "", "the metric upwards, for pareto, scaling and cycles")
 	flags.StringVar(&f.options.Over, "over", "", "the swept key across, for scaling")
 	flags.StringVar(&f.options.Run, "run", "", "the run, for power: ID-c2 or the first digits of an id")
-	flags.IntVar(&f.columns, "columns", 1, "width in columns of a paper: 1 is 86 mm, 2 is 178 mm")
-	flags.Float64Var(&f.style.WidthMM, "width", 0, "width in mm, instead of --columns")
-	flags.Float64Var(&f.style.HeightMM, "height", 0, "height in mm (default 60)")
-	flags.Float64Var(&f.style.FontPt, "font", 0, "size of the text in points (default 8)")
-	flags.Float64Var(&f.dpi, "dpi", 300, "dots per inch of a PNG")
-	flags.BoolVar(&f.style.Grey, "grey", false, "draw without colours")
-	flags.BoolVar(&f.style.Dark, "dark", false, "draw for a dark page")
+	flags.IntVar(&f.file.Columns, "columns", 1, "width in columns of a paper: 1 is 86 mm, 2 is 178 mm")
+	flags.Float64Var(&f.file.Style.WidthMM, "width", 0, "width in mm, instead of --columns")
+	flags.Float64Var(&f.file.Style.HeightMM, "height", 0, "height in mm (default 60)")
+	flags.Float64Var(&f.file.Style.FontPt, "font", 0, "size of the text in points (default 8)")
+	flags.Float64Var(&f.file.DPI, "dpi", 300, "dots per inch of a PNG")
+	flags.BoolVar(&f.file.Style.Grey, "grey", false, "draw without colours")
+	flags.BoolVar(&f.file.Style.Dark, "dark", false, "draw for a dark page")
 	completeMetrics(cmd, "x", "y")
 	return cmd
 }
 
-// check refuses flags that no figure can have.
-func (f *plotFlags) check(chart string) error {
-	if f.columns != 1 && f.columns != 2 {
-		return &usageError{fmt.Sprintf("--columns %d is not a width of a figure", f.columns),
-			"use 1 or 2, or --width in mm"}
-	}
-	if f.style.WidthMM == 0 {
-		f.style.WidthMM = []float64{oneColumn, twoColumns}[f.columns-1]
-	}
-	for _, size := range []struct {
-		flag        string
-		v, low, top float64
-	}{{"width", f.style.WidthMM, 20, 2000}, {"height", f.style.HeightMM, 20, 2000}, {"font", f.style.FontPt, 3, 100},
-		{"dpi", f.dpi, 10, 2400}} {
-		if size.v != 0 && (size.v < size.low || size.v > size.top) {
-			return &usageError{fmt.Sprintf("--%s %g is out of range", size.flag, size.v),
-				fmt.Sprintf("use %g to %g", size.low, size.top)}
-		}
-	}
-	if f.out == "" {
-		f.out = chart + figureFormats[0]
-	}
-	if end := strings.ToLower(filepath.Ext(f.out)); !slices.Contains(figureFormats, end) {
-		last := len(figureFormats) - 1
-		return &usageError{fmt.Sprintf("-o %s: %q is not a format of figures", f.out, end),
-			"end the name with " + strings.Join(figureFormats[:last], ", ") + " or " + figureFormats[last]}
-	}
-	return nil
-}
-
-// replaceable refuses to replace a file that is not the data of a chart: it has the name that the data gets.
-func replaceable(path string) error {
-	text, err := disk.ReadFile(path, disk.MaxList)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	line, _, _ := strings.Cut(string(text), "\n")
-	if len(text) > 0 && !picture.IsData(line) {
-		return &usageError{fmt.Sprintf("the data would replace %s, which is not the data of a chart", path),
-			"name another file with -o"}
-	}
-	return nil
-}
-
 // plot writes a chart and its data.
 func (env *Env) plot(dir, chart string, f plotFlags) error {
-	if err := f.check(chart); err != nil {
+	if err := f.file.Check(chart); err != nil {
 		return err
 	}
 	res, damage := env.open(dir)
@@ -142,41 +76,14 @@ func (env *Env) plot(dir, chart string, f plotFlags) error {
 	}
 	p, err := picture.New(chart, res, f.options)
 	if err != nil {
-		return wrongChart(err)
-	}
-	if err := inFolder(f.out); err != nil {
 		return err
 	}
-	data := strings.TrimSuffix(f.out, filepath.Ext(f.out)) + ".csv"
-	if err := replaceable(data); err != nil {
+	if err := inFolder(f.file.Path); err != nil {
 		return err
 	}
-	drawing := p.Draw(f.style)
-	if err := disk.WriteFile(f.out, func(w io.Writer) error { return f.write(drawing, w) }); err != nil {
+	if err := f.file.Write(p); err != nil {
 		return err
 	}
-	if err := disk.WriteFile(data, func(w io.Writer) error { return csv.NewWriter(w).WriteAll(p.Data) }); err != nil {
-		return err
-	}
-	fmt.Fprintf(env.Stdout, "%s, data: %s\n", f.out, data)
+	fmt.Fprintf(env.Stdout, "%s, data: %s\n", f.file.Path, f.file.Data())
 	return damage
-}
-
-// wrongChart turns the error of a chart that cannot be drawn into one of usage.
-func wrongChart(err error) error {
-	if wrong, ok := errors.AsType[*picture.Error](err); ok {
-		return &usageError{wrong.What, wrong.Next}
-	}
-	return err
-}
-
-// write writes a drawing in the format of the file's name.
-func (f *plotFlags) write(d *figure.Drawing, w io.Writer) error {
-	switch strings.ToLower(filepath.Ext(f.out)) {
-	case ".pdf":
-		return d.PDF(w)
-	case ".png":
-		return d.PNG(w, f.dpi, f.style.Background())
-	}
-	return d.SVG(w)
 }

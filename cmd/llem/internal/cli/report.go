@@ -11,16 +11,14 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/llenergymeasure/llem/cmd/llem/internal/named"
 	"github.com/llenergymeasure/llem/cmd/llem/internal/picture"
 	"github.com/llenergymeasure/llem/cmd/llem/internal/recheck"
 	"github.com/llenergymeasure/llem/cmd/llem/internal/report"
 	"github.com/llenergymeasure/llem/cmd/llem/internal/screen"
 	"github.com/llenergymeasure/llem/internal/campaign"
-	"github.com/llenergymeasure/llem/internal/digits"
-	"github.com/llenergymeasure/llem/internal/disk"
 	"github.com/llenergymeasure/llem/internal/join"
 	"github.com/llenergymeasure/llem/internal/shell"
-	"github.com/llenergymeasure/llem/internal/store"
 	"github.com/llenergymeasure/llem/result"
 )
 
@@ -199,7 +197,7 @@ func (env *Env) report(dir string, f reportFlags, limited bool) error {
 	if err := nameMetrics(asked...); err != nil {
 		return err
 	}
-	if one, err := env.findRun(dir); one != nil || err != nil {
+	if one, err := named.Run(dir, env.tell); one != nil || err != nil {
 		if err != nil {
 			return err
 		}
@@ -232,7 +230,7 @@ func (env *Env) printReport(res *result.StudyResult, f reportFlags, limited bool
 	switch {
 	case len(f.chart) > 0:
 		x, y := f.chart[0], f.chart[1]
-		return wrongChart(screen.Pareto(env.Stdout, t, res, picture.Options{X: x, Y: y}, env.tableWidth()))
+		return screen.Pareto(env.Stdout, t, res, picture.Options{X: x, Y: y}, env.tableWidth())
 	case f.best != "":
 		return env.best(res, f)
 	case f.html != "":
@@ -270,8 +268,8 @@ func judge(res *result.StudyResult, f reportFlags) error {
 // best names the configuration with the best value under limits.
 func (env *Env) best(res *result.StudyResult, f reportFlags) error {
 	c, err := res.Best(f.best, f.where...)
-	if usage := wrongMetric(err); isUsage(usage) {
-		return usage
+	if isUsage(err) {
+		return err
 	}
 	if err != nil {
 		return &usageError{err.Error(),
@@ -284,50 +282,12 @@ func (env *Env) best(res *result.StudyResult, f reportFlags) error {
 		report.Best{Study: res, Metric: f.best, Limits: f.where, Choice: c})
 }
 
-// open reads a study's results. It rebuilds the results of a killed study from its finished runs and
-// reports that on standard error. For a damaged folder it returns both a result and an error.
-func (env *Env) open(dir string) (*result.StudyResult, error) {
-	_, missing := os.Stat(filepath.Join(dir, result.SummaryFile))
-	found, err := store.Open(dir)
-	_, damaged := errors.AsType[*store.DamageError](err)
-	switch {
-	case found == nil && damaged:
-		return nil, err
-	case found == nil && missing == nil:
-		return nil, &damagedError{err, filepath.Join(dir, result.SummaryFile)}
-	case found == nil && disk.NoFolder(dir) != "":
-		return nil, &usageError{disk.NoFolder(dir), "give the folder that `llem run` printed"}
-	case found == nil:
-		return nil, &usageError{err.Error(), firstOf(nextOf(err), "give the folder that `llem run` printed")}
-	}
-	if found.Rebuilt {
-		fmt.Fprintf(env.text(env.Stderr),
-			"llem: %s is missing (the study still runs or was killed): rebuilt from %d of %d runs in %s\n",
-			result.SummaryFile, len(found.Rows), found.Planned, result.RunsDir)
-	}
-	if found.Unchecked > 0 {
-		fmt.Fprintf(env.text(env.Stderr), "llem: %s of an earlier version cannot be checked for changed files: no %s\n",
-			digits.Count(found.Unchecked, "run"), store.ManifestFile)
-	}
-	return found.StudyResult, err
-}
+// open reads a study's results, and reports on standard error what was rebuilt or could not be checked. For a damaged
+// folder it returns both a result and an error.
+func (env *Env) open(dir string) (*result.StudyResult, error) { return named.Study(dir, env.tell) }
 
-// damagedError reports that a summary cannot be read; it can be rebuilt from the runs.
-type damagedError struct {
-	err  error
-	path string
-}
-
-// Error returns the cause.
-func (e *damagedError) Error() string { return e.err.Error() }
-
-// Unwrap returns the cause.
-func (e *damagedError) Unwrap() error { return e.err }
-
-// NextStep returns how to continue without the summary.
-func (e *damagedError) NextStep() string {
-	return "delete " + e.path + ": the report is then built from the runs"
-}
+// tell reports something beside the result.
+func (env *Env) tell(what string) { fmt.Fprintf(env.text(env.Stderr), "llem: %s\n", what) }
 
 // errDiffer ends a recomputation that does not match.
 var errDiffer = errors.New("results and raw files do not match")
@@ -342,8 +302,7 @@ func (env *Env) recompute(dir string, f reportFlags) error {
 		return err
 	}
 	if unchecked > 0 {
-		fmt.Fprintf(env.text(env.Stderr), "llem: %s of an earlier version cannot be checked for changed files: no %s\n",
-			digits.Count(unchecked, "run"), store.ManifestFile)
+		env.tell(named.Unchecked(unchecked))
 	}
 	bad := recheck.Bad(all)
 	if f.json {
@@ -369,5 +328,3 @@ func checks(all []join.Recomputed) []report.Check {
 	}
 	return out
 }
-
-func nameOf(id string, cycle int) string { return fmt.Sprintf("%s-c%d", id, cycle) }

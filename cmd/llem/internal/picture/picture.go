@@ -74,6 +74,9 @@ func (e *Error) Error() string { return e.What }
 // NextStep returns what to do about it.
 func (e *Error) NextStep() string { return e.Next }
 
+// IsUsage marks a mistake of the command line.
+func (e *Error) IsUsage() {}
+
 // New makes a chart of a kind of a study.
 func New(kind string, s *result.StudyResult, o Options) (*Picture, error) { return Of(s).New(kind, o) }
 
