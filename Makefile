@@ -34,7 +34,11 @@ WHEEL_ARCH ?= $(ARCH)
 wheel:
 	python3 python/build_wheel.py --arch $(WHEEL_ARCH)
 
-.PHONY: demo build release wheel test test-python lint bench fuzz accuracy clean
+# The documents as a site, in dist/docs: opens from a folder, with a search, and loads nothing from elsewhere.
+docs:
+	python3 website/build.py
+
+.PHONY: demo build release wheel docs test test-python lint bench fuzz accuracy clean
 
 demo: build
 	$(BIN) run --model random:smollm2-135m --backend embedded --prompts 8 --input-tokens 128 --output-tokens 64 \
