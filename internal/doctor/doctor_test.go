@@ -345,16 +345,26 @@ func TestText(t *testing.T) {
 	golden(t, "h200.txt", text(&r))
 }
 
-// TestNoSensors is the plain machine.
+// TestNoSensors is the plain machine: each sensor that cannot be read is named, with the reason and a next step.
 func TestNoSensors(t *testing.T) {
-	r, err := doctor.Run(t.Context(),
-		doctor.Options{Missing: []power.Unavailable{sensor.NoSensor("rapl", "no permission", "chmod")}})
+	r, err := doctor.Run(t.Context(), doctor.Options{Missing: []power.Unavailable{
+		sensor.NoSensor("rapl", "no permission", "chmod"), sensor.NoSensor("hwmon", "no GPU", "")}})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if out := text(r); !r.Unfit() || !strings.Contains(out, "no permission") ||
-		!strings.Contains(out, "will not be measured") {
-		t.Errorf("report:\n%s", out)
+	const want = `
+Verdict
+  fail  no power or energy sensor can be read on this machine: energy will not be measured
+        next: make one of the sensors below readable, or model the CPU's power with llem run --estimate
+
+Sensors that cannot be read
+  rapl: no permission
+        next: chmod
+  hwmon: no GPU
+        next: no step is known to help: use another sensor, or llem run --estimate to model the CPU's power
+`
+	if out := text(r); !r.Unfit() || out != want {
+		t.Errorf("report:\n%s\nwant:\n%s", out, want)
 	}
 }
 

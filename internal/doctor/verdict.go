@@ -1,6 +1,7 @@
 package doctor
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -47,7 +48,8 @@ func (r *Report) judge() {
 		sensors = sensors || !d.Modelled
 	}
 	if !sensors {
-		r.find(Fail, codes.NoSensor, "", "",
+		r.find(Fail, codes.NoSensor, "", "make one of the sensors below readable, or model the CPU's power with "+
+			"llem run --estimate",
 			"no power or energy sensor can be read on this machine: energy will not be measured")
 	}
 	for _, d := range r.Devices {
@@ -325,13 +327,17 @@ func (r *Report) Text(w io.Writer) {
 			fmt.Fprintf(w, "        next: %s\n", s.Next)
 		}
 	}
+	if len(r.Missing) > 0 {
+		fmt.Fprintln(w, "\nSensors that cannot be read")
+	}
 	for _, m := range r.Missing {
-		fmt.Fprintf(w, "  none  %s: %s\n", m.Source, m.Message)
-		if m.Next != "" {
-			fmt.Fprintf(w, "        next: %s\n", m.Next)
-		}
+		fmt.Fprintf(w, "  %s: %s\n", m.Source, m.Message)
+		fmt.Fprintf(w, "        next: %s\n", cmp.Or(m.Next, noNext))
 	}
 }
+
+// noNext is the next step for a sensor whose reason names none.
+const noNext = "no step is known to help: use another sensor, or llem run --estimate to model the CPU's power"
 
 // delay returns the average delay of the values after the power, in ms.
 func (s *SensorKernel) delay() float64 { return s.LagMS + s.FilterMS + s.WindowMS/2 }
