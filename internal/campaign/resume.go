@@ -21,7 +21,7 @@ import (
 // ResumeError reports why a study cannot be resumed.
 type ResumeError struct {
 	Msg string
-	// Differences between the given study and the study in the folder.
+	// Differences between the given study and the study in the folder, or the studies that can be resumed instead.
 	Differences []string
 	Next        string
 }
@@ -117,13 +117,51 @@ func IsStudy(dir string) bool {
 	return err == nil
 }
 
+// namedInside is how many of the studies in a folder a message names.
+const namedInside = 5
+
+// noStudy returns the error for a folder that is to be resumed and is not the folder of a study: it names the studies
+// in it that can be continued.
+func noStudy(dir string) *ResumeError {
+	e := &ResumeError{Msg: fmt.Sprintf("%s is not the folder of a study: it has no %s", dir, store.StudyFile),
+		Next: "give a folder that `llem run` created, or omit it to continue the newest unfinished study"}
+	inside := store.Inside(dir)
+	if len(inside) == 0 {
+		return e
+	}
+	count := "1 study"
+	if n := len(inside); n > 1 {
+		count = fmt.Sprintf("%d studies", n)
+	}
+	holds := fmt.Sprintf("%s is not the folder of a study: it holds %s", dir, count)
+	var open []string
+	for _, study := range inside {
+		if !finished(study, false) {
+			open = append(open, study)
+		}
+	}
+	if len(open) == 0 {
+		e.Msg, e.Next = holds+", none of them unfinished", "`llem report "+shell.Path(inside[0])+
+			"` prints the newest one; without --resume, a new study starts"
+		return e
+	}
+	e.Msg, e.Next = fmt.Sprintf("%s, %d unfinished:", holds, len(open)),
+		"continue the newest one: `llem run --resume="+shell.Path(open[0])+"`"
+	for i, study := range open {
+		if i == namedInside {
+			e.Differences = append(e.Differences, fmt.Sprintf("and %d more", len(open)-i))
+			break
+		}
+		e.Differences = append(e.Differences, study)
+	}
+	return e
+}
+
 // Frozen returns the study of a folder as it was started. If given is not nil, it must have the same runs;
 // its limits apply.
 func Frozen(dir string, given *study.Study) (*study.Study, error) {
 	if !IsStudy(dir) {
-		return nil, &ResumeError{Msg: fmt.Sprintf("%s is not the folder of a study: it has no %s", dir,
-			store.StudyFile),
-			Next: "give a folder that `llem run` created, or omit it to continue the newest unfinished study"}
+		return nil, noStudy(dir)
 	}
 	frozen, _, err := store.ReadFrozen(dir)
 	if damage, ok := errors.AsType[*store.DamageError](err); ok {

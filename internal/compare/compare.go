@@ -202,8 +202,63 @@ var ErrNothing = errors.New("the two have no number in common")
 // ErrPrimary is the error for a primary metric that one side lacks.
 var ErrPrimary = errors.New("is not measured on both sides")
 
+// SameError is the error if two sides have runs in common: a comparison takes runs of their own on both sides.
+type SameError struct {
+	// Runs is the number of runs that are on both sides, of Of runs of the first one.
+	Runs, Of int
+}
+
+// Error reports what the sides have in common.
+func (e *SameError) Error() string {
+	if e.Runs == e.Of {
+		return "both sides are the same runs: a configuration cannot be compared with itself"
+	}
+	return fmt.Sprintf("%d of %s of the first side are on the second side, too: their differences would look smaller "+
+		"than they are", e.Runs, digits.Count(e.Of, "run"))
+}
+
+// NextStep returns the next step for the user.
+func (e *SameError) NextStep() string {
+	return "name two configurations, or the folders of two studies; one may be a copy of the other, or merged from it"
+}
+
+// identity is the same for copies of one run, and different for any two runs.
+type identity struct {
+	id     string
+	cycle  int
+	start  int64
+	monoNS int64
+}
+
+func identityOf(r *result.Record) identity {
+	return identity{r.ID, r.Cycle, r.Window.Start.UnixNano(), r.Window.StartMonoNS}
+}
+
+// apart returns a [*SameError] if the sides have runs in common, whatever the folders are called.
+func apart(a, b Side) error {
+	seen := map[identity]bool{}
+	for _, r := range a.Runs {
+		if r.Window != nil && !r.Window.Start.IsZero() {
+			seen[identityOf(r)] = true
+		}
+	}
+	same := 0
+	for _, r := range b.Runs {
+		if r.Window != nil && seen[identityOf(r)] {
+			same++
+		}
+	}
+	if same == 0 {
+		return nil
+	}
+	return &SameError{same, len(a.Runs)}
+}
+
 // Sides compares b with a.
 func Sides(a, b Side, o Options) (*Comparison, error) {
+	if err := apart(a, b); err != nil {
+		return nil, err
+	}
 	c := &Comparison{}
 	a.Runs, b.Runs = byTime(a.Runs), byTime(b.Runs)
 	at := placesOf(a, b)

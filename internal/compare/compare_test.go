@@ -1,8 +1,8 @@
 package compare
 
 import (
-	"cmp"
 	"errors"
+	"cmp"
 	"strings"
 	"testing"
 	"time"
@@ -66,11 +66,32 @@ func sideOf(study string, from, step int, joules ...float64) Side {
 	return s
 }
 
+// TestSameRuns: a configuration is not compared with itself, and not with a study that has some of its runs.
+func TestSameRuns(t *testing.T) {
+	a := sideOf("a", 1, 2, 1, 1.1, 1.2)
+	some := sideOf("merged", 1, 2, 1, 1.1)
+	some.Runs = append(some.Runs, run(4, 100, 1))
+	for _, q := range []struct {
+		b    Side
+		want string
+	}{
+		{sideOf("copy", 1, 2, 1, 1.1, 1.2), "both sides are the same runs: a configuration cannot be compared with itself"},
+		{some, "2 of 3 runs of the first side are on the second side, too: " +
+			"their differences would look smaller than they are"},
+		{sideOf("b", 2, 2, 1, 1.1, 1.2), ""},
+	} {
+		_, err := Sides(a, q.b, Options{})
+		if same, ok := errors.AsType[*SameError](err); ok != (q.want != "") || ok && same.Error() != q.want {
+			t.Errorf("compare a with %s: %v, want %q", q.b.Study, err, q.want)
+		}
+	}
+}
+
 // TestServiceTimesOfOneSide: where one side does not know its service times, nothing takes their
 // place under their name: response times are compared, as such, and the reason is told.
 func TestServiceTimesOfOneSide(t *testing.T) {
-	of := func(l result.Latency, energy ...float64) Side {
-		s := sideOf("s", 1, 2, energy...)
+	of := func(l result.Latency, from int, energy ...float64) Side {
+		s := sideOf("s", from, 2, energy...)
 		for _, r := range s.Runs {
 			r.Latency = &l
 		}
@@ -93,7 +114,7 @@ func TestServiceTimesOfOneSide(t *testing.T) {
 		"neither": {unknown, unknown, "latency.response_ttft_ms.p50", "latency.ttft_ms.p50",
 			"no TTFT (A and B): its queue cannot be seen"},
 	} {
-		c, err := Sides(of(q.a, 1, 1.1, 1), of(q.b, 1, 1, 1.1), Options{})
+		c, err := Sides(of(q.a, 1, 1, 1.1, 1), of(q.b, 2, 1, 1, 1.1), Options{})
 		if err != nil {
 			t.Fatal(err)
 		}

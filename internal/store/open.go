@@ -1,11 +1,14 @@
 package store
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/llenergymeasure/llem/internal/disk"
@@ -47,16 +50,32 @@ func Open(dir string) (*Opened, error) {
 		return nil, rebuildErr
 	}
 	_, statErr := os.Stat(filepath.Join(dir, JournalFile))
-	inside, _ := filepath.Glob(filepath.Join(dir, "*", result.SummaryFile))
+	inside := Inside(dir)
 	why, next := "it is not the folder of a study", "give the folder that `llem run` printed"
 	switch {
 	case statErr == nil:
 		why = "the study is still running or was killed, and gives no summary: " + rebuildErr.Error()
 		next = "wait for it, or continue it: `llem run --resume=" + shell.Path(dir) + "`"
 	case len(inside) > 0:
-		why, next = "it holds studies", "give one of them, such as "+shell.Path(filepath.Dir(inside[len(inside)-1]))
+		why, next = "it holds studies", "give one of them, such as "+shell.Path(inside[0])
 	}
 	return nil, &disk.PathError{Msg: dir + " has no " + result.SummaryFile + ": " + why, Next: next, Err: err}
+}
+
+// Inside returns the folders of studies in a folder, the newest first.
+func Inside(dir string) []string {
+	began := map[string]time.Time{}
+	for _, name := range []string{result.SummaryFile, EnvFile} { // the snapshot is of the start
+		found, _ := filepath.Glob(filepath.Join(dir, "*", name)) // fails only for a bad pattern
+		for _, file := range found {
+			if info, err := os.Stat(file); err == nil {
+				began[filepath.Dir(file)] = info.ModTime()
+			}
+		}
+	}
+	return slices.SortedFunc(maps.Keys(began), func(a, b string) int {
+		return cmp.Or(began[b].Compare(began[a]), cmp.Compare(b, a))
+	})
 }
 
 // fresh rebuilds a result whose means include runs that are not comparable (see [result.StudyResult.Stale]).

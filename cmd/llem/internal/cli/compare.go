@@ -70,7 +70,10 @@ func (env *Env) compare(a, b string, o compare.Options) (*report.Comparison, err
 		return nil, err
 	}
 	found, err := compare.Sides(first.Side, second.Side, o)
+	same, common := errors.AsType[*compare.SameError](err)
 	switch {
+	case common:
+		return nil, &usageError{same.Error(), same.NextStep()}
 	case errors.Is(err, compare.ErrNothing):
 		return nil, &usageError{err.Error(), "compare configurations with runs that were ok"}
 	case errors.Is(err, compare.ErrPrimary):

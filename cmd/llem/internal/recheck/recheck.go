@@ -15,6 +15,7 @@ import (
 	"strings"
 
 	"github.com/llenergymeasure/llem/internal/join"
+	"github.com/llenergymeasure/llem/internal/shell"
 	"github.com/llenergymeasure/llem/internal/store"
 	"github.com/llenergymeasure/llem/result"
 )
@@ -27,6 +28,9 @@ func (e *NoRunError) Error() string { return e.dir + " contains no finished run"
 
 // NextStep returns what to give instead.
 func (e *NoRunError) NextStep() string {
+	if inside := store.Inside(e.dir); len(inside) > 0 {
+		return "it holds studies: give one of them, such as " + shell.Path(inside[0])
+	}
 	return "give the folder that `llem run` printed, or one of the folders in its " + result.RunsDir
 }
 

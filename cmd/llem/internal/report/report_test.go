@@ -265,7 +265,26 @@ func unmeasuredSweep() *result.StudyResult {
 	return studyOf("threads", runs...)
 }
 
+// missingEngine has runs of three batches that failed alike, in two cycles, and one that failed otherwise.
+func missingEngine() *result.StudyResult {
+	var runs []*result.Record
+	for cycle := range 2 {
+		for _, batch := range []int{1, 8, 32} {
+			r := failed()
+			if cycle == 0 || batch > 1 {
+				r.Failure = &note.Failure{Class: codes.ClassNotInstalled, Message: "torch is not installed",
+					Next: "pip install torch"}
+			}
+			r.Config.Section, r.Cycle = pytorchSection(batch), cycle+1
+			r.Files, r.ID = map[string]string{"engine_log": "engine.log"}, r.Config.ID()
+			runs = append(runs, r)
+		}
+	}
+	return studyOf("batches", runs...)
+}
+
 var studies = map[string]*result.StudyResult{
+	"failed-alike":    missingEngine(),
 	"measured-gpu":    studyOf("one", measuredGPU()),
 	"modelled-cpu":    studyOf("one", modelledCPU()),
 	"no-energy":       studyOf("one", unmeasured()),

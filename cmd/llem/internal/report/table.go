@@ -76,59 +76,43 @@ func inOrder(s *result.StudyResult) []*result.Record {
 	})
 }
 
-// failuresShown is how many of the failed runs of a large study are described.
+// failuresShown is how many of the reasons for failed runs of a large study are described.
 const failuresShown = 10
 
-// Failures returns the first n runs without a result; less than 0 is all.
-func Failures(s *result.StudyResult, n int) ([]*result.Record, error) {
-	var out []*result.Record
-	for _, r := range s.Runs {
-		if r.Status != result.OK && r.Failure != nil && (n < 0 || len(out) < n) {
-			out = append(out, r)
-		}
-	}
-	if s.Runs != nil {
-		return out, nil
-	}
-	for _, r := range s.Rows {
-		if r.Status == result.OK || n >= 0 && len(out) >= n {
-			continue
-		}
-		rec, err := result.ReadRun(s.Dir, r.ID, r.Cycle)
-		if err != nil {
-			return nil, err
-		}
-		out = append(out, rec)
-	}
-	return out, nil
-}
-
-// failures prints why runs have no result.
+// failures prints why runs have no result, each reason once with its runs.
 func (t Terminal) failures(b *strings.Builder, s *result.StudyResult) error {
-	most, more := -1, 0
-	if s.Runs == nil {
-		most, more = failuresShown, len(s.Rows)-s.OK-failuresShown
-	}
-	runs, err := Failures(s, most)
+	all, err := view.FailingOf(s, failuresShown)
 	if err != nil {
 		return err
 	}
-	about := runs
+	shown := len(all)
+	if s.Runs == nil {
+		shown = min(shown, failuresShown)
+	}
+	var about []*result.Record
+	for _, f := range all[:shown] {
+		about = append(about, f.Runs...)
+	}
 	if s.Runs != nil {
 		about = s.Runs
 	}
 	named := view.NameRuns(s, about)
-	for _, r := range runs {
+	for _, f := range all[:shown] {
 		b.WriteString("\n")
-		t.wrap(b, "", "  ", named.Called(slices.Index(about, r)))
-		t.failure(b, r.Status, r.Failure)
-		if log := r.Files["engine_log"]; log != "" {
-			fmt.Fprintf(b, "  log: %s\n", path.Join(result.RunsDir, fmt.Sprintf("%s-c%d", r.ID, r.Cycle), log))
+		t.wrap(b, "", "  ", f.Called(named))
+		t.failure(b, f.First.Status, f.First.Failure)
+		if log := f.First.Files["engine_log"]; log != "" {
+			which := ""
+			if len(f.Runs) > 1 {
+				which = " (of the first)"
+			}
+			fmt.Fprintf(b, "  log%s: %s\n", which,
+				path.Join(result.RunsDir, fmt.Sprintf("%s-c%d", f.First.ID, f.First.Cycle), log))
 		}
 	}
-	if more > 0 {
-		fmt.Fprintf(b, "\n%s without a result: see rows in --json for class and message\n",
-			digits.Count(more, "more run"))
+	if more := len(all) - shown; more > 0 {
+		fmt.Fprintf(b, "\n%s why runs have no result: see rows in --json for class and message\n",
+			digits.Count(more, "more reason"))
 	}
 	return nil
 }

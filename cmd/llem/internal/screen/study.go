@@ -424,42 +424,16 @@ func (p *page) notes(s *result.StudyResult, named view.Names, columns []column) 
 // are named.
 const failuresShown, labelsShown = 3, 2
 
-// failing are configurations whose runs failed alike.
-type failing struct {
-	outcome string
-	record  *result.Record
-	labels  []string
-	runs    int
-}
-
 // failures writes why runs have no result, each reason once.
 func (p *page) failures(s *result.StudyResult, named view.Names) error {
-	most := -1
-	if s.Runs == nil { // each is read from the disk
-		most = failuresShown
-	}
-	runs, err := report.Failures(s, most)
+	all, err := view.FailingOf(s, failuresShown)
 	if err != nil {
 		return err
 	}
-	var all []*failing
-	for _, r := range runs {
-		if r.Failure == nil {
-			continue
-		}
-		what := outcome(r.Status, r.Failure)
-		i := slices.IndexFunc(all, func(f *failing) bool { return f.outcome == what })
-		if i < 0 {
-			all, i = append(all, &failing{outcome: what, record: r}), len(all)
-		}
-		all[i].runs++
-		if label := named.Label(r.Config); !slices.Contains(all[i].labels, label) {
-			all[i].labels = append(all[i].labels, label)
-		}
-	}
 	for _, f := range all[:min(len(all), failuresShown)] {
-		p.painted(red, "  ", "    ", f.who(s, max(len(s.Runs), len(s.Rows)))+f.outcome, 2)
-		p.next("    next: ", "      ", f.record.Status, f.record.Failure.Next)
+		r := f.First
+		p.painted(red, "  ", "    ", who(f, named, s)+outcome(r.Status, r.Failure), 2)
+		p.next("    next: ", "      ", r.Status, r.Failure.Next)
 	}
 	if n := len(all) - failuresShown; n > 0 {
 		p.painted(plain, "  ", "    ", digits.Count(n, "more reason")+" in the full report", 0)
@@ -467,17 +441,25 @@ func (p *page) failures(s *result.StudyResult, named view.Names) error {
 	return nil
 }
 
-// who names the runs that failed, before the reason.
-func (f *failing) who(s *result.StudyResult, runs int) string {
-	switch n := len(f.labels) - labelsShown; {
-	case f.runs == runs && runs > 1:
+// who names the configurations whose runs failed, before the reason.
+func who(f view.Failing, named view.Names, s *result.StudyResult) string {
+	var labels []string
+	seen := map[string]bool{}
+	for _, r := range f.Runs {
+		if !seen[r.ID] {
+			seen[r.ID] = true
+			labels = append(labels, named.Label(r.Config))
+		}
+	}
+	switch n := len(labels) - labelsShown; {
+	case len(f.Runs) == max(len(s.Runs), len(s.Rows)) && len(f.Runs) > 1:
 		return "every run "
 	case len(s.Experiments) == 1:
 		return "" // there is nothing to tell it from
 	case n > 0:
-		return fmt.Sprintf("%s and %d more: ", strings.Join(f.labels[:labelsShown], ", "), n)
+		return fmt.Sprintf("%s and %d more: ", strings.Join(labels[:labelsShown], ", "), n)
 	}
-	return strings.Join(f.labels, ", ") + ": "
+	return strings.Join(labels, ", ") + ": "
 }
 
 // repeats writes what repeating has shown: drifts, outliers, runs that are not compared.
