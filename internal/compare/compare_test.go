@@ -1,8 +1,8 @@
 package compare
 
 import (
-	"errors"
 	"cmp"
+	"errors"
 	"strings"
 	"testing"
 	"time"
@@ -75,7 +75,8 @@ func TestSameRuns(t *testing.T) {
 		b    Side
 		want string
 	}{
-		{sideOf("copy", 1, 2, 1, 1.1, 1.2), "both sides are the same runs: a configuration cannot be compared with itself"},
+		{sideOf("copy", 1, 2, 1, 1.1, 1.2),
+			"both sides are the same runs: a configuration cannot be compared with itself"},
 		{some, "2 of 3 runs of the first side are on the second side, too: " +
 			"their differences would look smaller than they are"},
 		{sideOf("b", 2, 2, 1, 1.1, 1.2), ""},

@@ -22,7 +22,9 @@ import (
 	"github.com/llenergymeasure/llem/internal/host"
 	"github.com/llenergymeasure/llem/internal/nodes"
 	"github.com/llenergymeasure/llem/internal/shard"
+	"github.com/llenergymeasure/llem/internal/shell"
 	"github.com/llenergymeasure/llem/internal/store"
+	"github.com/llenergymeasure/llem/internal/studies"
 	"github.com/llenergymeasure/llem/result"
 	"github.com/llenergymeasure/llem/study"
 )
@@ -108,8 +110,8 @@ func unlike(sources []*source, dir, target string) error {
 		return mistake(next, "%s", why)
 	}
 	if !campaign.IsStudy(dir) {
-		if found, _ := filepath.Glob(filepath.Join(dir, "*", store.StudyFile)); len(found) > 0 {
-			return mistake("give the studies, such as "+filepath.Dir(found[0]),
+		if inside := studies.Inside(dir); len(inside) > 0 {
+			return mistake("give the studies, such as "+shell.Path(inside[0]),
 				"%s holds studies and is not one itself", dir)
 		}
 		return mistake(next, "%s is not the folder of a study: it has no %s", dir, store.StudyFile)

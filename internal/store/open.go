@@ -1,18 +1,16 @@
 package store
 
 import (
-	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
-	"maps"
 	"os"
 	"path/filepath"
-	"slices"
 	"time"
 
 	"github.com/llenergymeasure/llem/internal/disk"
 	"github.com/llenergymeasure/llem/internal/shell"
+	"github.com/llenergymeasure/llem/internal/studies"
 	"github.com/llenergymeasure/llem/result"
 )
 
@@ -50,7 +48,7 @@ func Open(dir string) (*Opened, error) {
 		return nil, rebuildErr
 	}
 	_, statErr := os.Stat(filepath.Join(dir, JournalFile))
-	inside := Inside(dir)
+	inside := studies.Inside(dir)
 	why, next := "it is not the folder of a study", "give the folder that `llem run` printed"
 	switch {
 	case statErr == nil:
@@ -60,22 +58,6 @@ func Open(dir string) (*Opened, error) {
 		why, next = "it holds studies", "give one of them, such as "+shell.Path(inside[0])
 	}
 	return nil, &disk.PathError{Msg: dir + " has no " + result.SummaryFile + ": " + why, Next: next, Err: err}
-}
-
-// Inside returns the folders of studies in a folder, the newest first.
-func Inside(dir string) []string {
-	began := map[string]time.Time{}
-	for _, name := range []string{result.SummaryFile, EnvFile} { // the snapshot is of the start
-		found, _ := filepath.Glob(filepath.Join(dir, "*", name)) // fails only for a bad pattern
-		for _, file := range found {
-			if info, err := os.Stat(file); err == nil {
-				began[filepath.Dir(file)] = info.ModTime()
-			}
-		}
-	}
-	return slices.SortedFunc(maps.Keys(began), func(a, b string) int {
-		return cmp.Or(began[b].Compare(began[a]), cmp.Compare(b, a))
-	})
 }
 
 // fresh rebuilds a result whose means include runs that are not comparable (see [result.StudyResult.Stale]).

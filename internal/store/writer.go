@@ -13,6 +13,7 @@ import (
 	"github.com/llenergymeasure/llem/internal/disk"
 	"github.com/llenergymeasure/llem/internal/nodes"
 	"github.com/llenergymeasure/llem/internal/secret"
+	"github.com/llenergymeasure/llem/internal/studies"
 	"github.com/llenergymeasure/llem/note"
 	"github.com/llenergymeasure/llem/result"
 	"github.com/llenergymeasure/llem/result/series"
@@ -20,7 +21,7 @@ import (
 
 // Names of files in a study's folder.
 const (
-	StudyFile   = "study.yaml"
+	StudyFile   = studies.StudyFile
 	EnvFile     = nodes.EnvFile
 	JournalFile = "journal.jsonl"
 	DoctorFile  = "doctor.json"

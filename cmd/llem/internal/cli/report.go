@@ -16,9 +16,9 @@ import (
 	"github.com/llenergymeasure/llem/cmd/llem/internal/recheck"
 	"github.com/llenergymeasure/llem/cmd/llem/internal/report"
 	"github.com/llenergymeasure/llem/cmd/llem/internal/screen"
-	"github.com/llenergymeasure/llem/internal/campaign"
 	"github.com/llenergymeasure/llem/internal/join"
 	"github.com/llenergymeasure/llem/internal/shell"
+	"github.com/llenergymeasure/llem/internal/studies"
 	"github.com/llenergymeasure/llem/result"
 )
 
@@ -136,10 +136,7 @@ func (env *Env) reported(args []string) (string, error) {
 		return args[0], nil
 	}
 	results := firstOf(env.Getenv("LLEM_RESULTS"), "results")
-	dir, err := campaign.Newest(results)
-	if err != nil {
-		return "", err
-	}
+	dir := studies.Newest(results)
 	if dir == "" {
 		return "", &usageError{"no folder given, and there is no study in " + results,
 			"give the folder that `llem run` printed, or run a study first"}

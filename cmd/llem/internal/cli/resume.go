@@ -7,6 +7,7 @@ import (
 	"github.com/llenergymeasure/llem"
 	"github.com/llenergymeasure/llem/internal/campaign"
 	"github.com/llenergymeasure/llem/internal/disk"
+	"github.com/llenergymeasure/llem/internal/studies"
 	"github.com/llenergymeasure/llem/study"
 )
 
@@ -18,7 +19,7 @@ func (env *Env) resumed(o *study.Options, f runFlags, options *llem.Options) (*s
 	}
 	if dir == newest {
 		var err error
-		if dir, err = campaign.Unfinished(options.Results, f.retry); err != nil {
+		if dir, err = studies.Unfinished(options.Results, f.retry); err != nil {
 			return nil, err
 		}
 	}

@@ -17,6 +17,7 @@ import (
 	"github.com/llenergymeasure/llem/internal/join"
 	"github.com/llenergymeasure/llem/internal/shell"
 	"github.com/llenergymeasure/llem/internal/store"
+	"github.com/llenergymeasure/llem/internal/studies"
 	"github.com/llenergymeasure/llem/result"
 )
 
@@ -28,7 +29,7 @@ func (e *NoRunError) Error() string { return e.dir + " contains no finished run"
 
 // NextStep returns what to give instead.
 func (e *NoRunError) NextStep() string {
-	if inside := store.Inside(e.dir); len(inside) > 0 {
+	if inside := studies.Inside(e.dir); len(inside) > 0 {
 		return "it holds studies: give one of them, such as " + shell.Path(inside[0])
 	}
 	return "give the folder that `llem run` printed, or one of the folders in its " + result.RunsDir

@@ -54,7 +54,8 @@ func TestFailing(t *testing.T) {
 			message string
 			runs    int
 		}{{"full", 3}, {"lost", 1}} {
-			if f := all[i]; len(f.Runs) != want.runs || f.First.Failure == nil || f.First.Failure.Message != want.message {
+			f := all[i]
+			if len(f.Runs) != want.runs || f.First.Failure == nil || f.First.Failure.Message != want.message {
 				t.Errorf("%s: reason %d: %d runs, first %+v; want %+v", name, i, len(f.Runs), f.First.Failure, want)
 			}
 		}
