@@ -80,14 +80,42 @@ def copy(stage: pathlib.Path) -> None:
             continue  # a link that does not exist is reported with its place by the generator
         done.add(file)
         (stage / file).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(ROOT / file, stage / file)
         if file.endswith(".md"):
+            (stage / file).write_text(translated((ROOT / file).read_text()))
             todo += links(file)
-        elif file.endswith("/index.html"):
+            continue
+        shutil.copyfile(ROOT / file, stage / file)
+        if file.endswith("/index.html"):
             todo += [str(f.relative_to(ROOT)) for f in (ROOT / file).parent.rglob("*")]
     for file in (ROOT / "docs").rglob("*.md"):
         if str(file.relative_to(ROOT)) not in done:
             sys.exit(f"{file.relative_to(ROOT)} is not in {LIST}: add a row with a link to it to one of its tables")
+
+
+def translated(text: str) -> str:
+    """Return a document as the generator must read it to show the same as a code host.
+
+    It knows a list only after an empty line, and a list within an item only by four blanks; it keeps the backslash of a
+    bar in the code of a table.
+    """
+    out: list[str] = []
+    fenced = listed = False
+    for line in text.split("\n"):
+        if line.startswith("```"):
+            fenced = not fenced
+        elif not fenced:
+            if re.match(r"(-|\d+\.) ", line):
+                if out and out[-1] and not listed:
+                    out.append("")
+                listed = True
+            elif not line:
+                listed = False
+            if listed:
+                line = re.sub(r"^ {2,3}- ", "    - ", line)
+            if line.startswith("|"):
+                line = re.sub(r"`[^`]*`", lambda code: code[0].replace("\\|", "|"), line)
+        out.append(line)
+    return "\n".join(out)
 
 
 def navigation() -> list:

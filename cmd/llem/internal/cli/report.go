@@ -26,6 +26,7 @@ import (
 type reportFlags struct {
 	html                           string // the file of the report as a page
 	json, recompute, verbose, line bool
+	cite                           bool
 	metrics                        bool
 	sort, format, best             string
 	where, pareto, columns, chart  []string
@@ -35,6 +36,8 @@ type reportFlags struct {
 // how returns how much of a result is printed.
 func (f reportFlags) how() detail {
 	switch {
+	case f.cite:
+		return sentences
 	case f.line:
 		return oneLine
 	case f.verbose:
@@ -126,6 +129,8 @@ func newReport(env *Env) *cobra.Command {
 	flags.BoolVarP(&f.verbose, "verbose", "v", false,
 		"print everything: each number with its interval and method, and all cautions")
 	flags.BoolVar(&f.line, "line", false, "print one line per run, to paste")
+	flags.BoolVar(&f.cite, "cite", false,
+		"print what a paper must state about each configuration, in sentences to paste")
 	completeMetrics(cmd, "sort", "best", "pareto", "chart", "columns", "where")
 	return cmd
 }
@@ -186,8 +191,9 @@ func (env *Env) report(dir string, f reportFlags, limited bool) error {
 		case n != 2:
 			return &usageError{fmt.Sprintf("--chart takes two metrics, across and upwards; it has %d", n),
 				`write --chart="TTFT p99",J/out, or --chart for tok/s,J/out`}
-		case f.json || f.html != "" || f.format != formats[0] || f.best != "" || f.line:
-			return &usageError{"--chart is drawn alone", "leave out --json, --html, --format, --best and --line"}
+		case f.json || f.html != "" || f.format != formats[0] || f.best != "" || f.line || f.cite:
+			return &usageError{"--chart is drawn alone",
+				"leave out --json, --html, --format, --best, --line and --cite"}
 		}
 	}
 	asked := slices.Concat([]*string{&f.sort, &f.best}, pointers(f.pareto), pointers(f.columns))

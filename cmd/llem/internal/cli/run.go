@@ -16,6 +16,7 @@ import (
 
 	"github.com/llenergymeasure/llem"
 	"github.com/llenergymeasure/llem/cmd/llem/internal/chart"
+	"github.com/llenergymeasure/llem/cmd/llem/internal/cite"
 	"github.com/llenergymeasure/llem/cmd/llem/internal/ending"
 	"github.com/llenergymeasure/llem/cmd/llem/internal/report"
 	"github.com/llenergymeasure/llem/cmd/llem/internal/screen"
@@ -391,11 +392,14 @@ const (
 	oneScreen detail = iota
 	everything
 	oneLine
+	sentences
 )
 
 // show prints the results of a study.
 func (env *Env) show(res *result.StudyResult, t report.Terminal, how detail) error {
 	switch how {
+	case sentences:
+		return cite.Study(env.Stdout, res)
 	case everything:
 		return t.Study(env.pasted(env.Stdout), res)
 	case oneLine:

@@ -1,0 +1,93 @@
+package cite
+
+import (
+	"flag"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/llenergymeasure/llem/internal/codes"
+	"github.com/llenergymeasure/llem/result"
+)
+
+var update = flag.Bool("update", false, "write the golden files")
+
+const repository = "../../../.."
+
+// TestStudy: the sentences about stored results: of one run on an H200, and of configurations with two simulated runs.
+func TestStudy(t *testing.T) {
+	simulated, err := result.ReadStudy(filepath.Join(repository, "testdata/stored/simulated"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, s := range map[string]*result.StudyResult{
+		"h200": {Runs: []*result.Record{stored(t)}}, "simulated": simulated,
+	} {
+		var got strings.Builder
+		if err := Study(&got, s); err != nil {
+			t.Fatal(err)
+		}
+		golden := filepath.Join("testdata", name+".golden")
+		if *update {
+			if err := os.WriteFile(golden, []byte(got.String()), 0o644); err != nil {
+				t.Fatal(err)
+			}
+		}
+		want, err := os.ReadFile(golden)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(string(want), got.String()); diff != "" {
+			t.Errorf("%s (-golden +got):\n%s", name, diff)
+		}
+	}
+}
+
+// stored reads a run on an H200.
+func stored(t *testing.T) *result.Record {
+	t.Helper()
+	r, err := result.ReadRecord(filepath.Join(repository, "bench/results/2026-11-29-h200/pytorch-batch8/result.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+// TestMissing: what is missing, not measured or not comparable is stated, never left out.
+func TestMissing(t *testing.T) {
+	for _, test := range []struct {
+		name   string
+		change func(r *result.Record)
+		want   string
+	}{
+		{"no energy", func(r *result.Record) {
+			r.Energy.PerOutputTokenJ, r.Energy.Reason = nil, "gpu0: lost in the window"
+		}, "Its energy is not reported: gpu0: lost in the window."},
+		{"no phases", func(r *result.Record) { r.Energy.Phases, r.Energy.PhasesReason = nil, "no steps" },
+			"It is not divided into prefill and decode: no steps."},
+		{"one phase refused", func(r *result.Record) {
+			r.Energy.Phases.Prefill.JPerToken, r.Energy.Phases.Prefill.Reason = nil, "too short"
+		}, "It is not divided into prefill and decode: too short."},
+		{"modelled", func(r *result.Record) { r.Energy.Provenance = result.Modelled },
+			"The energy is modelled (nvml.energy), not measured: no sensor was read."},
+		{"simulated", func(r *result.Record) { r.Energy.Provenance = result.Simulated }, "THE ENERGY IS SIMULATED"},
+		{"two GPUs", func(r *result.Record) { r.Energy.Devices = append(r.Energy.Devices, r.Energy.Devices[0]) },
+			"on 2 × NVIDIA H200:"},
+		{"other tokens", func(r *result.Record) { r.Warn(codes.GPUForeignWork, "another process") },
+			"no run can be reported (gpu_foreign_work)."},
+		{"failed", func(r *result.Record) { r.Status = result.Failed }, "no run can be reported (failed)."},
+	} {
+		r := stored(t)
+		test.change(r)
+		var got strings.Builder
+		if err := Study(&got, &result.StudyResult{Runs: []*result.Record{r}}); err != nil {
+			t.Fatal(err)
+		}
+		if text := strings.Join(strings.Fields(got.String()), " "); !strings.Contains(text, test.want) {
+			t.Errorf("%s: %q is not in\n%s", test.name, test.want, text)
+		}
+	}
+}
