@@ -43,7 +43,7 @@ type Client struct {
 type Options struct {
 	HTTP     *http.Client // nil for a client with default timeouts
 	Endpoint string       // empty for $HF_ENDPOINT, then huggingface.co
-	Token    string       // empty for $HF_TOKEN
+	Token    string       // empty for the token of the user (see [Token])
 
 	NoGGUF  bool // GGUF files cannot be used
 	NoTorch bool // PyTorch files cannot be used
@@ -82,22 +82,30 @@ func ParseID(s string) (ID, bool) {
 
 // New returns a client. Options that are not set are taken from the environment.
 func New(o Options) *Client {
-	o.Endpoint = strings.TrimRight(cmp.Or(o.Endpoint, os.Getenv("HF_ENDPOINT"), "https://huggingface.co"), "/")
-	o.Token = cmp.Or(o.Token, os.Getenv("HF_TOKEN"))
+	o.Endpoint = cmp.Or(strings.TrimRight(o.Endpoint, "/"), Endpoint())
+	if o.Token == "" {
+		o.Token, _ = Token()
+	}
 	h := &Client{Options: o, cache: cache{cacheDir()}, offline: OfflineSet(), wait: clock.Sleep, stall: time.Minute,
 		slowest: 2 * time.Minute}
 	c := http.Client{}
 	if o.HTTP != nil {
 		c = *o.HTTP
 	} else {
-		t := http.DefaultTransport.(*http.Transport).Clone()
-		t.DialContext = (&net.Dialer{Timeout: 10 * time.Second}).DialContext
-		t.ResponseHeaderTimeout = 30 * time.Second
-		c.Transport = t
+		c = *HTTP(30 * time.Second)
 	}
 	c.CheckRedirect = follow
 	h.client = &c
 	return h
+}
+
+// HTTP returns a client that waits at most so long for the beginning of an answer. It follows redirects, and drops the
+// token when one leaves the host that the token belongs to.
+func HTTP(answer time.Duration) *http.Client {
+	t := http.DefaultTransport.(*http.Transport).Clone()
+	t.DialContext = (&net.Dialer{Timeout: 10 * time.Second}).DialContext
+	t.ResponseHeaderTimeout = answer
+	return &http.Client{Transport: t, CheckRedirect: follow}
 }
 
 // OfflineSet reports whether the user disabled requests to the hub.

@@ -57,6 +57,8 @@ func New(t *testing.T, files map[string][]byte) *Hub {
 	t.Cleanup(h.storage.Close)
 	t.Setenv("HF_HUB_CACHE", filepath.Join(t.TempDir(), "hub"))
 	t.Setenv("HF_TOKEN", "")
+	t.Setenv("HUGGING_FACE_HUB_TOKEN", "")
+	t.Setenv("HF_TOKEN_PATH", filepath.Join(t.TempDir(), "token"))
 	t.Setenv("HF_ENDPOINT", "")
 	t.Setenv("HF_HUB_OFFLINE", "")
 	return h
