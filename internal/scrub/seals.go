@@ -1,0 +1,159 @@
+package scrub
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"io"
+	"path"
+	"path/filepath"
+	"reflect"
+	"regexp"
+	"strings"
+
+	"github.com/llenergymeasure/llem/internal/disk"
+	"github.com/llenergymeasure/llem/internal/store"
+	"github.com/llenergymeasure/llem/result/series"
+)
+
+// manifestFile has the checksums of a folder's files (see package store).
+const manifestFile = store.ManifestFile
+
+func sumOf(text []byte) string {
+	sum := sha256.Sum256(text)
+	return hex.EncodeToString(sum[:])
+}
+
+func sumOfFile(name string) (string, error) {
+	in, err := disk.Open(name, disk.Unbounded)
+	if err != nil {
+		return "", err
+	}
+	defer in.Close()
+	h := sha256.New()
+	if _, err := io.Copy(h, in); err != nil {
+		return "", err
+	}
+	return hex.EncodeToString(h.Sum(nil)), nil
+}
+
+// text returns a file with its text replaced and its own checksums renewed.
+func (c *copier) text(name string, old []byte) ([]byte, error) {
+	switch {
+	case path.Base(name) == manifestFile:
+		return c.manifest(name, old), nil
+	case strings.HasPrefix(name, "journal") && strings.HasSuffix(name, ".jsonl"):
+		return c.journal(old), nil
+	case name == store.StudyFile:
+		return c.study(old), nil
+	}
+	return []byte(c.replace(string(old))), nil
+}
+
+// manifest renews the checksums of changed files.
+func (c *copier) manifest(name string, old []byte) []byte {
+	var out bytes.Buffer
+	for line := range strings.Lines(string(old)) {
+		sum, file, ok := strings.Cut(strings.TrimSuffix(line, "\n"), "  ")
+		if renewed := c.sums[path.Join(path.Dir(name), file)]; ok && len(sum) == 2*sha256.Size && renewed != "" {
+			line = renewed + "  " + file + "\n"
+		}
+		out.WriteString(line)
+	}
+	return out.Bytes()
+}
+
+// study renews the checksum in the first line of a study.
+func (c *copier) study(old []byte) []byte {
+	first, rest, ok := bytes.Cut(old, []byte("\n"))
+	const before = "SHA-256 of the lines below: "
+	at := bytes.Index(first, []byte(before))
+	if !ok || !bytes.HasPrefix(first, []byte("# ")) || at < 0 {
+		return []byte(c.replace(string(old))) // of an earlier version
+	}
+	text := c.replace(string(rest))
+	return fmt.Appendf(nil, "%s%s%s\n%s", first[:at], before, sumOf([]byte(text)), text)
+}
+
+// Checksums in a line of a journal: of the line, which is its last key, and of the manifest of its run.
+var (
+	lineSum     = regexp.MustCompile(`,"line_sha256":"[0-9a-f]{64}"\}\n?$`)
+	manifestSum = regexp.MustCompile(`"manifest_sha256":"[0-9a-f]{64}"`)
+	runFolder   = regexp.MustCompile(`"run":"([^"\\]+)"`)
+)
+
+// journal renews the checksums of the lines and of the manifests. A line that was cut off by a crash stays.
+func (c *copier) journal(old []byte) []byte {
+	var out bytes.Buffer
+	for line := range strings.Lines(string(old)) {
+		end := lineSum.FindStringIndex(line)
+		text := line
+		if end != nil {
+			text = line[:end[0]]
+		}
+		text = c.replace(text)
+		if m := runFolder.FindStringSubmatch(text); m != nil {
+			if sum := c.sums[path.Join(m[1], manifestFile)]; sum != "" {
+				text = manifestSum.ReplaceAllString(text, `"manifest_sha256":"`+sum+`"`)
+			}
+		}
+		out.WriteString(text)
+		if end != nil {
+			fmt.Fprintf(&out, `,"line_sha256":"%s"}`+"\n", sumOf([]byte(text)))
+		}
+	}
+	return out.Bytes()
+}
+
+// series returns a Parquet file with its texts replaced; nil if there is nothing to replace.
+func (c *copier) series(from string) ([]byte, error) {
+	switch filepath.Base(from) {
+	case "power.parquet":
+		return cleaned[series.Power](c, from)
+	case "telemetry.parquet":
+		return cleaned[series.Telemetry](c, from)
+	case "counters.parquet":
+		return cleaned[series.Counter](c, from)
+	case "requests.parquet":
+		return cleaned[series.Request](c, from)
+	case "steps.parquet":
+		return nil, nil // it has no texts
+	}
+	return nil, fmt.Errorf("%s is not a series of a run", filepath.Base(from))
+}
+
+func cleaned[T any](c *copier, from string) ([]byte, error) {
+	rows, err := series.ReadFile[T](from)
+	if err != nil {
+		return nil, err
+	}
+	known, changed := map[string]string{}, false
+	for i := range rows {
+		row := reflect.ValueOf(&rows[i]).Elem()
+		for f := range row.NumField() {
+			field := row.Field(f)
+			if field.Kind() != reflect.String {
+				continue
+			}
+			text := field.String()
+			clean, ok := known[text]
+			if !ok {
+				clean = c.replace(text)
+				known[text] = clean
+			}
+			if clean != text {
+				field.SetString(clean)
+				changed = true
+			}
+		}
+	}
+	if !changed {
+		return nil, nil
+	}
+	var out bytes.Buffer
+	if err := series.Write(&out, rows); err != nil {
+		return nil, err
+	}
+	return out.Bytes(), nil
+}
