@@ -107,7 +107,8 @@ func newRoot(env *Env) *cobra.Command {
 	root.CompletionOptions.DisableDefaultCmd = true // help.NewCompletion explains a wrong shell
 	root.SetHelpCommand(help.NewCommand())
 	commands := []*cobra.Command{newConfig(env), newDoctor(env), newRun(env), newReport(env), newCompare(env),
-		newPlot(env), newServe(env), newSite(env), newVerify(env), newMerge(env), newSubmit(env), newSchema(env)}
+		newPlot(env), newServe(env), newSite(env), newVerify(env), newPush(env), newPull(env),
+		newMerge(env), newSubmit(env), newSchema(env)}
 	root.Args = help.NoCommand(commands)
 	root.SetHelpFunc(func(cmd *cobra.Command, _ []string) {
 		if cmd == root {

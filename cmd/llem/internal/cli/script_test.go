@@ -20,6 +20,7 @@ import (
 	"github.com/llenergymeasure/llem"
 	"github.com/llenergymeasure/llem/internal/machine"
 	"github.com/llenergymeasure/llem/internal/servertest"
+	"github.com/llenergymeasure/llem/internal/share/sharetest"
 	"github.com/rogpeppe/go-internal/testscript"
 )
 
@@ -72,7 +73,7 @@ func TestScripts(t *testing.T) {
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){"exits": exits, "head": head, "forget": forget,
-			"folder": folder, "wall": wall, "visit": visit},
+			"folder": folder, "wall": wall, "visit": visit, "hub": startHub},
 	})
 }
 
@@ -117,6 +118,18 @@ func wall(ts *testscript.TestScript, neg bool, args []string) {
 	}))
 	ts.Defer(s.Close)
 	ts.Setenv(args[0], "wall="+s.URL+"#outlet_watts:W")
+}
+
+// hub starts a hub of data sets, and points llem at it as its owner.
+func startHub(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 0 {
+		ts.Fatalf("usage: hub")
+	}
+	h := sharetest.New()
+	ts.Defer(h.Close)
+	ts.Setenv("HF_ENDPOINT", h.URL)
+	ts.Setenv("HF_TOKEN", sharetest.Token)
+	ts.Setenv("HF_HUB_OFFLINE", "")
 }
 
 // visit FILE PATH TEXT fetches a path of the server whose address llem writes to a file, and checks that the answer has

@@ -36,7 +36,7 @@ func (b *builder) how(o Options) error {
 	}
 	var machine host.Snapshot
 	if text != nil && json.Unmarshal(text, &machine) == nil {
-		b.model.Facts = append(b.model.Facts, machineFacts(&machine)...)
+		b.model.Facts = append(b.model.Facts, MachineFacts(&machine)...)
 	}
 	// The version that measured is cited; the page may be made by a later one.
 	b.model.Cite = fmt.Sprintf("Study %q, measured with llem %s, %s. Folder with raw data: %s.", b.Name,
@@ -60,8 +60,8 @@ func (b *builder) file(name string) ([]byte, error) {
 	return text, err
 }
 
-// machineFacts describe the machine, as far as it was found out.
-func machineFacts(s *host.Snapshot) (out []Fact) {
+// MachineFacts describe a machine, as far as it was found out.
+func MachineFacts(s *host.Snapshot) (out []Fact) {
 	add := func(name string, parts ...string) {
 		if text := strings.Join(strings.Fields(strings.Join(parts, " ")), " "); text != "" {
 			out = append(out, Fact{name, text})

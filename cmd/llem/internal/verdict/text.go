@@ -53,8 +53,8 @@ func (v *Verdict) Text(width int) string {
 			line("", "next: "+p.Next)
 		}
 	}
-	line("energy", v.origin())
-	line("self-test", v.selfTest())
+	line("energy", v.Origin())
+	line("self-test", v.SelfTestText())
 	b.WriteString("\n" + table.Wrap("", "", limits, width))
 	return b.String()
 }
@@ -93,8 +93,8 @@ func (v *Verdict) notChecked() string {
 	return strings.Join(parts, "; ")
 }
 
-// origin returns where the energy is from.
-func (v *Verdict) origin() string {
+// Origin returns where the energy is from.
+func (v *Verdict) Origin() string {
 	var parts []string
 	for _, of := range []string{"measured", "modelled", "simulated", "none"} {
 		if n := v.Energy[of]; n > 0 {
@@ -114,8 +114,8 @@ func (v *Verdict) origin() string {
 	return text
 }
 
-// selfTest returns what the self-test found.
-func (v *Verdict) selfTest() string {
+// SelfTestText returns what the self-test found.
+func (v *Verdict) SelfTestText() string {
 	t := v.SelfTest
 	if t.When == nil {
 		return strings.Join(t.Findings, "; ")
