@@ -12,8 +12,8 @@ import (
 	"strings"
 
 	"github.com/llenergymeasure/llem/clock"
-	"github.com/llenergymeasure/llem/internal/campaign"
 	"github.com/llenergymeasure/llem/internal/doctor"
+	"github.com/llenergymeasure/llem/internal/gpulock"
 	"github.com/llenergymeasure/llem/internal/machine"
 	"github.com/llenergymeasure/llem/internal/model"
 	"github.com/llenergymeasure/llem/internal/self"
@@ -101,7 +101,7 @@ func Doctor(ctx context.Context, o DoctorOptions) (*SelfTest, error) {
 	defer machine.Close(meters)
 	// A load would add to the energy of a concurrent measurement, and a measurement would disturb the
 	// findings.
-	release, err := campaign.LockGPUs(campaign.LockDir(), meters, campaign.Holder{})
+	release, err := gpulock.Lock(gpulock.Dir(), meters, gpulock.Holder{})
 	if err != nil {
 		return nil, err
 	}

@@ -14,6 +14,7 @@ import (
 	"github.com/llenergymeasure/llem/event"
 	"github.com/llenergymeasure/llem/internal/campaign"
 	"github.com/llenergymeasure/llem/internal/codes"
+	"github.com/llenergymeasure/llem/internal/gpulock"
 	"github.com/llenergymeasure/llem/internal/guardian"
 	"github.com/llenergymeasure/llem/internal/host"
 	"github.com/llenergymeasure/llem/internal/machine"
@@ -136,11 +137,15 @@ func Run(ctx context.Context, s *study.Study, o Options) (*result.StudyResult, e
 		return nil, err
 	}
 	defer m.Close()
+	absent, err := plan.Absent(ctx, s, m.Backends, o.FailFast)
+	if _, missing := errors.AsType[study.Errors](err); err != nil && (!missing || o.Resume == "") {
+		return nil, err
+	}
 	o.unmetered(needs, m.Meters)
 	// A simulated GPU uses the real sensor code, so it is locked like a real GPU.
 	if needs.GPU || needs.Simulated {
-		release, err := campaign.LockGPUs(campaign.LockDir(), m.Meters,
-			campaign.Holder{Worker: o.Worker, Shares: campaign.SharesGPUs(s)})
+		release, err := gpulock.Lock(gpulock.Dir(), m.Meters,
+			gpulock.Holder{Worker: o.Worker, Shares: campaign.SharesGPUs(s)})
 		if err != nil {
 			return nil, err
 		}
@@ -173,8 +178,8 @@ func Run(ctx context.Context, s *study.Study, o Options) (*result.StudyResult, e
 		Store: model.Store{Dir: cache}, Results: o.Results, Snapshot: snapshot,
 		Baselines: &measure.Baselines{Path: filepath.Join(cache, "baselines.json")},
 		Profiles:  known, SelfTest: selfTest,
+		Absent: absent, FailFast: o.FailFast, Emit: o.observe,
 		Estimate: o.Estimate, Timeout: o.Timeout, Expected: expected.Longest, Planned: expected.Duration(s),
-		FailFast: o.FailFast, Emit: o.observe,
 		Resume: o.Resume, Worker: worker, Shard: part, RetryFailed: o.RetryFailed, NoGaps: o.NoGaps, Node: o.Node,
 	})
 }

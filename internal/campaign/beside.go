@@ -10,6 +10,7 @@ import (
 	"github.com/llenergymeasure/llem/internal/claim"
 	"github.com/llenergymeasure/llem/internal/codes"
 	"github.com/llenergymeasure/llem/internal/disk"
+	"github.com/llenergymeasure/llem/internal/gpulock"
 	"github.com/llenergymeasure/llem/note"
 	"github.com/llenergymeasure/llem/power"
 	"github.com/llenergymeasure/llem/result"
@@ -21,30 +22,18 @@ func SharesGPUs(s *study.Study) bool {
 	return !slices.ContainsFunc(s.Experiments, func(e study.Experiment) bool { return !e.Energy.AllowShared })
 }
 
-// ownGPUs lists the GPUs of this machine that are measured, by their unique ids, with the ids of their devices.
-func ownGPUs(meters []power.Meter) map[string]string {
-	out := map[string]string{}
-	for _, m := range meters {
-		for _, d := range m.Devices() {
-			if d.Kind == power.GPU && d.UUID != "" && !d.Modelled && !d.OverNetwork {
-				out[d.UUID] = d.ID
-			}
-		}
-	}
-	return out
-}
-
 // takeGPUs claims the GPUs of a worker among the workers of its study: the lock of a GPU on its machine does not reach
 // into containers and into jobs with a /tmp of their own. If the study allows sharing, a GPU that another one has is a
 // doubt about each run.
 func (f *folder) takeGPUs(o *Options) error {
 	w := f.worker
 	w.gpus, w.beside = nil, nil
-	for uuid, id := range ownGPUs(o.Meters) {
+	for uuid, id := range gpulock.Own(o.Meters) {
 		c, err := w.Take("gpu-" + disk.SafeName(uuid, "unknown"))
 		if held, ok := errors.AsType[*claim.HeldError](err); ok {
 			if !SharesGPUs(o.Study) {
-				return &BusyError{Device: id, Holder: "the worker " + held.By.Worker + " of this study", Worker: true}
+				return &gpulock.BusyError{Device: id, Holder: "the worker " + held.By.Worker + " of this study",
+					Worker: true}
 			}
 			w.beside.Warn(codes.GPUSharedAllowed, fmt.Sprintf("the worker %s measures on %s too, which "+
 				"energy.allow_shared permits: the energy of both includes the other's work", held.By.Worker, id))

@@ -11,6 +11,7 @@ import (
 
 	"github.com/llenergymeasure/llem/event"
 	"github.com/llenergymeasure/llem/internal/codes"
+	"github.com/llenergymeasure/llem/internal/gpulock"
 	"github.com/llenergymeasure/llem/internal/powerfake"
 	"github.com/llenergymeasure/llem/note"
 	"github.com/llenergymeasure/llem/power"
@@ -77,7 +78,7 @@ func TestWorkersOfOneGPU(t *testing.T) {
 	gpu := func(uuid string) board { return board{uuid: uuid, kind: power.GPU} }
 	bubble(t, func(t *testing.T) {
 		m, _, err := beside(t, false, gpu("GPU-1"), gpu("GPU-1"))
-		var busy *BusyError
+		var busy *gpulock.BusyError
 		if !errors.As(err, &busy) || !strings.Contains(err.Error(), "the worker a of this study") ||
 			!strings.Contains(busy.NextStep(), "CUDA_VISIBLE_DEVICES=") {
 			t.Errorf("%v", err)
@@ -124,35 +125,4 @@ func TestWorkersOfOneMachine(t *testing.T) {
 		}
 		m.complete(6)
 	})
-}
-
-// TestSharedLock: processes that all allow sharing lock one GPU together, and no one else.
-func TestSharedLock(t *testing.T) {
-	dir, one := t.TempDir(), []power.Meter{locked{"GPU-a"}}
-	free, err := LockGPUs(dir, one, Holder{Worker: "a", Shares: true})
-	if err != nil {
-		t.Fatal(err)
-	}
-	also, err := LockGPUs(dir, one, Holder{Worker: "b", Shares: true})
-	if err != nil {
-		t.Fatal(err)
-	}
-	var busy *BusyError
-	if _, err := LockGPUs(dir, one, Holder{Worker: "c"}); !errors.As(err, &busy) ||
-		!strings.Contains(err.Error(), "(worker b, process ") || !strings.Contains(busy.NextStep(), "each worker") {
-		t.Errorf("%v", err)
-	}
-	if err := PeekGPUs(dir, one, Holder{}); !errors.As(err, &busy) {
-		t.Errorf("a plan finds %v", err)
-	}
-	free()
-	also()
-	if free, err = LockGPUs(dir, one, Holder{}); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := LockGPUs(dir, one, Holder{Shares: true}); !errors.As(err, &busy) ||
-		strings.Contains(busy.NextStep(), "each worker") {
-		t.Errorf("beside a process that does not share: %v", err)
-	}
-	free()
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/llenergymeasure/llem/internal/model"
 	"github.com/llenergymeasure/llem/internal/shard"
 	"github.com/llenergymeasure/llem/internal/tick"
+	"github.com/llenergymeasure/llem/note"
 	"github.com/llenergymeasure/llem/power"
 	"github.com/llenergymeasure/llem/study"
 )
@@ -39,6 +40,9 @@ type Options struct {
 	Timeout time.Duration
 	// Expected returns about the maximum duration of a run, 0 if unknown.
 	Expected func(study.Experiment) time.Duration
+	// Absent returns why an experiment cannot run because its engine is not installed here, else nil: its runs are
+	// recorded as failed before the first run starts, and workers leave them to others. It may be nil.
+	Absent func(study.Experiment) *note.Failure
 	// Planned is a rough interval of the duration of all runs; zero if unknown.
 	Planned [2]time.Duration
 	// FailFast ends the study at the first run that fails.

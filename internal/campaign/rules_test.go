@@ -15,7 +15,6 @@ import (
 	"github.com/llenergymeasure/llem/internal/store"
 	"github.com/llenergymeasure/llem/internal/study/terms"
 	"github.com/llenergymeasure/llem/note"
-	"github.com/llenergymeasure/llem/power"
 	"github.com/llenergymeasure/llem/result"
 	"github.com/llenergymeasure/llem/study"
 )
@@ -126,32 +125,6 @@ func TestModelFilesAreFrozen(t *testing.T) {
 		if got := sum(q.text, q.at) == one; got != q.same {
 			t.Errorf("%s: the same %v, want %v", name, got, q.same)
 		}
-	}
-}
-
-// remoteGPU is a sensor of another machine's GPU.
-type remoteGPU struct{ locked }
-
-func (r remoteGPU) Devices() []power.Device {
-	all := r.locked.Devices()
-	for i := range all {
-		all[i].OverNetwork = true
-	}
-	return all
-}
-
-// TestOthersAreNotLocked: a GPU that is read over the network may be another machine's; its own llem locks it.
-func TestOthersAreNotLocked(t *testing.T) {
-	dir := t.TempDir()
-	for range 2 {
-		release, err := LockGPUs(dir, []power.Meter{remoteGPU{locked{"GPU-a"}}}, Holder{})
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer release()
-	}
-	if left, _ := os.ReadDir(dir); len(left) > 0 {
-		t.Errorf("locks %v", left)
 	}
 }
 

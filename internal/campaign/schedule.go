@@ -104,7 +104,13 @@ func (s *schedule) runAll(ctx context.Context, plan []Planned) error {
 	if s.folder.worker != nil {
 		return s.workAll(ctx, plan)
 	}
+	if err := s.leaveAbsent(plan); err != nil {
+		return err
+	}
 	for _, p := range plan {
+		if s.absent(p.Experiment) != nil {
+			continue
+		}
 		if err := s.runNext(ctx, p); err != nil {
 			return err
 		}
@@ -221,10 +227,24 @@ func (s *schedule) done(p Planned, rec *result.Record, took time.Duration) {
 }
 
 // tripped reports whether a model on a backend has failed so many consecutive times that its other runs are
-// skipped.
+// skipped, or its engine is not installed.
 func (s *schedule) tripped(e study.Experiment) bool {
+	if s.absent(e) != nil {
+		return true
+	}
 	most := s.Study.Execution.MaxFailures
 	return most > 0 && s.failures[keyOf(e)] >= most
+}
+
+// whyLeftOut is why a run is skipped.
+func (s *schedule) whyLeftOut(p Planned) *note.Failure {
+	if f := s.absent(p.Experiment); f != nil {
+		return &note.Failure{Class: f.Class, Message: f.Error(), Next: f.Next}
+	}
+	return &note.Failure{Class: codes.ClassLeftOut,
+		Message: fmt.Sprintf("left out: %d consecutive runs of %s with %s had failed, the last with: %s",
+			s.Study.Execution.MaxFailures, p.Experiment.Model, p.Experiment.Backend,
+			s.reasons[keyOf(p.Experiment)]), Next: "fix the cause of the failures and continue with --resume"}
 }
 
 // leaveOut records a skipped run.
@@ -232,10 +252,7 @@ func (s *schedule) leaveOut(p Planned) error {
 	rec := &result.Record{SchemaVersion: result.SchemaVersion, ID: p.Experiment.ID(), Cycle: p.Cycle,
 		Status: result.Failed, Config: p.Experiment,
 		Backend: result.Backend{Name: p.Experiment.Backend},
-		Failure: &note.Failure{Class: codes.ClassLeftOut,
-			Message: fmt.Sprintf("left out: %d consecutive runs of %s with %s had failed, the last with: %s",
-				s.Study.Execution.MaxFailures, p.Experiment.Model, p.Experiment.Backend,
-				s.reasons[keyOf(p.Experiment)]), Next: "fix the cause of the failures and continue with --resume"},
+		Failure: s.whyLeftOut(p),
 		Energy: result.Energy{Provenance: result.None, Reason: "the run was skipped", Sources: []string{},
 			Devices: []result.Device{}},
 		Warnings: note.List{}, Files: map[string]string{}}

@@ -12,7 +12,6 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
-	"golang.org/x/sys/unix"
 
 	"github.com/llenergymeasure/llem/event"
 	"github.com/llenergymeasure/llem/internal/codes"
@@ -345,110 +344,6 @@ func (r cold) Devices() []power.Device {
 	}
 	return all
 }
-
-// TestLockGPUs: all or none, and who has them is named.
-func TestLockGPUs(t *testing.T) {
-	dir := t.TempDir()
-	two := []power.Meter{locked{"GPU-a", "GPU-b"}}
-	release, err := LockGPUs(dir, two, Holder{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	var busy *BusyError
-	if _, err := LockGPUs(dir, []power.Meter{locked{"GPU-0", "GPU-b"}}, Holder{}); !errors.As(err, &busy) ||
-		!strings.Contains(err.Error(), fmt.Sprintf("gpu1 is in use by another llem process (process %d", os.Getpid())) {
-		t.Errorf("error %v", err)
-	}
-	free, err := LockGPUs(dir, []power.Meter{locked{"GPU-0"}}, Holder{})
-	if err != nil {
-		t.Fatalf("the first of two GPUs was kept: %v", err)
-	}
-	free()
-	release()
-	if release, err = LockGPUs(dir, two, Holder{}); err != nil {
-		t.Errorf("after the release: %v", err)
-	} else {
-		release()
-	}
-}
-
-// TestLockFile: every user may lock, whatever the umask; a link is not followed, and
-// a file that may only be read locks as well.
-func TestLockFile(t *testing.T) {
-	dir := t.TempDir()
-	path := filepath.Join(dir, "llem-GPU-a.lock")
-	old := unix.Umask(0o077)
-	f, err := lockFile(path, Holder{})
-	unix.Umask(old)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
-	if info, err := f.Stat(); err != nil || info.Mode().Perm() != 0o666 {
-		t.Errorf("mode %v, %v, want 0666", info.Mode(), err)
-	}
-	link := filepath.Join(dir, "llem-GPU-b.lock")
-	if err := os.Symlink(path, link); err != nil {
-		t.Fatal(err)
-	}
-	if g, err := lockFile(link, Holder{}); err == nil {
-		g.Close()
-		t.Error("a symbolic link was followed")
-	}
-	other := filepath.Join(dir, "precious")
-	if err := os.WriteFile(other, []byte("mine"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	hard := filepath.Join(dir, "llem-GPU-c.lock")
-	if err := os.Link(other, hard); err != nil {
-		t.Fatal(err)
-	}
-	if g, err := lockFile(hard, Holder{}); err == nil {
-		g.Close()
-		t.Error("a hard link was taken for a lock")
-	}
-	if text, err := os.ReadFile(other); err != nil || string(text) != "mine" {
-		t.Errorf("the other file holds %q, %v", text, err)
-	}
-}
-
-// TestLockDir: the folder is the same for everybody; root's right to write anywhere
-// does not count.
-func TestLockDir(t *testing.T) {
-	private, shared := t.TempDir(), t.TempDir()
-	if err := errors.Join(os.Chmod(private, 0o755), os.Chmod(shared, 0o1777)); err != nil {
-		t.Fatal(err)
-	}
-	for want, dirs := range map[string][]string{
-		shared:  {private, "/nowhere", shared, "/tmp"},
-		"/tmp":  {private, "/tmp"},
-		private: {"/nowhere", private},
-	} {
-		if got := firstShared(dirs...); got != want {
-			t.Errorf("%q: %s, want %s", dirs, got, want)
-		}
-	}
-	t.Setenv("TMPDIR", private)
-	if got := LockDir(); got != "/run/lock" && got != "/tmp" {
-		t.Errorf("locks lie in %s", got)
-	}
-}
-
-// locked is a meter of GPUs with these UUIDs.
-type locked []string
-
-func (l locked) Name() string { return "nvml" }
-func (l locked) Devices() []power.Device {
-	var out []power.Device
-	for i, u := range l {
-		out = append(out, power.Device{ID: fmt.Sprintf("gpu%d", i), Kind: power.GPU, UUID: u})
-	}
-	return out
-}
-func (l locked) Interval() time.Duration                           { return time.Second }
-func (l locked) Poll(context.Context, *power.Trace) error          { return nil }
-func (l locked) Counters(context.Context) ([]power.Reading, error) { return nil, nil }
-func (l locked) Close() error                                      { return nil }
 
 // TestBreakerIsPerModel: another model on the same backend goes on.
 func TestBreakerIsPerModel(t *testing.T) {

@@ -13,6 +13,7 @@ import (
 	"github.com/llenergymeasure/llem/event"
 	"github.com/llenergymeasure/llem/internal/claim"
 	"github.com/llenergymeasure/llem/internal/codes"
+	"github.com/llenergymeasure/llem/internal/digits"
 	"github.com/llenergymeasure/llem/internal/nodes"
 	"github.com/llenergymeasure/llem/internal/shell"
 	"github.com/llenergymeasure/llem/internal/store"
@@ -518,6 +519,10 @@ func (s *schedule) stuck(open []task) error {
 	}
 	if n := len(others) - 1; n > 0 {
 		p := open[0].Experiment
+		if f := s.absent(p); f != nil {
+			return fmt.Errorf("%s: %s; this worker leaves %s to %s", p.Backend, f.Error(),
+				digits.Count(len(open), "run"), digits.Count(n, "other worker"))
+		}
 		return fmt.Errorf("%d consecutive runs of %s with %s failed on this worker, the last with: %s; it "+
 			"leaves %d runs "+
 			"to %d other workers", s.failures[keyOf(p)], p.Model, p.Backend, s.reasons[keyOf(p)], len(open), n)

@@ -13,11 +13,10 @@ import (
 
 	"github.com/llenergymeasure/llem/backend"
 	"github.com/llenergymeasure/llem/engine"
-	"github.com/llenergymeasure/llem/internal/campaign"
 	"github.com/llenergymeasure/llem/internal/codes"
 	"github.com/llenergymeasure/llem/internal/digits"
 	"github.com/llenergymeasure/llem/internal/disk"
-	"github.com/llenergymeasure/llem/internal/fault"
+	"github.com/llenergymeasure/llem/internal/gpulock"
 	"github.com/llenergymeasure/llem/internal/machine"
 	"github.com/llenergymeasure/llem/internal/measure"
 	"github.com/llenergymeasure/llem/internal/sensor"
@@ -51,37 +50,21 @@ func (o CheckOptions) preflight(ctx context.Context, s *study.Study, needs *Esti
 
 // engines reports which engines of the study cannot run here.
 func (o CheckOptions) engines(ctx context.Context, s *study.Study) ([]Problem, error) {
+	all, err := missingEngines(ctx, s, o.Backends)
 	var out []Problem
-	backends, seen := o.Backends, map[place]bool{}
-	for i := range s.Experiments {
-		e := s.Experiments[i]
-		at := placeOf(s, e)
-		if seen[at] {
-			continue
+	for _, m := range all {
+		text := m.text()
+		if o.GPU != "" && m.failure != nil && m.failure.Class != codes.ClassImage { // it names the machine already
+			text = "on this machine, " + text
 		}
-		seen[at] = true
-		concerns := func(e study.Experiment) bool { return placeOf(s, e) == at }
-		b, ok := backends[e.Backend]
-		if !ok {
-			out = append(out, Problem{Finding: Finding{Error: true, Short: "engine",
-				Note: note.Note{Code: codes.EngineMissing, Message: "this build cannot run the backend " +
-					"the backend " + e.Backend + " yet"}}, Concerns: concerns})
-			continue
+		n := note.Note{Code: codes.EngineMissing, Message: text}
+		if m.failure != nil {
+			n.Next = m.failure.Next
 		}
-		if err := lookFor(ctx, b, s.Engine(e.Backend), e); err != nil {
-			if ctx.Err() != nil {
-				return nil, context.Cause(ctx)
-			}
-			f := fault.As(err)
-			text := e.Backend + ": " + f.Error()
-			if o.GPU != "" && f.Class != codes.ClassImage { // its message names the machine already
-				text = "on this machine, " + text
-			}
-			out = append(out, Problem{Finding: Finding{Error: o.GPU == "", Short: "engine",
-				Note: note.Note{Code: codes.EngineMissing, Message: text, Next: f.Next}}, Concerns: concerns})
-		}
+		out = append(out, Problem{Finding: Finding{Error: o.GPU == "" || m.failure == nil, Short: "engine", Note: n},
+			Concerns: m.concerns})
 	}
-	return out, nil
+	return out, err
 }
 
 // place is where an engine is searched for, once for all experiments that share it.
@@ -187,8 +170,8 @@ func occupied(meters []power.Meter, shares bool, facts map[string]sensor.GPUFact
 	warn := func(code note.Code, message, next string) {
 		out = append(out, Problem{Finding: Finding{Note: note.Note{Code: code, Message: message, Next: next}}})
 	}
-	err := campaign.PeekGPUs(campaign.LockDir(), meters, campaign.Holder{Shares: shares})
-	if busy, ok := errors.AsType[*campaign.BusyError](err); ok {
+	err := gpulock.Peek(gpulock.Dir(), meters, gpulock.Holder{Shares: shares})
+	if busy, ok := errors.AsType[*gpulock.BusyError](err); ok {
 		warn(codes.GPUBusy, busy.Error(), busy.NextStep())
 	}
 	for _, id := range slices.Sorted(maps.Keys(facts)) {

@@ -122,8 +122,7 @@ func TestEqualWorkOnBothBackends(t *testing.T) {
 	}
 }
 
-// TestPyTorchMissing: an interpreter without torch is a classified row with the
-// command that helps.
+// TestPyTorchMissing: an interpreter without torch starts no run, and the message has the command that helps.
 func TestPyTorchMissing(t *testing.T) {
 	t.Parallel()
 	if !engineBuilt() {
@@ -141,10 +140,10 @@ func TestPyTorchMissing(t *testing.T) {
 		t.TempDir())
 	cmd.Env = append(os.Environ(), "LLEM_CACHE="+sharedCache(t))
 	out, err := cmd.CombinedOutput()
-	if cmd.ProcessState.ExitCode() != exitFailed {
+	if cmd.ProcessState.ExitCode() != exitUsage {
 		t.Errorf("exit: %v\n%s", err, out)
 	}
-	for _, want := range []string{"not_installed", "pip install", "torch"} {
+	for _, want := range []string{"no run was started", "pip install", "torch"} {
 		if !strings.Contains(string(out), want) {
 			t.Errorf("output lacks %q:\n%s", want, out)
 		}

@@ -50,7 +50,7 @@ func (env *Env) measure(ctx context.Context, s *study.Study, options llem.Option
 	}
 	display.Close()
 	if none {
-		env.nothingLeft(res)
+		env.nothingLeft(res, f.retry)
 	}
 	return env.finish(res, err, f)
 }
@@ -83,9 +83,14 @@ func (h *held) release() {
 	h.on, h.before = false, nil
 }
 
-// nothingLeft prints that the study to resume has no run left.
-func (env *Env) nothingLeft(res *result.StudyResult) {
+// nothingLeft prints that the study to resume has no run left; with retried, no failed run that can run here.
+func (env *Env) nothingLeft(res *result.StudyResult, retried bool) {
 	next := "llem report " + shell.Path(res.Dir)
+	if res.Failed > 0 && retried {
+		fmt.Fprintf(env.text(env.Stderr), "llem: no other run is left, and the failed ones cannot run here: their "+
+			"engine is not installed\n  next: `%s`\n", next)
+		return
+	}
 	if res.Failed > 0 {
 		next = resumeCommand(res.Dir) + " --retry-failed"
 	}

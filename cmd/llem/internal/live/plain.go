@@ -19,6 +19,9 @@ type plain struct {
 	now     func() time.Time
 	started time.Time
 	labels  map[string]string // of experiments
+	// leftOut is the line of the last run if it failed without being started; as many others do for the same reason.
+	leftOut string
+	running bool
 }
 
 func (p *plain) observe(e event.Event) {
@@ -33,7 +36,7 @@ func (p *plain) observe(e event.Event) {
 			p.line("%d runs%s, results in %s", e.Runs, plannedText(e), e.Dir)
 		}
 	case event.RunStarted:
-		p.started = p.now()
+		p.started, p.running = p.now(), true
 		p.line("[%d/%d] %s, cycle %d", e.Index, e.Total, e.Label, e.Cycle)
 	case event.PhaseStarted:
 		p.line("  %6s %-8s %s", clockText(p.now().Sub(p.started)), e.Phase, e.Detail)
@@ -48,7 +51,14 @@ func (p *plain) observe(e event.Event) {
 		if e.Status != statusOK {
 			status = p.paint("31", e.Status)
 		}
-		p.line("  %6s %s", clockText(e.Took), strings.TrimSpace(status+" "+reason(e)))
+		line := fmt.Sprintf("  %6s %s", clockText(e.Took), strings.TrimSpace(status+" "+reason(e)))
+		if p.running || line != p.leftOut {
+			p.line("%s", line)
+		}
+		if p.leftOut = line; p.running {
+			p.leftOut = ""
+		}
+		p.running = false
 	}
 }
 

@@ -1,4 +1,6 @@
-package campaign
+// Package gpulock locks GPUs for a measurement: two processes that measure on one GPU would count each other's energy.
+// The locks are files in a folder of the machine that every user may write to; the end of a process releases them.
+package gpulock
 
 import (
 	"errors"
@@ -39,9 +41,9 @@ func (e *BusyError) NextStep() string {
 	return "wait until it has finished, or choose another GPU with CUDA_VISIBLE_DEVICES"
 }
 
-// LockDir returns the folder of the locks of GPUs: one folder for all users of the machine, independent of
+// Dir returns the folder of the locks of GPUs: one folder for all users of the machine, independent of
 // TMPDIR. It is /run/lock if every user may write there, otherwise /tmp.
-func LockDir() string { return firstShared("/run/lock", "/tmp") }
+func Dir() string { return firstShared("/run/lock", "/tmp") }
 
 // firstShared returns the first folder in which every user may create files, otherwise the last one. It must
 // not depend on the user: root may write anywhere.
@@ -67,16 +69,29 @@ type Holder struct {
 	Shares bool
 }
 
-// LockGPUs locks all GPUs of the meters for this process, or none: two measurements on one GPU would count
+// Own returns the GPUs of this machine that are measured, by their unique ids, with the ids of their devices.
+func Own(meters []power.Meter) map[string]string {
+	out := map[string]string{}
+	for _, m := range meters {
+		for _, d := range m.Devices() {
+			if d.Kind == power.GPU && d.UUID != "" && !d.Modelled && !d.OverNetwork {
+				out[d.UUID] = d.ID
+			}
+		}
+	}
+	return out
+}
+
+// Lock locks all GPUs of the meters for this process, or none: two measurements on one GPU would count
 // each other's energy. release unlocks them, as does the end of the process.
-func LockGPUs(dir string, meters []power.Meter, by Holder) (release func(), err error) {
+func Lock(dir string, meters []power.Meter, by Holder) (release func(), err error) {
 	var files []*os.File
 	release = func() {
 		for _, f := range files {
 			_ = disk.CloseFolder(f)
 		}
 	}
-	uuids := ownGPUs(meters)
+	uuids := Own(meters)
 	for _, u := range slices.Sorted(maps.Keys(uuids)) { // the same order in every process
 		f, err := lockFile(filepath.Join(dir, "llem-"+u+".lock"), by)
 		if err != nil {

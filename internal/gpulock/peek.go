@@ -1,4 +1,4 @@
-package campaign
+package gpulock
 
 import (
 	"bufio"
@@ -15,9 +15,9 @@ import (
 	"github.com/llenergymeasure/llem/power"
 )
 
-// PeekGPUs returns a *BusyError if [LockGPUs] would: another llem process is measuring on one of the GPUs. It takes no
+// Peek returns a *BusyError if [Lock] would: another llem process is measuring on one of the GPUs. It takes no
 // lock, because a study that starts at this moment must not find one, and creates no file.
-func PeekGPUs(dir string, meters []power.Meter, by Holder) error {
+func Peek(dir string, meters []power.Meter, by Holder) error {
 	for _, m := range meters {
 		for _, d := range m.Devices() {
 			if d.Kind != power.GPU || d.UUID == "" || d.Modelled || d.OverNetwork {
