@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
 # Spreads studies over a real Slurm cluster of two nodes on this machine: `testdata/slurm/check.sh bin/llem`. First the
-# commands of docs/cluster.md, from install to the report. Then one worker is started again by the scheduler in the
-# middle, and one is asked to end as before a time limit; each run is there once.
+# commands of docs/tutorial-cluster.md, from install to the report. Then one worker is started again by the scheduler in
+# the middle, and one is asked to end as before a time limit; each run is there once.
 set -euo pipefail
 llem=$(realpath "${1:?the program}")
 cd "$(dirname "$0")"
-document=$(realpath ../../docs/cluster.md)
+document=$(realpath ../../docs/tutorial-cluster.md)
 . ./cluster.sh
 . ./page.sh
 work=$(mktemp -d)
@@ -14,7 +14,7 @@ trap slurm_stop EXIT
 slurm_start "$work/slurm"
 cd "$work"
 
-echo "== the page from install to the report in docs/cluster.md"
+echo "== the tutorial, from install to the report: docs/tutorial-cluster.md"
 page_check "$document" "$llem" "$work/home"
 grep -A 1 'batches: 8 of 8 runs ok' "$work/home/page.out" | head -2
 for _ in $(seq 60); do squeue -h | grep -q . || break; sleep 0.5; done

@@ -1,8 +1,8 @@
-# Sourced by check.sh: the page of docs/cluster.md, executed as it is.
+# Sourced by check.sh: docs/tutorial-cluster.md, executed as it is.
 
-# page_commands prints the commands of the first section of the document.
+# page_commands prints the commands of the document.
 page_commands() {
-  awk '/^## /{section++} section == 1 && /^```$/{inside = 0} section == 1 && inside; section == 1 && /^```sh$/{inside = 1}' "$1"
+  awk '/^```$/{inside = 0} inside; /^```sh$/{inside = 1}' "$1"
 }
 
 # page_wheel PROGRAM FOLDER makes a wheel of the program, as `make wheel` does without the interface for Python.
@@ -33,7 +33,7 @@ page_check() {
   page_wheel "$program" "$home"
   page_commands "$document" > "$home/page.sh"
   commands=$(grep -c -E 'llem (run|submit|report|config)' "$home/page.sh" || true)
-  [ "$commands" -ge 10 ] || { echo "only $commands commands in the first section of $document"; return 1; }
+  [ "$commands" -ge 10 ] || { echo "only $commands commands in $document"; return 1; }
   python3 -c 'import ensurepip' 2> /dev/null || apt-get install -qq -y --no-install-recommends python3-venv > /dev/null
   (cd "$home" && env -u XDG_CONFIG_HOME -u LLEM_CONFIG -u LLEM_RESULTS HOME="$home" LLEM_CACHE="$home/cache" \
     PIP_DISABLE_PIP_VERSION_CHECK=1 bash -euo pipefail -v page.sh > page.out 2>&1) || {
