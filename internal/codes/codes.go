@@ -158,6 +158,7 @@ const (
 const (
 	UnequalWork       note.Code = "unequal_work"
 	RequestsFailed    note.Code = "requests_failed"
+	CommandFailed     note.Code = "command_failed"
 	NoWarmUp          note.Code = "no_warmup"
 	WarmUpLimit       note.Code = "warmup_limit"
 	FirstUse          note.Code = "first_use"
@@ -303,6 +304,7 @@ func Codes() []Entry {
 
 		{UnequalWork, Excluded, "The engine did not compute exactly the given and requested tokens."},
 		{RequestsFailed, Excluded, "Requests failed, and the total includes their energy."},
+		{CommandFailed, Care, "A metered command ended with an exit code other than 0."},
 		{NoWarmUp, Flagged, "There was no warm-up, so the first requests include one-time costs."},
 		{WarmUpLimit, Care, "The warm-up did not cover all shapes of the window, or its times did not settle."},
 		{FirstUse, Care, "Requests include the first use of a shape in the window."},

@@ -1,6 +1,7 @@
 package join
 
 import (
+	"cmp"
 	"fmt"
 	"math"
 	"slices"
@@ -43,6 +44,7 @@ type deviceEnergy struct {
 	doubt          string // why a jump of the counter could have been missed
 	bare, resident result.Idle
 	err            error
+	longer         string         // how the window becomes longer, if not by the workload
 	out            *result.Device // the device's row in the record
 }
 
@@ -50,7 +52,8 @@ type deviceEnergy struct {
 func (j *join) devices() []*deviceEnergy {
 	var out []*deviceEnergy
 	for i, dev := range j.Devices {
-		d := &deviceEnergy{device: dev, counted: j.Engine.Counts(dev.Device), out: &j.record.Energy.Devices[i]}
+		d := &deviceEnergy{device: dev, counted: j.Engine.Counts(dev.Device), out: &j.record.Energy.Devices[i],
+			longer: j.longer("")}
 		d.measure(between(j.samples(dev.ID), j.Window), j.readings(dev.ID), j.Window)
 		d.bare, d.resident = j.idleOf(dev.ID, d.counter, j.Bare), j.idleOf(dev.ID, d.counter, j.Resident)
 		if dev.Known != nil {
@@ -129,9 +132,10 @@ func (d *deviceEnergy) measure(samples []power.Sample, readings []power.Reading,
 		if math.Abs(counter.Joules-d.integral) <= counter.Half95+d.series.Half95 {
 			d.err = fmt.Errorf(
 				"the window of %s s is too short for this sensor: the energy counter gives %s and the integral of the "+
-					"power series %s; use more prompts or longer outputs, or set energy.min_window",
+					"power series %s; %s",
 				digits.Significant(w.Duration().Seconds(), 2), digits.Within(counter.Joules, counter.Half95, "J"),
-				digits.Within(d.integral, d.series.Half95, "J"))
+				digits.Within(d.integral, d.series.Half95, "J"),
+				cmp.Or(d.longer, "use more prompts or longer outputs, or set energy.min_window"))
 			return
 		}
 		d.err = fmt.Errorf("the energy counter gives %.4g J and the integral of the power series %.4g J: "+

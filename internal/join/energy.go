@@ -37,6 +37,9 @@ func (j *join) energy(tokens result.Tokens) {
 	j.harnessShare(all)
 	if len(counted) == 0 {
 		e.Reason = fmt.Sprintf("the model ran on the %s: %s", e.Scope, j.noSensor(e.Scope))
+		if j.metered() {
+			e.Reason = j.noSensor(e.Scope)
+		}
 		return
 	}
 	j.agree(counted)
@@ -59,6 +62,10 @@ func (j *join) energy(tokens result.Tokens) {
 			"other work ran on the GPU ("+why+"): its energy is part of every number of this run, "+
 				"as energy.allow_shared permits")
 	}
+	if why := j.tooShort(counted); why != "" {
+		e.Reason = why
+		return
+	}
 	j.totals(counted, tokens)
 	j.phases(counted)
 }
@@ -76,9 +83,10 @@ func (j *join) sensorNotes(counted []*deviceEnergy) {
 		if d.doubt != "" {
 			j.warn(codes.UncheckedCounter,
 				d.device.ID+": "+d.doubt+
-					"; run it again and compare, or let the workload repeat for longer (energy.min_window)")
+					"; run it again and compare, or "+
+					j.longer("let the workload repeat for longer (energy.min_window)"))
 		}
-		j.drifting(d.device.ID, "before the engine was started", d.bare)
+		j.drifting(d.device.ID, j.beforehand(), d.bare)
 		j.drifting(d.device.ID, "with the model loaded", d.resident)
 	}
 }

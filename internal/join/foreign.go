@@ -107,7 +107,7 @@ func (j *join) workBefore(d *deviceEnergy) string {
 	if len(found) == 0 {
 		return ""
 	}
-	return "before the engine was started, " + strings.Join(found, " and ")
+	return j.beforehand() + ", " + strings.Join(found, " and ")
 }
 
 // idleBefore returns the time before the engine was started, including the short check of a remembered idle

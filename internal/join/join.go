@@ -36,13 +36,21 @@ func (j *join) compute() {
 	seconds := j.Window.Duration().Seconds()
 	j.record.Window.DurationS = seconds
 	countTokens(j.record.Tokens, j.Requests)
+	if j.metered() {
+		countSteps(j.record.Tokens, j.Steps)
+	}
 	tokens := *j.record.Tokens
 	j.record.Latency = latency(j.steady(), j.record.Config.BatchSize())
 	j.record.Latency.Excluded = len(j.firstUses)
-	j.record.Throughput = &result.Throughput{
-		OutputTokensPerS: float64(tokens.Output) / seconds,
-		TotalTokensPerS:  float64(tokens.Prompt+tokens.Output) / seconds,
-		RequestsPerS:     float64(tokens.RequestsOK) / seconds,
+	if j.metered() {
+		j.record.Latency.Reason = "a metered window has no requests"
+	}
+	if !j.metered() || tokens.Prompt+tokens.Output > 0 {
+		j.record.Throughput = &result.Throughput{
+			OutputTokensPerS: float64(tokens.Output) / seconds,
+			TotalTokensPerS:  float64(tokens.Prompt+tokens.Output) / seconds,
+			RequestsPerS:     float64(tokens.RequestsOK) / seconds,
+		}
 	}
 	j.checkWork(tokens)
 	if c := j.record.Compute; c != nil {

@@ -18,6 +18,10 @@ func (j *join) phases(counted []*deviceEnergy) {
 		e.PhasesReason = "the power is modelled and does not distinguish prefill from decode"
 		return
 	}
+	if j.metered() && len(j.Steps) == 0 {
+		e.PhasesReason = "no steps were marked in the window"
+		return
+	}
 	var all attribute.Split
 	var refused string
 	var gain float64

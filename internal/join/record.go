@@ -2,6 +2,7 @@ package join
 
 import (
 	"github.com/llenergymeasure/llem/internal/attribute"
+	"github.com/llenergymeasure/llem/internal/study/terms"
 	"github.com/llenergymeasure/llem/note"
 	"github.com/llenergymeasure/llem/result"
 )
@@ -18,6 +19,9 @@ type join struct {
 	// shares are the requests' shares of the phases; nil without a split.
 	shares []attribute.Shares
 }
+
+// metered reports whether the window is around something that llem did not run as an engine.
+func (j *join) metered() bool { return j.record.Config.Backend == terms.Command }
 
 // warn adds a doubt to the record, which the user also sees at once.
 func (j *join) warn(code note.Code, message string) {

@@ -148,10 +148,48 @@ func (j *join) precision(s sum, seconds float64) {
 		j.record.Warn(codes.ShortWindow,
 			fmt.Sprintf("the window of %.2f s is short for this sensor: the timing and sampling of its readings "+
 				"alone make the energy uncertain by ±%.0f %%; "+
-				"±5 %% needs %s s, ±1 %% needs %s s: use more prompts, longer outputs, or energy.min_window",
+				"±5 %% needs %s s, ±1 %% needs %s s: %s",
 				seconds, 100*rel, digits.Significant(e.MinWindow.For5PctS,
-					2), digits.Significant(e.MinWindow.For1PctS, 2)))
+					2), digits.Significant(e.MinWindow.For1PctS, 2),
+				j.longer("use more prompts, longer outputs, or energy.min_window")))
 	}
+}
+
+// mostUncertain is the half width of a metered window's energy, relative to the energy, above which it is refused: the
+// limit of phases. The window of a run is chosen by its workload and is only reported as short.
+const mostUncertain = 0.25
+
+// tooShort returns why a metered window is too short to have an energy; empty if it is not.
+func (j *join) tooShort(counted []*deviceEnergy) string {
+	s, seconds := addUp(counted), j.Window.Duration().Seconds()
+	if !j.metered() || s.joules > 0 && s.half <= mostUncertain*s.joules {
+		return ""
+	}
+	text := fmt.Sprintf("the window of %s s is too short for this sensor", digits.Significant(seconds, 2))
+	if s.joules <= 0 {
+		return text + ": it saw no energy in it; " + j.longer("")
+	}
+	j.record.Energy.MinWindow = &result.MinWindow{For1PctS: s.windowFor(0.01, seconds),
+		For5PctS: s.windowFor(0.05, seconds)}
+	return text + fmt.Sprintf(": its energy would be uncertain by ±%.0f %%; ±5 %% needs %s s, ±1 %% needs %s s; %s",
+		100*s.half/s.joules, digits.Significant(s.windowFor(0.05, seconds), 2),
+		digits.Significant(s.windowFor(0.01, seconds), 2), j.longer(""))
+}
+
+// longer is how a window becomes longer: of a run as engine says.
+func (j *join) longer(engine string) string {
+	if j.metered() {
+		return "measure more of the work, or repeat it in one window"
+	}
+	return engine
+}
+
+// beforehand is when the bare idle power is measured.
+func (j *join) beforehand() string {
+	if j.metered() {
+		return "before the window"
+	}
+	return "before the engine was started"
 }
 
 // over returns a quantity per unit of n units; nil if there is no quantity.
@@ -179,7 +217,7 @@ func inverse(q result.Quantity) *result.Quantity {
 // net subtracts the idle power of the counted devices: bare, and with the model loaded.
 func (j *join) net(counted []*deviceEnergy, s sum, seconds float64) {
 	e := &j.record.Energy
-	e.BaselineW, e.NetJ = j.netOf(counted, s, seconds, "before the engine was started",
+	e.BaselineW, e.NetJ = j.netOf(counted, s, seconds, j.beforehand(),
 		func(d *deviceEnergy) result.Idle { return d.bare })
 	if e.BaselineW == nil {
 		return
@@ -201,6 +239,9 @@ func (j *join) netOf(counted []*deviceEnergy, s sum, seconds float64, when strin
 			case reason != "":
 			case j.record.Config.Baseline.Seconds == 0:
 				reason = "baseline.seconds is 0"
+				if j.metered() {
+					reason = "none was asked for with --baseline"
+				}
 			case when == "with the model loaded" && j.record.Config.Baseline.ResidentSeconds == 0:
 				return nil, nil // not requested
 			default:

@@ -22,6 +22,15 @@ func countTokens(t *result.Tokens, requests []backend.Request) {
 	}
 }
 
+// countSteps sums the tokens of the steps that a metered program marked.
+func countSteps(t *result.Tokens, steps []backend.Step) {
+	for _, s := range steps {
+		t.Prompt += int64(s.PrefillTokens)
+		t.PromptComputed += int64(s.PrefillTokens)
+		t.Output += int64(s.DecodeTokens)
+	}
+}
+
 // checkWork compares the engine's work with the workload.
 func (j *join) checkWork(tokens result.Tokens) {
 	switch {

@@ -156,12 +156,19 @@ const nvmlLibrary = "LLEM_NVML_LIBRARY"
 // Meters opens every readable power sensor of this machine and the metrics pages in remotes, and returns why
 // the others cannot be read. The caller closes the meters.
 func Meters(ctx context.Context, estimate bool, remotes ...string) ([]power.Meter, []power.Unavailable) {
-	o := sensors.Options{Estimate: estimate, Remote: remotes, DeviceOrder: os.Getenv("CUDA_DEVICE_ORDER"),
+	o := optionsOf(estimate)
+	o.Remote = remotes
+	return sensors.Open(ctx, o)
+}
+
+// optionsOf returns the options of this process's environment.
+func optionsOf(estimate bool) sensors.Options {
+	o := sensors.Options{Estimate: estimate, DeviceOrder: os.Getenv("CUDA_DEVICE_ORDER"),
 		Library: os.Getenv(nvmlLibrary)}
 	if v, ok := os.LookupEnv("CUDA_VISIBLE_DEVICES"); ok {
 		o.VisibleDevices = &v
 	}
-	return sensors.Open(ctx, o)
+	return o
 }
 
 // Snapshot describes this machine, with the GPUs of the meters, and with room for the versions of the

@@ -1,13 +1,13 @@
 package measure
 
 import (
-	"context"
 	"time"
 
 	"github.com/llenergymeasure/llem/backend"
 	"github.com/llenergymeasure/llem/engine"
 	"github.com/llenergymeasure/llem/event"
 	"github.com/llenergymeasure/llem/internal/model"
+	"github.com/llenergymeasure/llem/internal/sampling"
 	"github.com/llenergymeasure/llem/internal/secret"
 	"github.com/llenergymeasure/llem/internal/tick"
 	"github.com/llenergymeasure/llem/note"
@@ -90,61 +90,11 @@ func (d *desk) show(code note.Code, message string) {
 	d.emit(event.Note{Code: code, Message: secret.Text(message)})
 }
 
+// sampling returns the meters and the clock of the run; live power goes to the user.
+func (d *desk) sampling() sampling.Desk {
+	return sampling.Desk{Meters: d.Meters, Clock: d.Clock,
+		OnPower: func(device string, w unit.Watts) { d.emit(event.Power{Device: device, Watts: float64(w)}) }}
+}
+
 // devices returns the devices of all meters.
-func (d *desk) devices() []power.Device {
-	var all []power.Device
-	for _, m := range d.Meters {
-		all = append(all, m.Devices()...)
-	}
-	return all
-}
-
-const (
-	// snapTimeout is how long to wait for an energy counter to change at a window limit; the slowest known
-	// refresh period is 500 ms.
-	snapTimeout = 600 * time.Millisecond
-	// counterInterval is the time between counter readings in a window, where they only detect a reset: one
-	// read of NVML's counter keeps a core busy for 4 ms.
-	counterInterval = 5 * time.Second
-	// settle is how long sampling continues after an idle interval, so that the last samples of every sensor
-	// arrive; it is also the minimum after the window, see [desk.margins].
-	settle = 150 * time.Millisecond
-	// stopWithin bounds the wait for sensors when sampling ends.
-	stopWithin = 5 * time.Second
-)
-
-// sampler returns a sampler over all meters that reports live power.
-func (d *desk) sampler() *power.Sampler {
-	s := power.NewSampler(d.Meters...)
-	s.CounterInterval, s.Now = counterInterval, d.Clock.Mono
-	s.OnPower = func(device string, w unit.Watts) { d.emit(event.Power{Device: device, Watts: float64(w)}) }
-	return s
-}
-
-// margins are how long sampling goes before the window and after it: until every meter was polled. What one that is
-// polled twice a second shows is known from its first value on, and up to the window's end only by its next one. They
-// are asked before sampling begins. The fast ones are ready in the time that the counters take.
-func (d *desk) margins() (before, after time.Duration) {
-	var slowest time.Duration
-	for _, m := range d.Meters {
-		slowest = max(slowest, m.Interval())
-	}
-	if after = settle + slowest; slowest > 2*settle {
-		before = after
-	}
-	return before, after
-}
-
-// mark reads the counters at their next change. It does not wait for a sensor that does not answer.
-func mark(ctx context.Context, s *power.Sampler) {
-	ctx, cancel := context.WithTimeout(ctx, snapTimeout+2*time.Second)
-	defer cancel()
-	s.Mark(ctx, snapTimeout)
-}
-
-// stopped ends sampling, also after an error, within a time limit.
-func stopped(ctx context.Context, s *power.Sampler) power.Trace {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopWithin)
-	defer cancel()
-	return s.Stop(ctx)
-}
+func (d *desk) devices() []power.Device { return d.sampling().Devices() }

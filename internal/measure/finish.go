@@ -40,10 +40,8 @@ func (c *collected) material(d *desk) *join.Material {
 			continue
 		}
 		dev.IdleLimitW = float64(estimate.IdleLimit(dev.Name))
-		if dev.WorkHidden = true; !dev.OverNetwork && tenants.Listed(d.Meters, dev.ID) {
-			dev.Others, dev.WorkHidden = c.processes.Others(dev.ID, w.window)
-		}
 	}
+	d.sampling().Tenants(m, c.processes)
 	return m
 }
 

@@ -11,6 +11,7 @@ import (
 	"github.com/llenergymeasure/llem/internal/codes"
 	"github.com/llenergymeasure/llem/internal/digits"
 	"github.com/llenergymeasure/llem/internal/join"
+	"github.com/llenergymeasure/llem/internal/sampling"
 	"github.com/llenergymeasure/llem/internal/tenants"
 	"github.com/llenergymeasure/llem/power"
 	"github.com/llenergymeasure/llem/result"
@@ -25,12 +26,6 @@ type idles struct {
 	trace power.Trace
 	// known are bare idle powers of an earlier run, by device.
 	known map[string]result.Idle
-}
-
-// stretch is one idle interval.
-type stretch struct {
-	window attribute.Window
-	trace  power.Trace
 }
 
 // probeSeconds is the length of the measurement that confirms a stored baseline.
@@ -55,9 +50,9 @@ func (d *desk) measureBare(ctx context.Context, p *tenants.Processes) (idles, er
 		if err != nil {
 			return idles{}, err
 		}
-		if s.confirms(known) {
+		if confirms(s, known) {
 			d.record.Timing.BaselineS = d.Clock.Since(began)
-			return idles{known: known, trace: s.trace}, nil
+			return idles{known: known, trace: s.Trace}, nil
 		}
 	}
 	d.phase(event.Baseline, fmt.Sprintf("%g s idle", seconds))
@@ -67,7 +62,7 @@ func (d *desk) measureBare(ctx context.Context, p *tenants.Processes) (idles, er
 	}
 	d.record.Timing.BaselineS = d.Clock.Since(began)
 	d.remember(s, p)
-	return d.recorded(idles{bare: s.window, trace: s.trace}), nil
+	return d.recorded(idles{bare: s.Window, trace: s.Trace}), nil
 }
 
 // measureResident samples the machine with the model loaded and idle, before the warm-up: afterwards, clocks
@@ -86,7 +81,7 @@ func (d *desk) measureResident(ctx context.Context, p *tenants.Processes, worked
 	if err != nil {
 		return before, err
 	}
-	before.resident, before.trace = s.window, join.Traces(before.trace, s.trace)
+	before.resident, before.trace = s.Window, join.Traces(before.trace, s.Trace)
 	return d.recorded(before), nil
 }
 
@@ -96,38 +91,25 @@ func (d *desk) recorded(i idles) idles {
 	return i
 }
 
-// restTries is how often a baseline is repeated while power is falling. An H200 falls from 140 to 80 W within
-// 5 s after another process.
-const restTries = 4
-
 // sampleRest samples an idle interval, and repeats it while power is falling.
-func (d *desk) sampleRest(ctx context.Context, p *tenants.Processes, seconds float64) (stretch, error) {
-	s, err := d.sampleIdle(ctx, p, seconds)
-	for range restTries {
-		if err != nil || !s.falls(d.devices()) {
-			break
-		}
+func (d *desk) sampleRest(ctx context.Context, p *tenants.Processes, seconds float64) (sampling.Stretch, error) {
+	s, err := d.sampling().Rest(ctx, d.waits(seconds), func() {
 		d.phase(event.Baseline, fmt.Sprintf("idle power is still falling, another %g s", seconds))
-		s, err = d.sampleIdle(ctx, p, seconds)
-	}
+	})
+	p.Add(s.Trace.Processes)
 	return s, err
 }
 
 // sampleIdle samples for some seconds, with a counter edge on both sides.
-func (d *desk) sampleIdle(ctx context.Context, p *tenants.Processes, seconds float64) (s stretch, err error) {
-	sampler := d.sampler()
-	sampler.Start(ctx)
-	mark(ctx, sampler)
-	s.window.Start = d.Clock.Mono()
-	err = d.wait(ctx, digits.Duration(seconds))
-	s.window.End = d.Clock.Mono()
-	if err == nil {
-		mark(ctx, sampler)
-		err = d.Clock.Sleep(ctx, settle)
-	}
-	s.trace = stopped(ctx, sampler)
-	p.Add(s.trace.Processes)
+func (d *desk) sampleIdle(ctx context.Context, p *tenants.Processes, seconds float64) (sampling.Stretch, error) {
+	s, err := d.sampling().Idle(ctx, d.waits(seconds))
+	p.Add(s.Trace.Processes)
 	return s, err
+}
+
+// waits returns a function that waits for some seconds and reports progress.
+func (d *desk) waits(seconds float64) func(context.Context) error {
+	return func(ctx context.Context) error { return d.wait(ctx, digits.Duration(seconds)) }
 }
 
 // wait waits and reports progress.
@@ -142,23 +124,10 @@ func (d *desk) wait(ctx context.Context, whole time.Duration) error {
 	return nil
 }
 
-// falls reports whether the power of a GPU fell significantly while it should be idle.
-func (s stretch) falls(devices []power.Device) bool {
-	for _, d := range devices {
-		if d.Kind != power.GPU || d.OverNetwork {
-			continue
-		}
-		if i := join.Idle(s.trace, d.ID, s.window); join.Drifts(i) && i.DriftW < 0 {
-			return true
-		}
-	}
-	return false
-}
-
 // confirms reports whether an interval agrees with the stored values, from the same source.
-func (s stretch) confirms(known map[string]result.Idle) bool {
+func confirms(s sampling.Stretch, known map[string]result.Idle) bool {
 	for id, k := range known {
-		now := join.Idle(s.trace, id, s.window)
+		now := join.Idle(s.Trace, id, s.Window)
 		if now.Reason != "" || now.Source != k.Source ||
 			math.Abs(now.W-k.W) > confirmPct*k.W+math.Hypot(now.Half95, k.Half95) {
 			return false
@@ -186,14 +155,14 @@ func (d *desk) remembered() map[string]result.Idle {
 
 // remember stores a new baseline for later runs, unless it drifts. A machine with other processes is not
 // idle.
-func (d *desk) remember(s stretch, p *tenants.Processes) {
+func (d *desk) remember(s sampling.Stretch, p *tenants.Processes) {
 	if d.Baselines == nil || p.Foreign() {
 		return
 	}
 	for _, dev := range d.devices() {
-		idle := join.Idle(s.trace, dev.ID, s.window)
+		idle := join.Idle(s.Trace, dev.ID, s.Window)
 		if idle.Reason != "" || idle.W <= 0 || math.Abs(idle.DriftW) > join.MaxDrift*idle.W ||
-			join.Worked(s.trace, dev.ID, s.window) {
+			join.Worked(s.Trace, dev.ID, s.Window) {
 			continue
 		}
 		if err := d.Baselines.put(dev, idle, d.Clock.Time()); err != nil {

@@ -10,6 +10,7 @@ import (
 	"github.com/llenergymeasure/llem/backend"
 	"github.com/llenergymeasure/llem/internal/attribute"
 	"github.com/llenergymeasure/llem/internal/codes"
+	"github.com/llenergymeasure/llem/internal/sampling"
 	"github.com/llenergymeasure/llem/internal/sensor"
 	"github.com/llenergymeasure/llem/internal/tenants"
 	"github.com/llenergymeasure/llem/internal/workload"
@@ -42,7 +43,7 @@ func sampled(device string, from, to int64, watts func(ms int64) float64) []powe
 func TestConfirmed(t *testing.T) {
 	w := attribute.Window{Start: 1000 * ms, End: 2000 * ms}
 	trace := power.Trace{Samples: sampled("gpu0", 500, 2500, func(t int64) float64 { return 80 + float64(t/20%3) })}
-	s := stretch{w, trace}
+	s := sampling.Stretch{Window: w, Trace: trace}
 	for name, q := range map[string]struct {
 		known result.Idle
 		want  bool
@@ -54,35 +55,12 @@ func TestConfirmed(t *testing.T) {
 		"another source": {result.Idle{W: 81, Half95: 0.5, Source: "nvml.energy"}, false},
 		"not known well": {result.Idle{W: 90, Half95: 9, Source: sensor.SourceFake}, true},
 	} {
-		if got := s.confirms(map[string]result.Idle{"gpu0": q.known}); got != q.want {
+		if got := confirms(s, map[string]result.Idle{"gpu0": q.known}); got != q.want {
 			t.Errorf("%s: confirmed %v, want %v", name, got, q.want)
 		}
 	}
-	if s.confirms(map[string]result.Idle{"gpu7": {W: 81, Source: sensor.SourceFake}}) {
+	if confirms(s, map[string]result.Idle{"gpu7": {W: 81, Source: sensor.SourceFake}}) {
 		t.Error("a device without samples was confirmed")
-	}
-}
-
-// TestFalls: power that falls is of a machine that comes to rest; power that rises is not, nor a remote sensor's.
-func TestFalls(t *testing.T) {
-	remote := gpu0
-	remote.OverNetwork = true
-	for name, q := range map[string]struct {
-		device power.Device
-		slope  float64 // in watts per millisecond
-		want   bool
-	}{
-		"steady":       {gpu0, 0, false},
-		"falls":        {gpu0, -0.01, true},
-		"rises":        {gpu0, 0.01, false},
-		"falls afar":   {remote, -0.01, false},
-		"no GPU falls": {power.Device{ID: gpu0.ID, Kind: power.CPU}, -0.01, false},
-	} {
-		s := stretch{attribute.Window{Start: 1000 * ms, End: 4000 * ms}, power.Trace{Samples: sampled("gpu0", 500, 4500,
-			func(t int64) float64 { return 110 + q.slope*float64(t) + float64(t/20%3) })}}
-		if got := s.falls([]power.Device{q.device}); got != q.want {
-			t.Errorf("%s: %v, want %v", name, got, q.want)
-		}
 	}
 }
 
@@ -149,7 +127,7 @@ func TestBusyMachineIsNotRemembered(t *testing.T) {
 		d := &desk{Options: Options{Meters: []power.Meter{m}, Baselines: &Baselines{}}, record: &result.Record{}}
 		var p tenants.Processes
 		p.Add(q.seen)
-		d.remember(stretch{w, power.Trace{Samples: sampled("gpu0", 500, 4500, q.watts)}}, &p)
+		d.remember(sampling.Stretch{Window: w, Trace: power.Trace{Samples: sampled("gpu0", 500, 4500, q.watts)}}, &p)
 		if _, got := d.Baselines.get(gpu0, time.Hour, time.Now()); got != q.want {
 			t.Errorf("%s: remembered %v, want %v", name, got, q.want)
 		}

@@ -11,6 +11,7 @@ import (
 	"github.com/llenergymeasure/llem/internal/codes"
 	"github.com/llenergymeasure/llem/internal/digits"
 	"github.com/llenergymeasure/llem/internal/join"
+	"github.com/llenergymeasure/llem/internal/sampling"
 	"github.com/llenergymeasure/llem/power"
 )
 
@@ -104,10 +105,10 @@ func (d *desk) sensors(ctx context.Context, c *collected) ([]attribute.Outlook, 
 		Tier: engine.Tier}
 	samples := c.idles.trace.Samples
 	if len(samples) == 0 {
-		s := d.sampler()
+		s := d.sampling().Sampler()
 		s.Start(ctx)
 		err := d.Clock.Sleep(ctx, digits.Duration(lookSeconds))
-		samples = stopped(ctx, s).Samples
+		samples = sampling.Stopped(ctx, s).Samples
 		if err != nil {
 			return nil, err
 		}

@@ -11,6 +11,7 @@ import (
 	"github.com/llenergymeasure/llem/internal/attribute"
 	"github.com/llenergymeasure/llem/internal/codes"
 	"github.com/llenergymeasure/llem/internal/digits"
+	"github.com/llenergymeasure/llem/internal/sampling"
 	"github.com/llenergymeasure/llem/internal/tenants"
 	"github.com/llenergymeasure/llem/note"
 	"github.com/llenergymeasure/llem/power"
@@ -27,10 +28,8 @@ type measured struct {
 	round int
 	// given is the number of prompt tokens given, and asked the number of requested output tokens.
 	given, asked int64
-	// cpuStart and cpuEnd are processor times at the window's limits, and newcomers the time of processes of
-	// the run that began in the window.
-	cpuStart, cpuEnd cpuTimes
-	newcomers        time.Duration
+	// spent has the processor times at the window's limits.
+	spent sampling.Spent
 }
 
 // measureWindow measures the window, and once more if it is shorter than wanted: the first window then
@@ -63,10 +62,10 @@ func (d *desk) measureOnce(ctx context.Context, e *running, w work, l length) (m
 	}
 	d.phase(event.Measure, detail)
 	m = &measured{length: l}
-	sampler := d.sampler()
-	before, after := d.margins()
+	sampler := d.sampling().Sampler()
+	before, after := d.sampling().Margins()
 	sampler.Start(ctx)
-	defer func() { m.trace = stopped(ctx, sampler) }()
+	defer func() { m.trace = sampling.Stopped(ctx, sampler) }()
 	if err := d.Clock.Sleep(ctx, before); err != nil {
 		return m, err
 	}
@@ -84,16 +83,16 @@ func (d *desk) measureOnce(ctx context.Context, e *running, w work, l length) (m
 	cpu := tenants.FollowCPU(e.loaded.PID)
 	load.Finished = func() {
 		m.window.End = d.Clock.Mono()
-		m.cpuEnd = readCPU(cpu)
+		m.spent.To = sampling.ReadCPU(cpu)
 		if e.memory != nil {
 			e.memory.End()
 		}
-		mark(ctx, sampler)
-		m.newcomers = cpu.Newcomers()
+		sampling.Mark(ctx, sampler)
+		m.spent.Newcomers = cpu.Newcomers()
 	}
 	d.emit(event.Progress{Phase: event.Measure, Total: len(load.Requests)})
-	mark(ctx, sampler)
-	m.cpuStart = readCPU(cpu)
+	sampling.Mark(ctx, sampler)
+	m.spent.From = sampling.ReadCPU(cpu)
 	m.window.Start = d.Clock.Mono()
 	bounded, cancel := d.bounded(ctx, time.Duration(l.warmNS*int64(w.batches()*l.repeats)))
 	defer cancel()

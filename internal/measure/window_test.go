@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/llenergymeasure/llem/backend"
+	"github.com/llenergymeasure/llem/internal/sampling"
 	"github.com/llenergymeasure/llem/internal/workload"
 	"github.com/llenergymeasure/llem/power"
 	"github.com/llenergymeasure/llem/result"
@@ -95,8 +96,8 @@ func TestSettles(t *testing.T) {
 		}
 		p := out.Series.Power
 		after := time.Duration(p[len(p)-1].MonoNS - out.Record.Window.EndMonoNS)
-		if after < settle-20*time.Millisecond {
-			t.Errorf("the last sample is %v after the window, want about %v", after, settle)
+		if after < sampling.Settle-20*time.Millisecond {
+			t.Errorf("the last sample is %v after the window, want about %v", after, sampling.Settle)
 		}
 	})
 }
@@ -138,36 +139,5 @@ func TestSamplerShare(t *testing.T) {
 	m.trace.Cost = power.Cost{CPU: time.Second, Elapsed: 4 * time.Second}
 	if d.harness(m); d.record.Harness.SamplerCPUPct != 25 {
 		t.Errorf("%g %%, want 25", d.record.Harness.SamplerCPUPct)
-	}
-}
-
-// paced is a meter that is polled at an interval of its own.
-type paced struct {
-	power.Meter
-	every time.Duration
-}
-
-// Interval returns the interval of the test.
-func (p paced) Interval() time.Duration { return p.every }
-
-// TestMargins: a meter that is polled rarely is polled before the window and after it, or its series would not cover
-// the window; others hold nothing up.
-func TestMargins(t *testing.T) {
-	for name, q := range map[string]struct {
-		intervals     []time.Duration
-		before, after time.Duration
-	}{
-		"none": {nil, 0, settle},
-		"fast": {[]time.Duration{200 * time.Millisecond, 50 * time.Millisecond}, 0, settle + 200*time.Millisecond},
-		"a wall meter": {[]time.Duration{100 * time.Millisecond, 500 * time.Millisecond}, settle + 500*time.Millisecond,
-			settle + 500*time.Millisecond},
-	} {
-		d := &desk{}
-		for _, every := range q.intervals {
-			d.Meters = append(d.Meters, paced{every: every})
-		}
-		if before, after := d.margins(); before != q.before || after != q.after {
-			t.Errorf("%s: %v before and %v after, want %v and %v", name, before, after, q.before, q.after)
-		}
 	}
 }

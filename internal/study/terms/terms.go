@@ -116,3 +116,7 @@ const (
 	// and need long for each.
 	HostWarmupSeconds = 10
 )
+
+// Command is the backend of a window around something that llem does not run as an engine: a command, a process, or
+// the marked part of a program.
+const Command = "command"

@@ -16,6 +16,7 @@ import (
 	"github.com/llenergymeasure/llem/internal/campaign"
 	"github.com/llenergymeasure/llem/internal/digits"
 	"github.com/llenergymeasure/llem/internal/host"
+	"github.com/llenergymeasure/llem/internal/metering"
 	"github.com/llenergymeasure/llem/internal/plan"
 	"github.com/llenergymeasure/llem/internal/secret"
 	"github.com/llenergymeasure/llem/internal/shell"
@@ -28,6 +29,7 @@ func Main(env Env) int {
 	if env.Signals != nil {
 		var stop context.CancelFunc
 		ctx, stop = env.Signals(ctx)
+		env.releaseSignals = stop
 		defer stop()
 	}
 	out := &counted{Writer: env.Stdout}
@@ -108,7 +110,7 @@ func newRoot(env *Env) *cobra.Command {
 	root.SetHelpCommand(help.NewCommand())
 	commands := []*cobra.Command{newConfig(env), newDoctor(env), newRun(env), newReport(env), newCompare(env),
 		newPlot(env), newServe(env), newSite(env), newVerify(env), newPush(env), newPull(env),
-		newMerge(env), newSubmit(env), newSchema(env)}
+		newMeter(env), newMerge(env), newSubmit(env), newSchema(env)}
 	root.Args = help.NoCommand(commands)
 	root.SetHelpFunc(func(cmd *cobra.Command, _ []string) {
 		if cmd == root {
@@ -170,9 +172,12 @@ var errIncomplete = errors.New("not all runs were measured: complete the study w
 
 // exitCode maps errors to the documented codes.
 func exitCode(err error) int {
+	ended, _ := errors.AsType[*metering.ExitError](err)
 	switch {
 	case err == nil:
 		return exitOK
+	case ended != nil:
+		return ended.Code
 	case errors.Is(err, ending.ErrInterrupted), errors.Is(err, context.Canceled):
 		return exitInterrupted
 	case isUsage(err):
@@ -206,7 +211,8 @@ func isUsage(err error) bool {
 
 // explain prints an error for a person: what, where and what next.
 func (env *Env) explain(err error) {
-	if errors.Is(err, errRunsFailed) || errors.Is(err, syscall.EPIPE) {
+	ended, _ := errors.AsType[*metering.ExitError](err)
+	if errors.Is(err, errRunsFailed) || errors.Is(err, syscall.EPIPE) || ended != nil && ended.Err == nil {
 		return // the report has said it, or nobody reads it
 	}
 	if errors.Is(err, ending.ErrInterrupted) || errors.Is(err, context.Canceled) {

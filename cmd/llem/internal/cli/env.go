@@ -42,6 +42,8 @@ type Env struct {
 	// Signals, if set, ends the returned context at the first interrupt, or when the reader of the
 	// output is gone, and the process at the second interrupt.
 	Signals func(context.Context) (context.Context, context.CancelFunc)
+	// releaseSignals ends what Signals has begun.
+	releaseSignals context.CancelFunc
 }
 
 // ProcessEnv is the environment of this process.

@@ -254,7 +254,9 @@ func figures(r *result.Record) []string {
 		return cells
 	}
 	l := r.Latency
-	cells[0] = digits.Significant(r.Throughput.OutputTokensPerS, 3)
+	if r.Throughput != nil {
+		cells[0] = digits.Significant(r.Throughput.OutputTokensPerS, 3)
+	}
 	cells[1], cells[2], cells[3], cells[4] = p50(l.Queue), p50(l.TTFT), p50(l.ResponseTTFT), p50(l.ITL)
 	e := r.Energy
 	if q := e.NodePerOutputTokenJ; q != nil {

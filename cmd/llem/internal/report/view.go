@@ -12,6 +12,7 @@ import (
 	"github.com/llenergymeasure/llem/cmd/llem/internal/view"
 	"github.com/llenergymeasure/llem/internal/digits"
 	"github.com/llenergymeasure/llem/internal/metric"
+	"github.com/llenergymeasure/llem/internal/study/terms"
 	"github.com/llenergymeasure/llem/internal/table"
 	"github.com/llenergymeasure/llem/note"
 	"github.com/llenergymeasure/llem/result"
@@ -55,7 +56,10 @@ func NewView(r *result.Record) View {
 	if r.Status != result.OK {
 		return v
 	}
-	v.Sections = []Section{speed(r), energy(r)}
+	v.Sections = []Section{energy(r)}
+	if r.Throughput != nil {
+		v.Sections = []Section{speed(r), energy(r)}
+	}
 	if r.Energy.NodeJ != nil || r.Energy.NodeReason != "" {
 		v.Sections = append(v.Sections, node(r))
 	}
@@ -64,8 +68,14 @@ func NewView(r *result.Record) View {
 	return v
 }
 
+// Metered reports whether a run is a window around something that llem did not run as an engine.
+func Metered(r *result.Record) bool { return r.Config.Backend == terms.Command }
+
 // Title names the model and the engine of a run.
 func Title(r *result.Record) string {
+	if Metered(r) {
+		return strings.TrimSuffix(fmt.Sprintf("%s · on %s", r.Config.Model, r.Backend.Device), " · on ")
+	}
 	t := fmt.Sprintf("%s · %s", r.Config.Model, r.Backend.Name)
 	if r.Backend.Version != "" {
 		t += " " + r.Backend.Version
@@ -84,6 +94,12 @@ func Title(r *result.Record) string {
 
 // Subtitle is the work of a run.
 func Subtitle(r *result.Record) string {
+	if t := r.Tokens; Metered(r) {
+		if t == nil || t.Prompt+t.Output == 0 {
+			return ""
+		}
+		return fmt.Sprintf("marked: %d prompt tokens, %d decoded", t.Prompt, t.Output)
+	}
 	w := r.Config.Workload
 	s := fmt.Sprintf("%s, at most %d tokens in, %d out, batch %s", digits.Count(w.Prompts, "prompt"), w.InputTokens,
 		w.OutputTokens, r.Config.BatchText())
@@ -251,6 +267,9 @@ func Sides(runs []*result.Record) string {
 
 // about is what a run measured, in one line.
 func about(r *result.Record) string {
+	if Metered(r) {
+		return Title(r)
+	}
 	w := r.Config.Workload
 	return strings.Join([]string{r.Config.Model, strings.TrimSpace(r.Backend.Name + " " + r.Backend.Version),
 		view.DType(r),
@@ -269,10 +288,16 @@ func Line(r *result.Record) string {
 		}
 		return b.String()
 	}
-	b.WriteString(digits.Significant(r.Throughput.OutputTokensPerS, 3) + " tok/s")
-	b.WriteString(firstToken(r.Latency))
 	e := r.Energy
+	if r.Throughput != nil {
+		b.WriteString(digits.Significant(r.Throughput.OutputTokensPerS, 3) + " tok/s")
+		b.WriteString(firstToken(r.Latency))
+	} else {
+		b.WriteString(digits.SI(r.Window.DurationS, "s"))
+	}
 	switch {
+	case Metered(r) && e.PerOutputTokenJ == nil && e.TotalJ != nil:
+		b.WriteString(", " + Stated(e.TotalJ, "J") + " [" + strings.Join(e.Sources, ", ") + "]")
 	case e.PerOutputTokenJ == nil && e.TotalJ != nil:
 		b.WriteString(", energy not attributable")
 	case e.PerOutputTokenJ == nil:

@@ -42,12 +42,14 @@ const synthetic = "synthetic weights"
 func (p *page) title(r *result.Record) {
 	facts := strings.Split(report.Title(r), separator)
 	p.facts(plain, "", "  ", slices.DeleteFunc(facts, func(s string) bool { return s == synthetic }))
-	p.painted(dim, "", "  ", report.Subtitle(r), 0)
+	if about := report.Subtitle(r); about != "" {
+		p.painted(dim, "", "  ", about, 0)
+	}
 }
 
 // headline writes the answer and what is behind it; of energy that is refused the reason and the next step first.
 func (p *page) headline(r *result.Record, s *result.StudyResult) {
-	e, t := r.Energy, r.Throughput
+	e := r.Energy
 	refused := codes.WithheldBy(r.Warnings.Codes()) != "" && e.PerOutputTokenJ == nil
 	if refused {
 		p.painted(red, "refused: ", "  ", cmp.Or(e.Reason, "the energy is not the run's"), 3)
@@ -57,7 +59,10 @@ func (p *page) headline(r *result.Record, s *result.StudyResult) {
 			}
 		}
 	}
-	parts := []string{digits.Significant(t.OutputTokensPerS, 3) + " tok/s"}
+	parts := []string{digits.SI(r.Window.DurationS, "s")}
+	if t := r.Throughput; t != nil {
+		parts[0] = digits.Significant(t.OutputTokensPerS, 3) + " tok/s"
+	}
 	if first := firstToken(r.Latency); first != "" {
 		parts = append(parts, first)
 	}
@@ -68,6 +73,9 @@ func (p *page) headline(r *result.Record, s *result.StudyResult) {
 		parts = append([]string{"energy refused"}, parts...)
 	case e.TotalJ != nil:
 		parts = append([]string{digits.SI(e.TotalJ.Value, "J") + " in all" + unreal(e.Provenance)}, parts...)
+		if report.Metered(r) {
+			parts = append(parts, digits.SI(e.MeanW.Value, "W"))
+		}
 	default:
 		parts = append([]string{"energy not measured"}, parts...)
 	}
@@ -325,12 +333,15 @@ func (p *page) amounts(r *result.Record) {
 	if net == nil || idle == nil {
 		net, idle, what = e.NetResidentJ, e.ResidentW, "idle with the model loaded"
 	}
-	if net != nil && idle != nil && r.Tokens.Output > 0 {
-		n := float64(r.Tokens.Output)
+	if net != nil && idle != nil && (r.Tokens.Output > 0 || report.Metered(r)) {
+		n, per := float64(r.Tokens.Output), " per output token"
+		if n == 0 {
+			n, per = 1, ""
+		}
 		half := digits.SI((net.CI95[1]-net.CI95[0])/2/n, "J")
-		value := digits.SI(net.Value/n, "J") + " ± " + half + " per output token"
+		value := digits.SI(net.Value/n, "J") + " ± " + half + per
 		if net.CI95[0] <= 0 && net.CI95[1] >= 0 {
-			value = "not distinguishable from 0 (± " + half + " per output token)"
+			value = "not distinguishable from 0 (± " + half + per + ")"
 		}
 		p.labelled("net", value, "net of "+what+" "+digits.SI(idle.Value, "W"))
 	}

@@ -24,6 +24,7 @@ import (
 // Metrics of the columns, where nothing else is asked for.
 const (
 	energyMetric   = "energy.per_output_token_j"
+	totalMetric    = "energy.total_j"
 	speedMetric    = "throughput.output_tokens_per_s"
 	ttftMetric     = "latency.ttft_ms.p50"
 	responseMetric = "latency.response_ttft_ms.p50"
@@ -67,6 +68,9 @@ func (p *page) columns(s *result.StudyResult) []column {
 		}
 		if !known(s, energyMetric) {
 			names = names[1:]
+		}
+		if !known(s, energyMetric) && !known(s, speedMetric) && known(s, totalMetric) { // of a command
+			names = []string{totalMetric, "energy.net_j", "energy.mean_w"}
 		}
 	}
 	for _, name := range append(slices.Clone(p.Front), p.Sort) {
