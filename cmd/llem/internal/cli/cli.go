@@ -77,6 +77,9 @@ func (c *counted) Write(p []byte) (int, error) {
 	return n, err
 }
 
+// Commands returns the program with all its commands, for what describes them; they have no streams to use.
+func Commands() *cobra.Command { return newRoot(&Env{Getenv: func(string) string { return "" }}) }
+
 func newRoot(env *Env) *cobra.Command {
 	build := host.CurrentBuild()
 	root := &cobra.Command{
