@@ -34,11 +34,15 @@ WHEEL_ARCH ?= $(ARCH)
 wheel:
 	python3 python/build_wheel.py --arch $(WHEEL_ARCH)
 
+# All that a release has, in dist/: wheels, archives, debs, rpms, SBOM, checksums. DIST="--arch x86_64" for one architecture.
+dist:
+	python3 packaging/dist.py $(DIST)
+
 # The documents as a site, in dist/docs: opens from a folder, with a search, and loads nothing from elsewhere.
 docs:
 	python3 website/build.py
 
-.PHONY: demo build release wheel docs test test-python lint bench fuzz accuracy clean
+.PHONY: demo build release wheel dist docs test test-python lint bench fuzz accuracy clean
 
 demo: build
 	$(BIN) run --model random:smollm2-135m --backend embedded --prompts 8 --input-tokens 128 --output-tokens 64 \

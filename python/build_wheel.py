@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import os
 import pathlib
+import shutil
 import subprocess
 import sys
 
@@ -19,8 +20,8 @@ TOOLS = ["ziglang==0.17.1", "hatchling==1.33.0", "auditwheel==6.8.2"]
 GLIBC = "2.17"
 PLATFORM = "manylinux_2_17_{arch}.manylinux2014_{arch}"
 GO_ARCH = {"x86_64": "amd64", "aarch64": "arm64"}
-#: Processors of 2013 and newer; ARM with dot products.
-CPU = {"x86_64": "x86_64_v3", "aarch64": "generic+v8.2a+fp16+dotprod"}
+#: Processors of 2013 and newer; of 2018 and newer for ARM: Graviton2, Altra, Grace.
+CPU = {"x86_64": "x86_64_v3", "aarch64": "generic+v8_2a+fullfp16+dotprod"}
 LARGEST = 25 << 20  # bytes
 
 
@@ -47,8 +48,9 @@ def tools() -> str:
     return str(python)
 
 
-def compile_program(python: str, arch: str) -> None:
-    """Compile .build/llem."""
+def compile_program(python: str, arch: str) -> pathlib.Path:
+    """Compile the program and return its path."""
+    program = HERE / ".build" / arch / "llem"
     linker = HERE / "zig_linker.py"
     target = f"-target {arch}-linux-gnu.{GLIBC} -mcpu={CPU[arch]}"
     optimise = "-O3 -Wno-deprecated-declarations -Wno-stringop-overflow -Wno-unknown-warning-option"
@@ -58,14 +60,15 @@ def compile_program(python: str, arch: str) -> None:
         CGO_CFLAGS=optimise, CGO_CXXFLAGS=optimise, LLEM_ZIG=f"{python} -m ziglang", LLEM_ZIG_TARGET=target,
     )
     subprocess.run(
-        ["go", "build", "-buildvcs=auto", f"-ldflags=-s -w -extld {linker}", "-o", HERE / ".build" / "llem",
-         "./cmd/llem"],
+        ["go", "build", "-buildvcs=auto", f"-ldflags=-s -w -extld {linker}", "-o", program, "./cmd/llem"],
         cwd=ROOT, env=environment, check=True,
     )
+    return program
 
 
 def pack(python: str, arch: str, dist: pathlib.Path) -> pathlib.Path:
-    """Make the wheel of .build/llem and check it."""
+    """Make the wheel of the program and check it."""
+    shutil.copy2(HERE / ".build" / arch / "llem", HERE / ".build" / "llem")
     platform = PLATFORM.format(arch=arch)
     environment = dict(os.environ, LLEM_WHEEL_PLATFORM=platform)
     for old in dist.glob("*.whl"):

@@ -4,7 +4,8 @@
 NVML is part of the NVIDIA driver and is opened while the program runs; until then its functions are unknown, which
 `--unresolved-symbols` allows. `zig c++` refuses that argument, and its linker takes it: so zig is asked how it would
 call the linker, and that command is run with the argument. The functions must be bound when they are called
-(`-z lazy`), which zig does not do by default.
+(`-z lazy`), which zig does not do by default. Symbols and debug information are left out, as `go build -ldflags=-s`
+asks, which zig does not pass on.
 """
 
 import os
@@ -26,7 +27,7 @@ def main() -> int:
         sys.stderr.write(tried.stderr)
         return 1
     words = [w for w in shlex.split(command)[1:] if w != "-znow"]
-    allowed = ["-z", "lazy", "--unresolved-symbols=ignore-in-object-files"]
+    allowed = ["-z", "lazy", "--unresolved-symbols=ignore-in-object-files", "--strip-all"]
     return subprocess.run([*zig, "ld.lld", *words, *allowed]).returncode
 
 
