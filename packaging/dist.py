@@ -50,7 +50,7 @@ def main() -> None:
     for arch in options.arch or sorted(MACHINES):
         program, static = build_wheel.compile_program(python, arch), static_program(arch)
         version = versions.stamp(program)
-        generated = pages(version)
+        generated = pages(version, program)
         made.append(build_wheel.pack(python, arch, dist))
         made += archives(arch, version, program, static, generated, dist)
         made += packages(tools, arch, version, program, generated, dist)
@@ -91,13 +91,14 @@ def static_program(arch: str) -> pathlib.Path:
     return program
 
 
-def pages(version: str) -> pathlib.Path:
-    """Write the man pages and the completion scripts, and return their folder."""
+def pages(version: str, program: pathlib.Path) -> pathlib.Path:
+    """Write the man pages, the completion scripts and the notices, and return their folder."""
     folder, command = BUILD / "generated", BUILD / "man"
     shutil.rmtree(folder, ignore_errors=True)
     go("build", "-o", str(command), "./cmd/llem/internal/man")
     day = time.strftime("%Y-%m-%d", time.gmtime(epoch()))
     subprocess.run([command, "-version", version, "-date", day, folder], check=True)
+    (folder / "NOTICES").write_text(build_wheel.notices(program))
     return folder
 
 
@@ -111,7 +112,7 @@ def texts() -> dict[str, pathlib.Path]:
 def archives(arch: str, version: str, program: pathlib.Path, static: pathlib.Path, generated: pathlib.Path,
              dist: pathlib.Path) -> list[pathlib.Path]:
     """Make the tar archives: the program in bin, pages and completion scripts in share, documents beside them."""
-    files = {"LICENSE": ROOT / "LICENSE", **texts()}
+    files = {"LICENSE": ROOT / "LICENSE", "NOTICES": generated / "NOTICES", **texts()}
     for page in generated.glob("man/*"):
         files[f"share/man/man1/{page.name}"] = page
     for place, script in completions(generated).items():
@@ -153,7 +154,7 @@ def mode(place: str) -> int:
 
 
 def compressed(content: bytes) -> bytes:
-    return gzip.compress(content, 9, mtime=epoch())
+    return gzip.compress(content, 9, mtime=0)
 
 
 def packages(tools: pathlib.Path, arch: str, version: str, program: pathlib.Path, generated: pathlib.Path,
@@ -162,8 +163,8 @@ def packages(tools: pathlib.Path, arch: str, version: str, program: pathlib.Path
     made = []
     for kind, machine in (("deb", MACHINES[arch]), ("rpm", arch)):
         stage = BUILD / "stage" / arch / kind
-        lay(stage, kind, program, generated)
         number = versions.debian(version)
+        lay(stage, kind, number, program, generated)
         words = dict(arch=MACHINES[arch], version=number, release="1" if kind == "rpm" else "", stage=stage,
                      time=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(epoch())))
         config = (HERE / "nfpm.yaml").read_text()
@@ -180,9 +181,9 @@ def packages(tools: pathlib.Path, arch: str, version: str, program: pathlib.Path
     return made
 
 
-def lay(stage: pathlib.Path, kind: str, program: pathlib.Path, generated: pathlib.Path) -> None:
+def lay(stage: pathlib.Path, kind: str, version: str, program: pathlib.Path, generated: pathlib.Path) -> None:
     """Lay the files of a package into a folder as they will be installed."""
-    files = {"usr/bin/llem": program.read_bytes()}
+    files = {"usr/bin/llem": program.read_bytes(), f"{DOC}/NOTICES": (generated / "NOTICES").read_bytes()}
     for page in generated.glob("man/*"):
         files[f"usr/share/man/man1/{page.name}.gz"] = compressed(page.read_bytes())
     for place, script in completions(generated).items():
@@ -192,7 +193,7 @@ def lay(stage: pathlib.Path, kind: str, program: pathlib.Path, generated: pathli
     for name, document in texts().items():
         files[f"{DOC}/{name}"] = document.read_bytes()
     if kind == "deb":
-        files[f"{DOC}/changelog.gz"] = compressed(files.pop(f"{DOC}/CHANGELOG.md"))
+        files[f"{DOC}/changelog.gz"] = compressed(debian_changes(version))
         files[f"{DOC}/copyright"] = (HERE / "copyright").read_bytes()
     else:
         files["usr/share/licenses/llem/LICENSE"] = (ROOT / "LICENSE").read_bytes()
@@ -203,6 +204,22 @@ def lay(stage: pathlib.Path, kind: str, program: pathlib.Path, generated: pathli
         file.chmod(mode(place))
     for path in sorted(stage.rglob("*"), reverse=True):
         os.utime(path, (epoch(), epoch()))
+
+
+def debian_changes(version: str) -> bytes:
+    """Return the change log in Debian's form: what changed is in CHANGELOG.md beside it."""
+    when = time.strftime("%a, %d %b %Y %H:%M:%S +0000", time.gmtime(epoch()))
+    return f"""llem ({version}) unstable; urgency=medium
+
+  * See CHANGELOG.md in this folder.
+
+ -- {maintainer()}  {when}
+""".encode()
+
+
+def maintainer() -> str:
+    (line,) = (w for w in (HERE / "nfpm.yaml").read_text().splitlines() if w.startswith("maintainer: "))
+    return line.removeprefix("maintainer: ")
 
 
 def sbom(tools: pathlib.Path, version: str, dist: pathlib.Path) -> pathlib.Path:

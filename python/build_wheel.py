@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import os
 import pathlib
+import re
 import shutil
 import subprocess
 import sys
@@ -23,6 +24,7 @@ GO_ARCH = {"x86_64": "amd64", "aarch64": "arm64"}
 #: Processors of 2013 and newer; of 2018 and newer for ARM: Graviton2, Altra, Grace.
 CPU = {"x86_64": "x86_64_v3", "aarch64": "generic+v8_2a+fullfp16+dotprod"}
 LARGEST = 25 << 20  # bytes
+LICENSE = re.compile(r"(?i)(un)?licen[cs]e|copying|notice|patents")
 
 
 def main() -> None:
@@ -66,9 +68,31 @@ def compile_program(python: str, arch: str) -> pathlib.Path:
     return program
 
 
+def notices(program: pathlib.Path) -> str:
+    """Return the licenses of everything that is linked into a program, as they ask for."""
+    text = subprocess.run(["go", "version", "-m", program], check=True, capture_output=True, text=True).stdout
+    modules = [f"{w[1]}@{w[2]}" for w in (line.split() for line in text.splitlines()) if w[:1] == ["dep"]]
+    listed = subprocess.run(["go", "list", "-m", "-f", "{{.Path}} {{.Version}}\t{{.Dir}}",
+                             *(m.split("@")[0] for m in modules)], cwd=ROOT, check=True, capture_output=True, text=True)
+    folders = dict(line.split("\t") for line in listed.stdout.splitlines())
+    root = subprocess.run(["go", "env", "GOROOT"], check=True, capture_output=True, text=True).stdout.strip()
+    folders["Go's standard library"] = root
+    out = ["The program contains what follows, with its licenses.\n"]
+    for name, folder in sorted(folders.items()):
+        files = sorted(f for f in pathlib.Path(folder).iterdir() if LICENSE.match(f.name) and f.is_file())
+        if not files:
+            sys.exit(f"{name} has no license in {folder}")
+        for file in files:
+            out.append(f"{'=' * 70}\n{name}: {file.name}\n\n{file.read_text(errors='replace').strip()}\n")
+    out.append((HERE / "libcxx.txt").read_text())
+    return "\n".join(out)
+
+
 def pack(python: str, arch: str, dist: pathlib.Path) -> pathlib.Path:
     """Make the wheel of the program and check it."""
-    shutil.copy2(HERE / ".build" / arch / "llem", HERE / ".build" / "llem")
+    program = shutil.copy2(HERE / ".build" / arch / "llem", HERE / ".build" / "llem")
+    shutil.copy2(ROOT / "LICENSE", HERE / ".build" / "LICENSE")
+    (HERE / ".build" / "NOTICES").write_text(notices(program))
     platform = PLATFORM.format(arch=arch)
     environment = dict(os.environ, LLEM_WHEEL_PLATFORM=platform)
     for old in dist.glob("*.whl"):

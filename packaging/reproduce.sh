@@ -1,0 +1,37 @@
+#!/usr/bin/env bash
+# Builds the release twice, in clones of this commit at two paths, under different umasks, time zones and languages, and
+# compares the bytes of every file: packaging/reproduce.sh [--all] [--fresh].
+#
+# Without --all the architecture of this machine alone; with --fresh each build compiles everything, also C++, with a
+# build cache of its own. The same versions of Go and of the tools of python/build_wheel.py are needed for the same
+# bytes; nothing else of the machine is.
+set -euo pipefail
+root=$(cd "$(dirname "$0")/.." && pwd)
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+arch=(--arch "$(uname -m)") fresh=
+for option in "$@"; do
+  case $option in
+  --all) arch=() ;;
+  --fresh) fresh=1 ;;
+  *) echo "usage: $0 [--all] [--fresh]" >&2; exit 2 ;;
+  esac
+done
+test -z "$(git -C "$root" status --porcelain)" || echo "note: changes that are not committed are not in the builds"
+
+# build FOLDER: in a clone of the commit.
+build() {
+  git clone --quiet --no-hardlinks "$root" "$1"
+  [ -z "$fresh" ] || export GOCACHE="$1.cache" ZIG_GLOBAL_CACHE_DIR="$1.zig"
+  (cd "$1" && nice python3 packaging/dist.py "${arch[@]}" > "$work/log" 2>&1) || { tail -20 "$work/log"; exit 1; }
+}
+export LLEM_WHEEL_VENV="${LLEM_WHEEL_VENV:-$root/python/.build/venv}"
+(umask 022; TZ=UTC LC_ALL=C build "$work/one")
+(umask 077; TZ=Asia/Tokyo LC_ALL=C.UTF-8 build "$work/another/path/of/another/length")
+
+cd "$work/one/dist"
+for file in *; do
+  cmp "$file" "$work/another/path/of/another/length/dist/$file" || exit 1
+done
+sha256sum --check --quiet SHA256SUMS
+echo "$(ls | wc -l) files of ${arch[*]:-all architectures} have the same bytes in two builds"
