@@ -30,8 +30,10 @@ export LLEM_WHEEL_VENV="${LLEM_WHEEL_VENV:-$root/python/.build/venv}"
 (umask 077; TZ=Asia/Tokyo LC_ALL=C.UTF-8 build "$work/another/path/of/another/length")
 
 cd "$work/one/dist"
+differs=
 for file in *; do
-  cmp "$file" "$work/another/path/of/another/length/dist/$file" || exit 1
+  cmp "$file" "$work/another/path/of/another/length/dist/$file" || differs=1
 done
+[ -z "$differs" ] || exit 1
 sha256sum --check --quiet SHA256SUMS
 echo "$(ls | wc -l) files of ${arch[*]:-all architectures} have the same bytes in two builds"

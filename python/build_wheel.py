@@ -53,16 +53,18 @@ def tools() -> str:
 def compile_program(python: str, arch: str) -> pathlib.Path:
     """Compile the program and return its path."""
     program = HERE / ".build" / arch / "llem"
-    linker = HERE / "zig_linker.py"
     target = f"-target {arch}-linux-gnu.{GLIBC} -mcpu={CPU[arch]}"
     optimise = "-O3 -Wno-deprecated-declarations -Wno-stringop-overflow -Wno-unknown-warning-option"
+    # Compiler and linker have no folder: Go's identity of what it builds contains their names.
+    zig = "python -m ziglang"
     environment = dict(
         os.environ, CGO_ENABLED="1", GOOS="linux", GOARCH=GO_ARCH[arch], GOFLAGS="-trimpath",
-        CC=f"{python} -m ziglang cc {target}", CXX=f"{python} -m ziglang c++ {target}",
-        CGO_CFLAGS=optimise, CGO_CXXFLAGS=optimise, LLEM_ZIG=f"{python} -m ziglang", LLEM_ZIG_TARGET=target,
+        CC=f"{zig} cc {target}", CXX=f"{zig} c++ {target}", CGO_CFLAGS=optimise, CGO_CXXFLAGS=optimise,
+        LLEM_ZIG=zig, LLEM_ZIG_TARGET=target,
+        PATH=os.pathsep.join([str(pathlib.Path(python).parent), str(HERE), os.environ["PATH"]]),
     )
     subprocess.run(
-        ["go", "build", "-buildvcs=auto", f"-ldflags=-s -w -extld {linker}", "-o", program, "./cmd/llem"],
+        ["go", "build", "-buildvcs=auto", "-ldflags=-s -w -extld zig_linker.py", "-o", program, "./cmd/llem"],
         cwd=ROOT, env=environment, check=True,
     )
     return program
