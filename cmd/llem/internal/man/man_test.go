@@ -13,7 +13,7 @@ import (
 	"github.com/llenergymeasure/llem/cmd/llem/internal/cli"
 )
 
-// TestPage: every part of a command has its place on the page, and no text can be taken for a request or be pasted wrong.
+// TestPage: every part of a command has its place on the page; no text is taken for a request or is pasted wrong.
 func TestPage(t *testing.T) {
 	root := &cobra.Command{Use: "tool", Short: "Weigh things"}
 	cmd := &cobra.Command{
