@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Builds everything that a release has, in dist/: `make dist`, or dist.py [--arch x86_64] [--arch aarch64].
 
-For each architecture: the wheel, a tar archive and a deb and an rpm with the same program (the embedded engine in it,
-for glibc 2.17 and newer), and a tar archive with a static program for any Linux, which has neither that engine nor NVML.
+For each architecture: the wheel, a tar archive, a deb and an rpm with the same program (with the embedded engine,
+for glibc 2.17 and newer), and a tar archive with a static program for any Linux, without that engine and without NVML.
 Beside them an SBOM (CycloneDX), and SHA256SUMS. The version is the one that Go left in the program, from the tag or
 the commit; times are the commit's. Two builds of one commit have the same bytes (packaging/reproduce.sh).
 """

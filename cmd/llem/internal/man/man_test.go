@@ -100,6 +100,15 @@ func TestLine(t *testing.T) {
 	}
 }
 
+// TestExitCodes: lists in each form that help texts have.
+func TestExitCodes(t *testing.T) {
+	long, codes := exitCodes("Text.\n\nExit codes: the command's own; 127 not found; 1 of 3 files, 2 usage.")
+	want := []exit{{"", "the command's own"}, {"127", "not found"}, {"1", "of 3 files"}, {"2", "usage"}}
+	if diff := cmp.Diff(want, codes, cmp.AllowUnexported(exit{})); diff != "" || long != "Text." {
+		t.Errorf("text %q, codes (-want +got):\n%s", long, diff)
+	}
+}
+
 // TestAllCommands: every command that the help lists has a page with all its flags and its exit codes, and each shell a
 // script.
 func TestAllCommands(t *testing.T) {

@@ -49,7 +49,11 @@ func page(cmd *cobra.Command, at edition) string {
 	if len(codes) > 0 {
 		r.macro("SH", "EXIT STATUS")
 		for _, c := range codes {
-			r.term(bold(c.code), text(sentence(c.meaning)))
+			head := italic("other")
+			if c.code != "" {
+				head = bold(c.code)
+			}
+			r.term(head, text(sentence(c.meaning)))
 		}
 	}
 	if cmd.HasExample() {
@@ -127,7 +131,7 @@ func zero(value string) bool {
 	return false
 }
 
-// exit is an exit code with its meaning.
+// exit is an exit code with its meaning; without a code, the meaning of all others.
 type exit struct{ code, meaning string }
 
 // exitSentence begins the list of exit codes in a help text; codeStart begins a code in it.
@@ -143,17 +147,17 @@ func exitCodes(long string) (string, []exit) {
 		return long, nil
 	}
 	list := strings.TrimSuffix(strings.Join(strings.Fields(found[1]), " "), ".")
-	var codes []exit
+	codes := []exit{}
 	starts := codeStart.FindAllStringSubmatchIndex(list, -1)
 	for i, at := range starts {
 		end := len(list)
 		if i+1 < len(starts) {
 			end = starts[i+1][0]
 		}
+		if i == 0 && at[0] > 0 {
+			codes = append(codes, exit{"", list[:at[0]]}) // other codes, such as the ones of a child
+		}
 		codes = append(codes, exit{list[at[2]:at[3]], list[at[1]:end]})
-	}
-	if len(codes) == 0 || starts[0][0] != 0 {
-		return long, nil
 	}
 	return long[:len(long)-len(found[0])], codes
 }
