@@ -113,7 +113,7 @@ func newRoot(env *Env) *cobra.Command {
 	root.SetHelpCommand(help.NewCommand())
 	commands := []*cobra.Command{newConfig(env), newDoctor(env), newRun(env), newReport(env), newCompare(env),
 		newPlot(env), newServe(env), newSite(env), newVerify(env), newPush(env), newPull(env),
-		newMeter(env), newMerge(env), newSubmit(env), newSchema(env)}
+		newMeter(env), newMerge(env), newImport(env), newSubmit(env), newSchema(env)}
 	root.Args = help.NoCommand(commands)
 	root.SetHelpFunc(func(cmd *cobra.Command, _ []string) {
 		if cmd == root {

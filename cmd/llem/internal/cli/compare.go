@@ -5,6 +5,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/llenergymeasure/llem/cmd/llem/internal/exchange"
 	"github.com/llenergymeasure/llem/cmd/llem/internal/named"
 	"github.com/llenergymeasure/llem/cmd/llem/internal/report"
 	"github.com/llenergymeasure/llem/internal/compare"
@@ -25,7 +26,8 @@ func newCompare(env *Env) *cobra.Command {
 			"runs can detect; more cycles detect smaller ones. Runs of one study are compared in pairs\n" +
 			"where the runs of a cycle followed each other (any execution.order but sequential), which\n" +
 			"removes drift. Otherwise the interval is widened where successive runs are correlated.\n" +
-			"Runs from several machines are compared within each; sides that share none get no verdict.",
+			"Runs from several machines are compared within each; sides that share none get no verdict.\n" +
+			"Numbers of others (llem import; DIR:2 is the second) are set beside, without a verdict.",
 		Example: "  llem compare results/batches:3fa9 :c01b\n" +
 			"  llem compare results/batches:3fa9 :c01b --metric TTFT\n" +
 			"  llem compare results/bf16-20260101T120000Z results/int8-20260101T130000Z",
@@ -36,6 +38,9 @@ func newCompare(env *Env) *cobra.Command {
 			return nil
 		},
 		RunE: func(_ *cobra.Command, args []string) error {
+			if beside, err := exchange.Compare(args[0], args[1], env.tell); beside != nil || err != nil {
+				return env.printImported(beside, err, asJSON)
+			}
 			c, err := env.compare(args[0], args[1], o)
 			if err != nil {
 				return err

@@ -16,6 +16,7 @@ import (
 	"github.com/llenergymeasure/llem/cmd/llem/internal/recheck"
 	"github.com/llenergymeasure/llem/cmd/llem/internal/report"
 	"github.com/llenergymeasure/llem/cmd/llem/internal/screen"
+	"github.com/llenergymeasure/llem/internal/foreign"
 	"github.com/llenergymeasure/llem/internal/join"
 	"github.com/llenergymeasure/llem/internal/shell"
 	"github.com/llenergymeasure/llem/internal/studies"
@@ -25,6 +26,7 @@ import (
 // reportFlags are the flags of llem report.
 type reportFlags struct {
 	html                           string // the file of the report as a page
+	out                            string // the files in the format of another benchmark
 	json, recompute, verbose, line bool
 	cite                           bool
 	metrics                        bool
@@ -51,6 +53,15 @@ const usualChart = "throughput.output_tokens_per_s,energy.per_output_token_j"
 
 // formats of a report.
 var formats = []string{"text", "md", "csv", "json"}
+
+// allFormats are the formats, also of other benchmarks.
+func allFormats() []string {
+	out := slices.Clone(formats)
+	for _, f := range foreign.Formats() {
+		out = append(out, string(f))
+	}
+	return out
+}
 
 // newReport prints the results of an earlier study.
 func newReport(env *Env) *cobra.Command {
@@ -79,9 +90,9 @@ func newReport(env *Env) *cobra.Command {
 			return nil
 		},
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if !slices.Contains(formats, f.format) {
+			if !slices.Contains(allFormats(), f.format) {
 				return &usageError{fmt.Sprintf("--format %s is unknown", f.format),
-					"use one of " + strings.Join(formats, ", ")}
+					"use one of " + strings.Join(allFormats(), ", ")}
 			}
 			if f.format == "json" {
 				f.json, f.format = true, formats[0]
@@ -120,7 +131,9 @@ func newReport(env *Env) *cobra.Command {
 		"draw two metrics, across and upwards, such as \"TTFT p99\",J/out; default: tok/s,J/out")
 	flags.StringSliceVar(&f.columns, "columns", nil,
 		"show these metrics instead of the default columns, such as TTFT,TPOT,power")
-	flags.StringVar(&f.format, "format", "text", "text, md (Markdown), csv or json")
+	flags.StringVar(&f.format, "format", "text",
+		"text, md (Markdown), csv or json; or the file of another benchmark: "+strings.Join(allFormats()[4:], ", "))
+	flags.StringVarP(&f.out, "output", "o", "", "with the format of another benchmark: the file, or a folder for them")
 	flags.StringVar(&f.best, "best", "", "name the configuration with the best value of a metric")
 	flags.StringArrayVar(&f.where, "where", nil, "with --best: a limit to meet, such as 'TTFT p99<200'")
 	flags.BoolVar(&f.metrics, "metrics", false, "list all metrics: head, name, unit and meaning; no DIR is needed")
@@ -195,6 +208,12 @@ func (env *Env) report(dir string, f reportFlags, limited bool) error {
 			return &usageError{"--chart is drawn alone",
 				"leave out --json, --html, --format, --best, --line and --cite"}
 		}
+	}
+	if exchanged := slices.Contains(allFormats()[len(formats):], f.format); exchanged || foreign.IsImported(dir) {
+		return env.exchange(dir, f, exchanged)
+	} else if f.out != "" {
+		return &usageError{"-o goes with the format of another benchmark",
+			"use --html FILE for a page, or redirect the output"}
 	}
 	asked := slices.Concat([]*string{&f.sort, &f.best}, pointers(f.pareto), pointers(f.columns))
 	if err := nameMetrics(asked...); err != nil {

@@ -68,6 +68,11 @@ func TestScripts(t *testing.T) {
 		Setup: func(e *testscript.Env) error {
 			e.Setenv("LLEM_CACHE", cache)
 			e.Setenv("HOME", e.WorkDir)
+			kept, err := filepath.Abs(stored)
+			if err != nil {
+				return err
+			}
+			e.Setenv("STORED", kept)
 			e.Setenv("HF_HUB_OFFLINE", "1")
 			e.Setenv("HF_HUB_CACHE", e.WorkDir+"/hub")
 			return nil

@@ -9,6 +9,7 @@ import (
 
 	"github.com/llenergymeasure/llem/cmd/llem/internal/recheck"
 	"github.com/llenergymeasure/llem/cmd/llem/internal/verdict"
+	"github.com/llenergymeasure/llem/internal/foreign"
 )
 
 // newVerify judges the results of others.
@@ -44,6 +45,9 @@ func (env *Env) verify(ctx context.Context, name string, asJSON bool) error {
 		return err
 	}
 	defer remove()
+	if foreign.IsImported(path) {
+		return env.verifyImported(path, asJSON)
+	}
 	v, err := verdict.Judge(path)
 	if wrong, ok := errors.AsType[*verdict.ArchiveError](err); ok {
 		return &usageError{wrong.Error(), wrong.Next}

@@ -15,6 +15,8 @@ import (
 // Configuration is one configuration with its comparable runs, and what was left out.
 type Configuration struct {
 	compare.Side
+	// Summary is the configuration over its cycles.
+	Summary result.ExperimentSummary
 	// Excluded are the runs that are not compared.
 	Excluded []result.Exclusion
 }
@@ -50,7 +52,7 @@ func ConfigurationOf(arg string, tell func(string)) (Configuration, error) {
 		return Configuration{}, err
 	}
 	runs.Machine = nodes.Machine(s.Dir)
-	out := Configuration{runs, found[0].Excluded}
+	out := Configuration{runs, found[0], found[0].Excluded}
 	if len(out.Runs) == 0 && len(out.Excluded) > 0 {
 		x := out.Excluded[0]
 		return out, &Mistake{fmt.Sprintf("%s has no run to compare: %s (%s)", arg, x.Message, x.Code), x.Next}

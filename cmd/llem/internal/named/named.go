@@ -11,6 +11,8 @@ import (
 
 	"github.com/llenergymeasure/llem/internal/digits"
 	"github.com/llenergymeasure/llem/internal/disk"
+	"github.com/llenergymeasure/llem/internal/foreign"
+	"github.com/llenergymeasure/llem/internal/shell"
 	"github.com/llenergymeasure/llem/internal/store"
 	"github.com/llenergymeasure/llem/result"
 )
@@ -30,6 +32,10 @@ func (e *Mistake) IsUsage() {}
 // Study reads a study's results. It rebuilds the results of a killed study from its finished runs and tells that,
 // in whole sentences. For a damaged folder it returns both a result and an error.
 func Study(dir string, tell func(string)) (*result.StudyResult, error) {
+	if foreign.IsImported(dir) {
+		return nil, &Mistake{dir + " holds numbers that llem did not measure: it is not a study",
+			"`llem report " + shell.Path(dir) + "` prints them, and llem compare sets them beside a configuration"}
+	}
 	_, missing := os.Stat(filepath.Join(dir, result.SummaryFile))
 	found, err := store.Open(dir)
 	_, damaged := errors.AsType[*store.DamageError](err)
