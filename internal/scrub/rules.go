@@ -1,6 +1,7 @@
 package scrub
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -21,6 +22,8 @@ type rule struct {
 	pattern    *regexp.Regexp
 	// keep reports whether the first group of the pattern stays, in front.
 	keep bool
+	// table, if not nil, has the replacement of each text that the pattern matches; others stay.
+	table map[string]string
 	// here counts replacements in one file, files and times in all.
 	here, files, times int
 }
@@ -168,7 +171,10 @@ func (r *rule) replace(text string) string {
 	}
 	return r.pattern.ReplaceAllStringFunc(text, func(found string) string {
 		with := r.with
-		if r.keep {
+		switch {
+		case r.table != nil:
+			with = cmp.Or(r.table[found], found)
+		case r.keep:
 			with = r.pattern.FindStringSubmatch(found)[1] + with
 		}
 		if with != found {

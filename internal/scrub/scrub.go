@@ -54,6 +54,9 @@ type Copy struct {
 	SchemaVersion int `json:"schema_version"`
 	// Replaced is what was replaced, and the files.
 	Replaced []Finding `json:"replaced"`
+	// IDs has the ids that configurations got because a text in them was replaced, by the id that they had when they
+	// were measured: an id is a hash of the settings.
+	IDs map[string]string `json:"ids,omitempty"`
 	// Original has the SHA-256 checksums of the changed files as they were measured.
 	Original map[string]string `json:"original_sha256"`
 
@@ -81,6 +84,9 @@ func Make(o Options) (*Copy, error) {
 	}
 	var err error
 	if c.rules, err = rulesOf(o); err != nil {
+		return nil, err
+	}
+	if err := c.rename(); err != nil {
 		return nil, err
 	}
 	files := slices.Clone(o.Files)
@@ -153,17 +159,17 @@ func (c *copier) file(name string) error {
 	for i := range c.rules {
 		c.rules[i].here = 0
 	}
+	to := c.replace(name)
 	if strings.HasSuffix(name, ".parquet") {
 		clean, err = c.series(from)
 	} else {
 		if old, err = disk.ReadFile(from, disk.MaxList); err == nil {
-			clean, err = c.text(name, old)
+			clean, err = c.text(to, old)
 		}
 	}
 	if err != nil {
 		return fmt.Errorf("read %s: %w", from, err)
 	}
-	to := c.replace(name)
 	c.copy.Files = append(c.copy.Files, to)
 	for i := range c.rules {
 		if r := &c.rules[i]; r.here > 0 {

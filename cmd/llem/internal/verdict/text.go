@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/llenergymeasure/llem/internal/digits"
+	"github.com/llenergymeasure/llem/internal/scrub"
 	"github.com/llenergymeasure/llem/internal/table"
 )
 
@@ -52,6 +53,10 @@ func (v *Verdict) Text(width int) string {
 		if p.Next != "" {
 			line("", "next: "+p.Next)
 		}
+	}
+	if v.Replaced > 0 {
+		line("copy", "private texts were replaced in "+digits.Count(v.Replaced, "file")+" before it was shared; "+
+			scrub.File+" has the checksums of the originals")
 	}
 	line("energy", v.Origin())
 	line("self-test", v.SelfTestText())

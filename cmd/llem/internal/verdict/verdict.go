@@ -18,6 +18,7 @@ import (
 	"github.com/llenergymeasure/llem/internal/doctor"
 	"github.com/llenergymeasure/llem/internal/host"
 	"github.com/llenergymeasure/llem/internal/join"
+	"github.com/llenergymeasure/llem/internal/scrub"
 	"github.com/llenergymeasure/llem/internal/store"
 	"github.com/llenergymeasure/llem/result"
 )
@@ -56,6 +57,8 @@ type Verdict struct {
 	WithoutNumbers int `json:"without_numbers"`
 	WithoutSeries  int `json:"without_series"`
 	Unchecked      int `json:"unchecked"`
+	// Replaced counts the files in which private texts were replaced before the study was shared.
+	Replaced int `json:"replaced_files,omitempty"`
 	// Superseded reports that the summary is of an earlier version and is not used.
 	Superseded bool `json:"summary_superseded"`
 	// Problems has what does not match.
@@ -104,6 +107,7 @@ func Of(dir string) (*Verdict, error) {
 	} else {
 		v.study(dir)
 	}
+	v.Replaced = replaced(dir)
 	v.State = v.state()
 	return v, nil
 }
@@ -181,6 +185,15 @@ func (v *Verdict) study(dir string) {
 		v.MeasuredWith = machine.Build.Version
 	}
 	v.SelfTest = selfTest(dir)
+}
+
+// replaced returns in how many files of a shared copy private texts were replaced.
+func replaced(dir string) int {
+	var copied scrub.Copy
+	if text, err := small(dir, scrub.File); err != nil || json.Unmarshal(text, &copied) != nil {
+		return 0
+	}
+	return len(copied.Original)
 }
 
 func small(dir, name string) ([]byte, error) {
