@@ -26,6 +26,15 @@ var updateDocs = flag.Bool("update", false, "write the outputs of README.md and 
 // repository is the folder that README.md is in.
 const repository = "../../../.."
 
+// documentsWithOutputs are the documents with blocks of console.
+var documentsWithOutputs = []struct {
+	name string
+	here bool // its commands read files of the repository, from its root
+}{
+	{"README.md", true}, {"docs/example-output.md", true}, {"docs/paper.md", true}, {"docs/tutorial-gpu.md", true},
+	{"docs/tutorial.md", false},
+}
+
 // TestDocs runs the commands of the documents that show outputs, and compares the outputs.
 //
 // A block that begins with ```console holds commands ("$ llem …") and what they print. What is printed of
@@ -40,11 +49,7 @@ func TestDocs(t *testing.T) {
 		t.Skip("it measures with the embedded engine")
 	}
 	llem := programOfDocs(t)
-	for _, doc := range []struct {
-		name string
-		here bool // its commands read files of the repository, from its root
-	}{{"README.md", true}, {"docs/example-output.md", true}, {"docs/paper.md", true},
-		{"docs/tutorial-gpu.md", true}, {"docs/tutorial.md", false}} {
+	for _, doc := range documentsWithOutputs {
 		t.Run(doc.name, func(t *testing.T) {
 			t.Parallel()
 			file := filepath.Join(repository, doc.name)
