@@ -180,8 +180,8 @@ func executionFields() []executionKey {
 			}),
 		executionField("execution.canary",
 			"which workers execute the first experiment before their first run, so that machines can be told apart: "+
-				"auto (the default) all if they are on several machines, always also on one machine, or never; it is "+
-				"not in the means",
+				"auto (the default) all if they are on several machines, and each shard; always also on one machine; "+
+				"or never; it is not in the means",
 			grammar.Choice(terms.CanaryAuto, terms.CanaryAlways, terms.CanaryNever),
 			func(x *Execution, v grammar.Value) { x.Canary = v.Text }),
 		executionField("execution.until.metric", "the metric that decides when there are enough cycles",

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/llenergymeasure/llem/event"
@@ -48,7 +49,7 @@ func (s *schedule) canary(ctx context.Context) error {
 		", which every worker measures before its first run"})
 	var rec *result.Record
 	err := s.limited(ctx, func(ctx context.Context) (err error) {
-		rec, err = s.measureCanary(ctx, p)
+		rec, err = s.measureCanary(ctx, p, s.folder.worker.Name())
 		return err
 	})
 	if err != nil {
@@ -67,9 +68,39 @@ func (s *schedule) canary(ctx context.Context) error {
 	return e
 }
 
-// measureCanary measures the canary and keeps it, unless it is interrupted.
-func (s *schedule) measureCanary(ctx context.Context, p Planned) (*result.Record, error) {
-	run, err := s.folder.dir.BeginCanary()
+// shardCanary executes the canary of a shard that one process executes alone, before its first run: the other shards
+// are on other machines, and their canaries are compared in the merged study. Nobody else would execute the runs of the
+// shard, so that a canary that fails is told, and no reason to leave them.
+func (s *schedule) shardCanary(ctx context.Context, plan []Planned) error {
+	name := s.Shard.Worker()
+	if s.Shard.Whole() || s.Study.Execution.Canary == terms.CanaryNever {
+		return nil
+	}
+	p := Planned{s.Study.Experiments[0], 1}
+	rec := nodes.CanaryOf(s.folder.path(), name)
+	open := func(p Planned) bool { return !s.folder.wasMade(keyOfRun(p), s.RetryFailed) }
+	if rec != nil && rec.Status == result.OK || !slices.ContainsFunc(plan, open) || s.absent(p.Experiment) != nil {
+		return nil
+	}
+	s.emit(event.PhaseStarted{Phase: event.Rest, Detail: "canary: " + s.announce.Names.Label(p.Experiment) +
+		", which every shard measures before its first run"})
+	err := s.limited(ctx, func(ctx context.Context) (err error) {
+		rec, err = s.measureCanary(ctx, p, name)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	if s.ran = true; rec.Status == result.Failed {
+		s.emit(event.Note{Code: codes.CanaryFailed, Message: "the canary of " + s.Shard.String() + " failed: " +
+			rec.Failure.Message})
+	}
+	return nil
+}
+
+// measureCanary measures the canary of a worker or a shard and keeps it, unless it is interrupted.
+func (s *schedule) measureCanary(ctx context.Context, p Planned, name string) (*result.Record, error) {
+	run, err := s.folder.dir.BeginCanary(name)
 	if err != nil {
 		return nil, err
 	}

@@ -104,7 +104,11 @@ func (s *schedule) runAll(ctx context.Context, plan []Planned) error {
 	if s.folder.worker != nil {
 		return s.workAll(ctx, plan)
 	}
-	if err := s.leaveAbsent(plan); err != nil {
+	err := s.leaveAbsent(plan)
+	if err == nil {
+		err = s.shardCanary(ctx, plan)
+	}
+	if err != nil {
 		return err
 	}
 	for _, p := range plan {

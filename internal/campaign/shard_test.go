@@ -11,9 +11,11 @@ import (
 
 	"github.com/llenergymeasure/llem/event"
 	"github.com/llenergymeasure/llem/internal/codes"
+	"github.com/llenergymeasure/llem/internal/nodes"
 	"github.com/llenergymeasure/llem/internal/shard"
 	"github.com/llenergymeasure/llem/internal/store"
 	"github.com/llenergymeasure/llem/internal/study/terms"
+	"github.com/llenergymeasure/llem/note"
 	"github.com/llenergymeasure/llem/result"
 	"github.com/llenergymeasure/llem/study"
 )
@@ -78,7 +80,7 @@ func TestShard(t *testing.T) {
 			t.Errorf("%+v, %v", opened, err)
 		}
 		c.options.Resume, c.options.Shard = res.Dir, shard.Shard{}
-		if res, err = Run(t.Context(), c.options); err != nil || res.OK != 2 || e.runs != 2 {
+		if res, err = Run(t.Context(), c.options); err != nil || res.OK != 2 || e.runs != 3 { // with the canary
 			t.Errorf("resumed: %v, %d runs", err, e.runs)
 		}
 		c.options.Shard = shard.Shard{Index: 1, Of: 3}
@@ -135,4 +137,57 @@ func TestShardOf(t *testing.T) {
 			}
 		}
 	})
+}
+
+// TestShardCanary: a process that executes a shard alone executes the canary first, once, unless the study has none; a
+// canary that fails is told, and the runs are executed all the same.
+func TestShardCanary(t *testing.T) {
+	for name, q := range map[string]struct {
+		setting string
+		shard   shard.Shard
+		failing int
+		status  result.Status
+		started int
+	}{
+		"auto":   {terms.CanaryAuto, shard.Shard{Index: 2, Of: 3}, 99, result.OK, 3},
+		"always": {terms.CanaryAlways, shard.Shard{Index: 2, Of: 3}, 99, result.OK, 3},
+		"never":  {terms.CanaryNever, shard.Shard{Index: 2, Of: 3}, 99, "", 2},
+		"whole":  {terms.CanaryAlways, shard.Shard{}, 99, "", 6},
+		"fails":  {terms.CanaryAuto, shard.Shard{Index: 2, Of: 3}, 1, result.Failed, 3},
+	} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
+				e := &stub{failing: q.failing}
+				x := study.Execution{Cycles: 3, Order: terms.Balanced, Canary: q.setting, Restart: terms.RestartAlways}
+				c := newCampaign(t, e, newStudy(t, 2, x))
+				c.options.Shard = q.shard
+				var told []note.Code
+				c.options.Emit = func(e event.Event) {
+					if n, ok := e.(event.Note); ok {
+						told = append(told, n.Code)
+					}
+				}
+				res, err := Run(t.Context(), c.options)
+				if err != nil || !res.Complete || len(res.Rows) != q.shard.Runs(c.options.Study) {
+					t.Fatalf("%v, %+v", err, res)
+				}
+				if e.started != q.started {
+					t.Errorf("%d engines started, want %d", e.started, q.started)
+				}
+				rec := nodes.CanaryOf(res.Dir, q.shard.Worker())
+				if (rec == nil) != (q.status == "") || rec != nil && (rec.Status != q.status ||
+					rec.ID != c.options.Study.Experiments[0].ID()) {
+					t.Fatalf("canary %+v, want status %q", rec, q.status)
+				}
+				if slices.Contains(told, codes.CanaryFailed) != (q.status == result.Failed) {
+					t.Errorf("told %v", told)
+				}
+				c.options.Resume, c.options.RetryFailed = res.Dir, true
+				was := e.started
+				if _, err = Run(t.Context(), c.options); err != nil || q.status != result.Failed && e.started != was {
+					t.Errorf("%v, %d more engines started, want the canary not repeated", err, e.started-was)
+				}
+			})
+		})
+	}
 }

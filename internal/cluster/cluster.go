@@ -143,6 +143,14 @@ func (j *Job) Widths() []Width {
 	return out
 }
 
+// Canaries returns how many canaries n workers execute: each of several workers executes one.
+func (j *Job) Canaries(n int) int {
+	if !j.Canary || n < 2 {
+		return 0
+	}
+	return n
+}
+
 // width spreads the study over n workers: runs cannot be divided, so that the busiest worker has the share rounded up.
 // Each of several workers executes its canary, too.
 func (j *Job) width(n int) Width {
@@ -150,7 +158,7 @@ func (j *Job) width(n int) Width {
 	w := Width{Workers: n}
 	for i, total := range j.Seconds {
 		first := start.Seconds()
-		if j.Canary && n > 1 {
+		if j.Canaries(n) > 0 {
 			first += total / float64(j.Runs) // it takes as long as the mean run
 		}
 		w.Seconds[i] = first + total*share

@@ -346,7 +346,7 @@ func Codes() []Entry {
 			"shifts their means."},
 		{CanarySpread, Told, "How far the canaries of a study's workers lie apart: the error of the cluster itself."},
 		{CanaryOutlier, Care, "The canary of a worker lies far from the others: its machine may be in another state."},
-		{CanaryFailed, Told, "The canary of a worker failed, so it executed no run."},
+		{CanaryFailed, Told, "The canary of a worker or a shard failed."},
 		{MachineMixed, Excluded,
 			"The worker joined with --allow-mixed and its machine differs from the study's first machine."},
 		{ShardOnly, Care, "The folder has one shard of a study: its other runs are measured elsewhere."},

@@ -210,16 +210,20 @@ func copyVerified(from, to, sum string) error {
 	return &store.DamageError{Dir: "the folders to merge", Problems: problems}
 }
 
-// copyCanary copies the canary of a worker, if there is one.
+// copyCanary copies the canary of a worker, or of a shard that one process executed, if there is one.
 func (m *machine) copyCanary(path string) error {
-	from, to := filepath.Join(m.from.dir, nodes.CanaryDir, m.worker), filepath.Join(path, nodes.CanaryDir, m.name)
-	if _, err := os.Stat(filepath.Join(from, store.ManifestFile)); m.worker == "" || err != nil {
+	of := m.worker
+	if of == "" && !m.from.shard.Whole() {
+		of = m.from.shard.Worker()
+	}
+	from, to := filepath.Join(m.from.dir, nodes.CanaryDir, of), filepath.Join(path, nodes.CanaryDir, m.name)
+	if _, err := os.Stat(filepath.Join(from, store.ManifestFile)); of == "" || err != nil {
 		return nil //nolint:nilerr // there is none, or its folder is not finished
 	}
 	if err := os.MkdirAll(to, 0o755); err != nil {
 		return disk.Problem("make the canary's folder", to, err)
 	}
-	if err := copyVerified(from, to, ""); err != nil || m.name == m.worker {
+	if err := copyVerified(from, to, ""); err != nil || m.name == of {
 		return err
 	}
 	var sum string

@@ -282,7 +282,7 @@ func TestWorkersOfOneName(t *testing.T) {
 		for e := range s.Experiments {
 			f.put(w, e, i+1, 1)
 		}
-		canary, err := w.BeginCanary()
+		canary, err := w.BeginCanary("a")
 		if err == nil {
 			err = canary.CommitCanary(&result.Record{SchemaVersion: result.SchemaVersion, ID: s.Experiments[0].ID(),
 				Cycle: 1, Status: result.OK, Config: s.Experiments[0], Warnings: note.List{}}, series.All{})
@@ -309,6 +309,36 @@ func TestWorkersOfOneName(t *testing.T) {
 	opened, err := store.Open(target)
 	if err != nil || !slices.ContainsFunc(opened.Rows, func(r result.Row) bool { return r.Worker == "a-2" }) {
 		t.Errorf("%+v, %v", opened, err)
+	}
+}
+
+// TestShardCanaries: the canaries of shards that processes executed alone are kept under the names of their machines.
+func TestShardCanaries(t *testing.T) {
+	t.Parallel()
+	s := testStudy(1, 2)
+	var dirs []string
+	for i := range 2 {
+		f := newFolderOf(t, s, onNode(fmt.Sprintf("%d111111111111111", i+1)))
+		part := shard.Shard{Index: i + 1, Of: 2}
+		if err := f.dir.WriteJSON(shard.File, shard.Record{Shard: part}); err != nil {
+			t.Fatal(err)
+		}
+		canary, err := f.dir.BeginCanary(part.Worker())
+		if err == nil {
+			err = canary.CommitCanary(&result.Record{SchemaVersion: result.SchemaVersion, ID: s.Experiments[0].ID(),
+				Cycle: 1, Status: result.OK, Config: s.Experiments[0], Warnings: note.List{}}, series.All{})
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		f.put(f.dir, 0, i+1, 1)
+		dirs = append(dirs, f.close())
+	}
+	m, _ := merged(t, dirs...)
+	c := m.Result.Canary
+	if c == nil || len(c.Workers) != 2 || c.Machines != 2 || c.Workers[0].Worker != "n11111111" ||
+		c.Workers[1].Worker != "n21111111" {
+		t.Errorf("canaries %+v, want one of each machine", c)
 	}
 }
 

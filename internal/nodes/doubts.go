@@ -191,8 +191,11 @@ func (s summary) canary() {
 			Values: result.ValuesOf(rec)}
 		if rec.Failure != nil {
 			run.Message = rec.Failure.Message
-			s.Caveats.Warnf(codes.CanaryFailed, "the canary of the worker %s failed, so it executed no run: %s", worker,
-				run.Message)
+			so := ", so it executed no run"
+			if slices.ContainsFunc(s.Rows, func(r result.Row) bool { return r.Worker == "" || r.Worker == worker }) {
+				so = ""
+			}
+			s.Caveats.Warnf(codes.CanaryFailed, "the canary of the worker %s failed%s: %s", worker, so, run.Message)
 		}
 		if c.ID, c.Workers = rec.ID, append(c.Workers, run); run.Status == result.OK {
 			machines[cmp.Or(run.Node, worker)] = true

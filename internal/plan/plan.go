@@ -41,6 +41,8 @@ type Plan struct {
 	// Totals are over all points, and null if one of them cannot be estimated, for the reason Missing.
 	Totals  *Totals `json:"totals"`
 	Missing string  `json:"totals_missing,omitempty"`
+	// Canary is what each worker or shard executes before its first run; null if nothing.
+	Canary *Canary `json:"canary,omitempty"`
 	// Points that are left out of the study.
 	Merged int `json:"merged"`
 	// Duplicates are the first of the merged points.
@@ -224,6 +226,7 @@ func New(o Options) *Plan {
 	}
 	p.count(s, o.Shard)
 	p.Totals.save(p.Starts, p.Runs)
+	p.canary(o)
 	for _, q := range o.Problems {
 		p.Findings = append(p.Findings, q.Finding)
 	}

@@ -71,6 +71,7 @@ func (p *Plan) head(b *strings.Builder) {
 	case p.Missing != "":
 		fmt.Fprintf(b, "  no total of time and energy: %s\n", withoutHint(p.Missing))
 	}
+	p.canaries(b)
 }
 
 // mostOrdered bounds the runs of the order that are listed.

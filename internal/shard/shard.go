@@ -90,8 +90,11 @@ func (s Shard) Folder(name string) string {
 	if s.Whole() {
 		return name
 	}
-	return fmt.Sprintf("%s-shard%dof%d", name, s.Index, s.Of)
+	return name + "-" + s.Worker()
 }
+
+// Worker returns the name under which a process that executes the shard alone keeps its canary.
+func (s Shard) Worker() string { return fmt.Sprintf("shard%dof%d", s.Index, s.Of) }
 
 // Has reports whether the shard has a run: a cycle, counted from 1, of an experiment, counted from 0.
 //

@@ -12,15 +12,16 @@ import (
 	"github.com/llenergymeasure/llem/result/series"
 )
 
-// BeginCanary creates the folder in which the canary of this worker collects its files.
-func (d *Dir) BeginCanary() (*Run, error) {
-	name := filepath.Join(nodes.CanaryDir, d.worker)
+// BeginCanary creates the folder in which the canary of a worker, or of a process that executes a shard alone, collects
+// its files.
+func (d *Dir) BeginCanary(of string) (*Run, error) {
+	name := filepath.Join(nodes.CanaryDir, of)
 	path := filepath.Join(d.path, name+Partial)
 	err := errors.Join(os.RemoveAll(path), os.MkdirAll(path, 0o755))
 	if err != nil {
 		return nil, disk.Problem("make the canary's folder", path, err)
 	}
-	return &Run{dir: d, name: name, path: path, files: map[string]string{}}, nil
+	return &Run{dir: d, worker: of, name: name, path: path, files: map[string]string{}}, nil
 }
 
 // CommitCanary writes a canary and renames its folder into place. It is in no journal, because it is not a run of the

@@ -109,10 +109,11 @@ func (d *Dir) WriteText(name, text string) error {
 
 // Run is the folder of one run while it is being written.
 type Run struct {
-	dir   *Dir
-	name  string
-	path  string // the partial folder
-	files map[string]string
+	dir    *Dir
+	worker string // of a canary; otherwise the folder's
+	name   string
+	path   string // the partial folder
+	files  map[string]string
 }
 
 // Begin creates the folder in which a run collects its files.
@@ -181,7 +182,7 @@ func putInPlace(path, final string) error {
 
 // write writes all files of a run, and returns the checksum of its manifest.
 func (r *Run) write(rec *result.Record, s series.All) (sum string, err error) {
-	rec.Worker = r.dir.worker
+	rec.Worker = cmp.Or(r.worker, r.dir.worker)
 	err = cmp.Or( // one error of a full disk is enough
 		writeSeries(r, "power", s.Power),
 		writeSeries(r, "telemetry", s.Telemetry),

@@ -169,7 +169,11 @@ type cost struct {
 	} `json:"totals"`
 	Missing string `json:"totals_missing"`
 	Runs    int    `json:"runs"`
-	Shown   []struct {
+	Canary  struct {
+		KWh  float64 `json:"kwh"`
+		Cost float64 `json:"cost"`
+	} `json:"canary"`
+	Shown []struct {
 		Need *struct {
 			Devices int        `json:"devices"`
 			Range   [2]float64 `json:"seconds_range"`
@@ -285,9 +289,17 @@ func (c *Command) printCost(j *cluster.Job, plan *cost, gpu string) {
 			cmp.Or(plan.Missing, "see llem run --dry-run"))
 		return
 	}
-	fmt.Fprintf(c.Err, "\n%s, about %s", digits.Count(plan.Runs, "run"), digits.SI(1000*plan.Totals.KWh, "Wh"))
-	if plan.Totals.Cost != nil {
-		fmt.Fprintf(c.Err, ", %s %s", digits.Significant(*plan.Totals.Cost, 2), plan.Totals.Currency)
+	runs, kWh, money := digits.Count(plan.Runs, "run"), plan.Totals.KWh, plan.Totals.Cost
+	if n := j.Canaries(j.Workers); n > 0 {
+		runs += fmt.Sprintf(" and a canary run of each of %d workers", n)
+		kWh += float64(n) * plan.Canary.KWh
+		if money != nil {
+			money = new(*money + float64(n)*plan.Canary.Cost)
+		}
+	}
+	fmt.Fprintf(c.Err, "\n%s, about %s", runs, digits.SI(1000*kWh, "Wh"))
+	if money != nil {
+		fmt.Fprintf(c.Err, ", %s %s", digits.Significant(*money, 2), plan.Totals.Currency)
 	}
 	fmt.Fprintf(c.Err, " (modelled: %s)\n", plan.Totals.Basis)
 	if gpu == "" && j.GPUs > 0 {
@@ -307,9 +319,9 @@ func (c *Command) printCost(j *cluster.Job, plan *cost, gpu string) {
 	for _, r := range rows {
 		fmt.Fprintln(c.Err, r)
 	}
-	if j.Canary && j.Workers > 1 {
-		fmt.Fprintf(c.Err, "  plus a canary run of each worker: about %s (execution.canary: never omits it)\n",
-			digits.SI(1000*plan.Totals.KWh/float64(plan.Runs)*float64(j.Workers), "Wh"))
+	if n := j.Canaries(j.Workers); n > 0 {
+		fmt.Fprintf(c.Err, "  of which the canaries take about %s (execution.canary: never omits them)\n",
+			digits.SI(1000*float64(n)*plan.Canary.KWh, "Wh"))
 	}
 }
 
