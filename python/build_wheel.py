@@ -30,9 +30,13 @@ LICENSE = re.compile(r"(?i)(un)?licen[cs]e|copying|notice|patents")
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--arch", choices=sorted(GO_ARCH), default=os.uname().machine)
+    parser.add_argument("--compiles", action="store_true",
+                        help="only compile an empty program for each architecture, which shows that zig knows its name")
     parser.add_argument("--dist", type=pathlib.Path, default=ROOT / "dist")
     options = parser.parse_args()
     python = tools()
+    if options.compiles:
+        return compile_nothing(python)
     compile_program(python, options.arch)
     print(pack(python, options.arch, options.dist))
 
@@ -50,10 +54,22 @@ def tools() -> str:
     return str(python)
 
 
+def target_of(arch: str) -> str:
+    """Return the arguments by which zig compiles for an architecture."""
+    return f"-target {arch}-linux-gnu.{GLIBC} -mcpu={CPU[arch]}"
+
+
+def compile_nothing(python: str) -> None:
+    """Compile an empty program for each architecture."""
+    for arch in GO_ARCH:
+        subprocess.run([python, "-m", "ziglang", "c++", *target_of(arch).split(), "-c", "-x", "c++", "/dev/null",
+                        "-o", "/dev/null"], check=True)
+
+
 def compile_program(python: str, arch: str) -> pathlib.Path:
     """Compile the program and return its path."""
     program = HERE / ".build" / arch / "llem"
-    target = f"-target {arch}-linux-gnu.{GLIBC} -mcpu={CPU[arch]}"
+    target = target_of(arch)
     optimise = "-O3 -Wno-deprecated-declarations -Wno-stringop-overflow -Wno-unknown-warning-option"
     # Compiler and linker have no folder: Go's identity of what it builds contains their names.
     zig = "python -m ziglang"
