@@ -229,7 +229,8 @@ def sbom(tools: pathlib.Path, version: str, dist: pathlib.Path) -> pathlib.Path:
     file = dist / f"llem-{version.removeprefix('v')}.cdx.json"
     subprocess.run([tools / "cyclonedx-gomod", "app", "-json", "-licenses", "-assert-licenses", "-std", "-noserial",
                     "-notimestamp", "-main", "cmd/llem", "-output", file, ROOT], check=True, cwd=ROOT,
-                   env=dict(os.environ, CGO_ENABLED="1", GOOS="linux", GOFLAGS=""), stderr=subprocess.DEVNULL)
+                   env=dict(os.environ, CGO_ENABLED="1", GOOS="linux", GOARCH="amd64", GOFLAGS=""),
+                   stderr=subprocess.DEVNULL)
     document = json.loads(file.read_text())
     document["metadata"]["component"]["version"] = version
     document["metadata"]["timestamp"] = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(epoch()))
