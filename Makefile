@@ -38,11 +38,17 @@ wheel:
 dist:
 	python3 packaging/dist.py $(DIST)
 
+# The image of llem, from the deb in dist.
+IMAGE ?= llem
+image:
+	docker build -t $(IMAGE) -f docker/llem.Dockerfile --build-arg TARGETARCH=$(if $(filter x86_64,$(ARCH)),amd64,arm64) \
+		--build-arg VERSION=$$(dpkg-deb -f dist/llem_*_$(if $(filter x86_64,$(ARCH)),amd64,arm64).deb Version) .
+
 # The documents as a site, in dist/docs: opens from a folder, with a search, and loads nothing from elsewhere.
 docs:
 	python3 website/build.py
 
-.PHONY: demo build release wheel dist docs test test-python lint bench fuzz accuracy clean
+.PHONY: demo build release wheel dist image docs test test-python lint bench fuzz accuracy clean
 
 demo: build
 	$(BIN) run --model random:smollm2-135m --backend embedded --prompts 8 --input-tokens 128 --output-tokens 64 \

@@ -5,6 +5,8 @@
 #
 #   docker/check.sh bin/llem
 #
+# If `make dist` has made a deb, the image of llem itself is built from it and run, too.
+#
 # LLEM_TEST_LLAMA_SERVER names a llama-server, which is run in an image that is laid out as
 # its makers' is.
 #
@@ -101,7 +103,13 @@ none_left
 if "${run[@]}" --output-tokens 1 -s container.image=llem-absent-$$ --json -o "$work/absent" > "$work/absent.json"; then
   fail "a run with an image that is not there succeeded"
 fi
-grep -q '"class": "image_not_found"' "$work"/absent/*/runs/*/result.json || fail "an image that is not there: $(cat "$work"/absent/*/runs/*/result.json)"
+python3 - "$work/absent.json" "llem-absent-$$" << 'CHECK' || fail "an image that is not there: $(cat "$work/absent.json")"
+import json, sys
+document, image = json.load(open(sys.argv[1])), sys.argv[2]
+(mistake,) = document["mistakes"]
+assert document["exit_code"] == 2 and f"there is no image {image}" in mistake["message"] and f"docker pull {image}" in mistake["next"]
+CHECK
+[ ! -e "$work/absent" ] || fail "a run was started without its image"
 
 killed "${run[@]}" --output-tokens 4000 -s container.image="$image" -o "$work/killed"
 
@@ -117,5 +125,8 @@ if [ -n "${LLEM_TEST_LLAMA_SERVER:-}" ]; then
   check "$work"/server/*/runs/*/result.json llamacpp "$image-server" T2
   none_left
   killed "${run[@]}" --output-tokens 4000 -o "$work/server-killed"
+fi
+if ls "$here"/../dist/llem_*.deb > /dev/null 2>&1; then
+  "$here/image.sh"
 fi
 echo "an engine in a container ($(docker version --format '{{.Server.Version}}')): measured, refused without image, removed after a kill$server"

@@ -3,8 +3,8 @@
 #
 # One version everywhere; man pages without a warning; the deb and the wheel installed in a fresh Debian 11 that has
 # neither Go nor a compiler, with the time until the first result; the rpm installed in an empty root; the archives unpacked
-# and run, the static one in an empty root; pipx and uv. Installs what it needs from Debian and PyPI; needs root for the fresh Debian, whose
-# archive it keeps in LLEM_FRESH_CACHE (default ~/.cache/llem-fresh).
+# and run, the static one in an empty root; pipx and uv. Installs what it needs from Debian and PyPI; needs root for the fresh Debian
+# (packaging/fresh.sh).
 set -euo pipefail
 here=$(dirname "$(realpath "$0")")
 dist=$(realpath "${1:-$here/../dist}")
@@ -22,7 +22,7 @@ step() { printf -- '-- %s (%ss)\n' "$*" "$SECONDS"; }
 
 step "tools"
 missing=
-for need in debootstrap:debootstrap lintian:lintian rpm:rpm mandoc:mandoc groff:groff file:file; do
+for need in lintian:lintian rpm:rpm mandoc:mandoc groff:groff file:file; do
   command -v "${need%%:*}" > /dev/null || missing+=" ${need##*:}"
 done
 # shellcheck disable=SC2086
@@ -115,15 +115,8 @@ python3 "$here/../python/build_wheel.py" --compiles
 
 [ "$(id -u)" = 0 ] || { echo "not root: no fresh Debian"; exit 0; }
 step "a fresh Debian 11"
-cache=${LLEM_FRESH_CACHE:-$HOME/.cache/llem-fresh}/bullseye-$arch.tar.gz
-mkdir -p "$fresh" "$(dirname "$cache")"
-if [ ! -f "$cache" ]; then
-  debootstrap --variant=minbase --include=python3-minimal,python3-pip,ca-certificates bullseye "$work/new" > "$work/log" 2>&1 ||
-    fail "debootstrap: $(tail -3 "$work/log")"
-  tar -C "$work/new" -czf "$cache.$$" --exclude=./var/cache/apt/archives/*.deb . && mv "$cache.$$" "$cache"
-  rm -rf --one-file-system "$work/new"
-fi
-tar -C "$fresh" -xzf "$cache"
+mkdir -p "$fresh"
+tar -C "$fresh" -xzf "$("$here/fresh.sh")"
 mount -t proc proc "$fresh/proc"
 mount --bind /dev "$fresh/dev"
 cp "$wheel" "$deb" "$fresh/tmp/"

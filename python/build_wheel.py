@@ -14,6 +14,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tempfile
 
 HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parent
@@ -61,9 +62,10 @@ def target_of(arch: str) -> str:
 
 def compile_nothing(python: str) -> None:
     """Compile an empty program for each architecture."""
-    for arch in GO_ARCH:
-        subprocess.run([python, "-m", "ziglang", "c++", *target_of(arch).split(), "-c", "-x", "c++", "/dev/null",
-                        "-o", "/dev/null"], check=True)
+    with tempfile.TemporaryDirectory() as folder:
+        for arch in GO_ARCH:
+            subprocess.run([python, "-m", "ziglang", "c++", *target_of(arch).split(), "-c", "-x", "c++", "/dev/null",
+                            "-o", f"{folder}/{arch}.o"], check=True)
 
 
 def compile_program(python: str, arch: str) -> pathlib.Path:
