@@ -38,11 +38,13 @@ wheel:
 dist:
 	python3 packaging/dist.py $(DIST)
 
-# The image of llem, from the deb in dist.
+# The image of llem, from the archive in dist.
 IMAGE ?= llem
+GOARCH_HERE = $(if $(filter x86_64,$(ARCH)),amd64,arm64)
+image: VERSION = $(patsubst dist/llem-%-linux-$(GOARCH_HERE).tar.gz,%,$(wildcard dist/llem-*-linux-$(GOARCH_HERE).tar.gz))
 image:
-	docker build -t $(IMAGE) -f docker/llem.Dockerfile --build-arg TARGETARCH=$(if $(filter x86_64,$(ARCH)),amd64,arm64) \
-		--build-arg VERSION=$$(dpkg-deb -f dist/llem_*_$(if $(filter x86_64,$(ARCH)),amd64,arm64).deb Version) .
+	docker build -t $(IMAGE) -f docker/llem.Dockerfile --build-arg TARGETARCH=$(GOARCH_HERE) \
+		--build-arg VERSION=$(VERSION) .
 
 # The documents as a site, in dist/docs: opens from a folder, with a search, and loads nothing from elsewhere.
 docs:

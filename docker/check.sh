@@ -5,7 +5,7 @@
 #
 #   docker/check.sh bin/llem
 #
-# If `make dist` has made a deb, the image of llem itself is built from it and run, too.
+# If `make dist` has made an archive, the image of llem itself is built from it and run, too.
 #
 # LLEM_TEST_LLAMA_SERVER names a llama-server, which is run in an image that is laid out as
 # its makers' is.
@@ -126,7 +126,7 @@ if [ -n "${LLEM_TEST_LLAMA_SERVER:-}" ]; then
   none_left
   killed "${run[@]}" --output-tokens 4000 -o "$work/server-killed"
 fi
-if ls "$here"/../dist/llem_*.deb > /dev/null 2>&1; then
+if ls "$here"/../dist/llem-*-linux-*.tar.gz > /dev/null 2>&1; then
   "$here/image.sh"
 fi
 echo "an engine in a container ($(docker version --format '{{.Server.Version}}')): measured, refused without image, removed after a kill$server"

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Builds docker/llem.Dockerfile from the deb in dist, on a fresh Debian of this machine's making instead of one from a
+# Builds docker/llem.Dockerfile from the archive in dist, on a fresh Debian of this machine's making instead of one from a
 # registry, and runs the image: docker/image.sh. docker/check.sh calls it, with a docker service.
 set -euo pipefail
 root=$(realpath "$(dirname "$0")/..")
@@ -12,12 +12,13 @@ finish() {
 trap finish EXIT
 fail() { echo "FAILED: $*"; exit 1; }
 case $(uname -m) in x86_64) arch=amd64 ;; *) arch=arm64 ;; esac
-version=$(dpkg-deb -f "$root"/dist/llem_*_"$arch".deb Version)
+version=$(basename "$root"/dist/llem-*-linux-"$arch".tar.gz "-linux-$arch.tar.gz")
+version=${version#llem-}
 
 docker import "$("$root/packaging/fresh.sh")" "$base" > /dev/null
 # Only what the image copies: the whole repository is not sent.
 mkdir "$work/dist" "$work/results"
-cp "$root"/dist/llem_*_"$arch".deb "$work/dist/"
+cp "$root"/dist/llem-*-linux-"$arch".tar.gz "$work/dist/"
 DOCKER_BUILDKIT=0 docker build --quiet --network none --build-arg BASE_IMAGE="$base" --build-arg TARGETARCH="$arch" \
   --build-arg VERSION="$version" --tag "$image" --file "$root/docker/llem.Dockerfile" "$work" > "$work/log" 2>&1 ||
   fail "the image cannot be built: $(tail -3 "$work/log")"
@@ -26,7 +27,7 @@ run() { docker run --rm --network none "$@"; }
 [ "$(docker image inspect --format '{{.Config.User}}' "$image")" = 65532:65532 ] || fail "the image runs as root"
 [ "$(docker image inspect --format '{{index .Config.Labels "org.opencontainers.image.version"}}' "$image")" = "$version" ] ||
   fail "the image has another version than $version"
-run "$image" --version | grep -q '^llem v' || fail "--version"
+run "$image" --version | grep -qF "llem v$version " || fail "--version"
 run "$image" > "$work/help"
 grep -q 'in the order of work' "$work/help" || fail "the help: $(cat "$work/help")"
 # Fit to measure or not: that depends on the machine.

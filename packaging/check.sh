@@ -67,6 +67,10 @@ print("  ", stamp, "is", got["deb"], "and", got["wheel"])
 CHECK
 ls -l "$deb" "$rpm" "$wheel" "$dynamic" "$static" | awk '{printf "   %.1f MB  %s\n", $5 / 1e6, $NF}'
 
+step "workflows"
+go build -C "$here/tools" -o "$work/actionlint" github.com/rhysd/actionlint/cmd/actionlint
+(cd "$here/.." && "$work/actionlint")
+
 step "man pages and completion"
 for page in "$work"/dynamic/share/man/man1/*.1; do
   mandoc -Tlint -Wwarning "$page"

@@ -174,7 +174,8 @@ def packages(tools: pathlib.Path, arch: str, version: str, program: pathlib.Path
         separator = "_" if kind == "deb" else "-"
         for old in dist.glob(f"llem{separator}*{machine}.{kind}"):
             old.unlink()
-        file = dist / (f"llem_{number}_{machine}.deb" if kind == "deb" else f"llem-{number}-1.{machine}.rpm")
+        in_name = number.replace("~", "-")  # GitHub replaces tildes in the names of a release's files
+        file = dist / (f"llem_{in_name}_{machine}.deb" if kind == "deb" else f"llem-{in_name}-1.{machine}.rpm")
         subprocess.run([tools / "nfpm", "package", "-f", BUILD / "nfpm.yaml", "-p", kind, "-t", file], check=True,
                        stdout=subprocess.DEVNULL)
         made.append(file)
