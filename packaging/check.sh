@@ -123,7 +123,7 @@ mkdir -p "$fresh"
 tar -C "$fresh" -xzf "$("$here/fresh.sh")"
 mount -t proc proc "$fresh/proc"
 mount --bind /dev "$fresh/dev"
-cp "$wheel" "$deb" "$fresh/tmp/"
+cp "$wheel" "$deb" "$dynamic" SHA256SUMS "$fresh/tmp/"
 inside() { chroot "$fresh" env -i PATH=/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin HOME=/root LC_ALL=C.UTF-8 bash -ec "cd /tmp; $*"; }
 for program in go gcc cc c++; do
   ! inside "command -v $program" > /dev/null || fail "the fresh Debian has $program"
@@ -146,4 +146,8 @@ print(f'   import llem: {imported * 1e3:.0f} ms with the interpreter; llem.open:
 API
 pip3 uninstall --quiet --yes llem; [ ! -e /usr/local/bin/llem ]"
 inside "dpkg -i ./$deb > dpkg.log || { cat dpkg.log; exit 1; }; $first -o deb > deb.txt; dpkg --purge llem > dpkg.log; [ ! -e /usr/bin/llem ]; [ ! -e /usr/share/doc/llem ]"
+step "the commands of docs/install.md, in that Debian"
+sed -n '/^```sh$/,/^```$/{/^```/!p}' "$here/../docs/install.md" | sed "s/amd64/$arch/g" > "$fresh/tmp/install.sh"
+[ "$(wc -l < "$fresh/tmp/install.sh")" -ge 8 ] || fail "docs/install.md has no commands"
+inside "sudo() { \"\$@\"; }; export DEBIAN_FRONTEND=noninteractive; set -x; . ./install.sh" > "$work/log" 2>&1 || fail "$(tail -20 "$work/log")"
 step "done"

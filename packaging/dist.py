@@ -116,7 +116,7 @@ def archives(arch: str, version: str, program: pathlib.Path, static: pathlib.Pat
     for page in generated.glob("man/*"):
         files[f"share/man/man1/{page.name}"] = page
     for place, script in completions(generated).items():
-        files[place.removeprefix("usr/")] = script
+        files[elsewhere(place).removeprefix("usr/")] = script
     made = []
     for binary, kind in ((program, ""), (static, "-static")):
         name = f"llem-{version.removeprefix('v')}-linux-{MACHINES[arch]}{kind}"
@@ -128,12 +128,17 @@ def archives(arch: str, version: str, program: pathlib.Path, static: pathlib.Pat
 
 
 def completions(generated: pathlib.Path) -> dict[str, pathlib.Path]:
-    """Return the completion scripts by the place where distributions have them."""
+    """Return the completion scripts by the place where Debian has them."""
     return {
         "usr/share/bash-completion/completions/llem": generated / "bash" / "llem",
         "usr/share/zsh/vendor-completions/_llem": generated / "zsh" / "_llem",
         "usr/share/fish/vendor_completions.d/llem.fish": generated / "fish" / "llem.fish",
     }
+
+
+def elsewhere(place: str) -> str:
+    """Return the place of a completion script outside Debian."""
+    return place.replace("vendor-completions", "site-functions")
 
 
 def tar(name: str, files: dict[str, pathlib.Path]) -> bytes:
@@ -188,9 +193,7 @@ def lay(stage: pathlib.Path, kind: str, version: str, program: pathlib.Path, gen
     for page in generated.glob("man/*"):
         files[f"usr/share/man/man1/{page.name}.gz"] = compressed(page.read_bytes())
     for place, script in completions(generated).items():
-        if kind == "rpm":  # Debian's folder for packages has another name elsewhere
-            place = place.replace("vendor-completions", "site-functions")
-        files[place] = script.read_bytes()
+        files[place if kind == "deb" else elsewhere(place)] = script.read_bytes()
     for name, document in texts().items():
         files[f"{DOC}/{name}"] = document.read_bytes()
     if kind == "deb":

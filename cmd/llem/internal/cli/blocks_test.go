@@ -122,6 +122,7 @@ func blocksOf(text string) []block {
 var scripts = map[[2]string]string{
 	{"docs/tutorial-cluster.md", "sh"}: "testdata/slurm/check.sh",
 	{"docs/tutorial-gpu.md", "sh"}:     "cmd/llem/internal/cli/blocks_test.go",
+	{"docs/install.md", "sh"}:          "packaging/check.sh",
 }
 
 // elsewhere has the commands of documents that TestCommands does not run, one in a line, below the file that runs
@@ -130,6 +131,7 @@ const elsewhere = `
 .ci/run
 	make demo
 	make test
+	make build
 	python3 -m venv ct2 && ct2/bin/pip install ctranslate2 tokenizers
 Makefile
 	llem run -b ctranslate2 -m random:smollm2-135m --python ct2/bin/python --estimate
@@ -160,6 +162,14 @@ cmd/llem/internal/cli/gallery_test.go
 	llem plot llama-batch-precision pareto -o pareto.svg
 	cd bench/results/2026-11-25-h100/engines; for f in torch-compiled torch-eager-8bit vllm; do tar -xzf $f.tar.gz; done
 	llem site compiled eager torchao-int8 vllm-serve --no-raw --title "Engines on an H100" -o engines
+docker/image.sh
+	docker run --rm llem doctor
+	docker run --rm --gpus all --user "$(id -u):$(id -g)" -v "$PWD:/work" llem run STUDY.yaml
+	make dist image
+packaging/reproduce.sh
+	packaging/reproduce.sh
+by hand: Debian has no dnf; packaging/check.sh installs the file with rpm
+	sudo dnf install ./llem-*.x86_64.rpm
 python/check.sh
 	pip install dist/llem-*.whl
 docker/check.sh
@@ -200,7 +210,7 @@ var continued = regexp.MustCompile(`\s*\\\n\s*`)
 
 // command matches a line that is a command, rather than a formula or an output.
 var command = regexp.MustCompile(`^([A-Z_]+=\S+ )*(llem|bin/llem|make|go|python3|pip|docker|podman|sudo|ssh|tar|cd|` +
-	`bench/\S+|testdata/\S+|\S+/pip|curl|git|apt-get|npm|duckdb|kubectl|sbatch) `)
+	`bench/\S+|testdata/\S+|packaging/\S+|\S+/pip|curl|git|apt-get|npm|duckdb|kubectl|sbatch) `)
 
 // commands returns the commands of a block without language, or of an indented one, without their comments.
 func (b block) commands() []string {
