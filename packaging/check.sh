@@ -149,5 +149,6 @@ inside "dpkg -i ./$deb > dpkg.log || { cat dpkg.log; exit 1; }; $first -o deb > 
 step "the commands of docs/install.md, in that Debian"
 sed -n '/^```sh$/,/^```$/{/^```/!p}' "$here/../docs/install.md" | sed "s/amd64/$arch/g" > "$fresh/tmp/install.sh"
 [ "$(wc -l < "$fresh/tmp/install.sh")" -ge 8 ] || fail "docs/install.md has no commands"
+echo 'APT::Get::Assume-Yes "true";' > "$fresh/etc/apt/apt.conf.d/99yes" # who follows the document answers yes
 inside "sudo() { \"\$@\"; }; export DEBIAN_FRONTEND=noninteractive; set -x; . ./install.sh" > "$work/log" 2>&1 || fail "$(tail -20 "$work/log")"
 step "done"
