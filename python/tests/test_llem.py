@@ -122,6 +122,23 @@ def test_program_of_another_platform(tmp_path: pathlib.Path, monkeypatch: pytest
         llem.version()
 
 
+def test_program_without_its_libraries(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    program = tmp_path / "llem"
+    monkeypatch.setenv("LLEM_PROGRAM", str(program))
+    for message, code in [
+        ("$0: /lib64/libc.so.6: version \\`GLIBC_2.17' not found (required by $0)", 1),
+        ("$0: error while loading shared libraries: libdl.so.2: cannot open shared object file", 127),
+    ]:
+        program.write_text(f'#!/bin/sh\necho "{message}" >&2\nexit {code}\n')
+        program.chmod(0o755)
+        with pytest.raises(llem.LlemError, match="does not run on this machine") as error:
+            llem.version()
+        assert "static archive" in error.value.next
+    program.write_text("#!/lib/no-such-loader.so\n")
+    with pytest.raises(llem.LlemError, match="loader of its glibc is missing"):
+        llem.version()
+
+
 def test_interrupt(tmp_path: pathlib.Path) -> None:
     code = (
         "import llem, os, signal, threading\n"

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
+import re
 import shutil
 import subprocess
 import sysconfig
@@ -52,17 +54,23 @@ def program() -> str:
     )
 
 
+#: The next step where the program does not fit the machine.
+ANOTHER = (
+    "the wheel is for another platform: pip install --force-reinstall llem; or install the static archive or build "
+    "llem from source (docs/install.md), and set LLEM_PROGRAM to its path"
+)
+
+
 def start(arguments: List[str], **options: Any) -> "subprocess.Popen[str]":
     """Start the program."""
     path = program()
     try:
         return subprocess.Popen([path, *arguments], text=True, **options)
     except OSError as err:
-        raise LlemError(
-            f"{path} does not run on this machine: {err.strerror}",
-            "the wheel is for another platform: pip install --force-reinstall llem, or build llem from source",
-            code=2,
-        ) from err
+        reason = err.strerror
+        if err.errno == errno.ENOENT and os.path.exists(path):
+            reason = "the loader of its glibc is missing"  # as on Alpine, which has musl
+        raise LlemError(f"{path} does not run on this machine: {reason}", ANOTHER, code=2) from err
 
 
 def ask(arguments: List[str]) -> str:
@@ -79,6 +87,10 @@ def ask_json(arguments: List[str]) -> Dict[str, Any]:
     return document
 
 
+#: What the loader prints where a library is missing or too old.
+UNLINKED = re.compile(r"error while loading shared libraries|version `\w+_[\d.]+' not found")
+
+
 def check(code: Optional[int], out: str, err: str) -> None:
     """Raise the error that a command printed as JSON, or else as text."""
     if code == 0:
@@ -88,6 +100,8 @@ def check(code: Optional[int], out: str, err: str) -> None:
         error = document["error"]
     except (ValueError, KeyError, TypeError):
         lines = [line for line in err.splitlines() if line.strip()]
+        if lines and UNLINKED.search(lines[0]):
+            raise LlemError(f"the program does not run on this machine: {lines[0]}", ANOTHER, code=2) from None
         message = "\n".join(lines) if lines else f"llem ended with code {code}"
         raise LlemError(message.removeprefix("llem: "), code=code or 1) from None
     message, step = error["message"], error.get("next", "")
