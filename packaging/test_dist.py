@@ -1,5 +1,6 @@
 """Tests of packaging/dist.py and of the versions: python3 -m unittest discover packaging."""
 
+import json
 import pathlib
 import sys
 import tarfile
@@ -10,6 +11,7 @@ from unittest import mock
 HERE = pathlib.Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE), str(HERE.parent / "python")]
 
+import build_wheel  # noqa: E402
 import dist  # noqa: E402
 import version  # noqa: E402
 
@@ -32,6 +34,20 @@ class Versions(unittest.TestCase):
             with self.subTest(stamp):
                 self.assertEqual(version.normal(stamp), python)
                 self.assertEqual(version.debian(stamp), package)
+
+
+class Components(unittest.TestCase):
+    def test_versions_of_what_go_does_not_know(self) -> None:
+        (zig,) = (t.partition("==")[2] for t in build_wheel.TOOLS if t.startswith("ziglang=="))
+        modules = (HERE.parent / "go.mod").read_text()
+        for component in json.loads((HERE / "components.json").read_text()):
+            with self.subTest(component["name"]):
+                self.assertTrue(component["purl"].endswith("@" + component["version"]))
+                if component["name"] == "libc++":
+                    self.assertIn(f"by zig {zig}", component["description"])
+                else:
+                    ollama = component["version"].removeprefix("ollama-")
+                    self.assertIn(f"github.com/ollama/ollama v{ollama}\n", modules)
 
 
 class Archives(unittest.TestCase):
