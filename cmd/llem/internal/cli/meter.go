@@ -29,6 +29,7 @@ func newMeter(env *Env) *cobra.Command {
 		Example: "  llem meter -- python train.py\n  llem meter --pid 4242 --for 30s\n" +
 			"  llem meter --baseline 0 --repeat 5 --to energy.txt -- ./work",
 		RunE: func(cmd *cobra.Command, args []string) error {
+			c.Flags.BaselineGiven = cmd.Flags().Changed("baseline")
 			c.Argv, c.Err = args, env.text(env.Stderr)
 			c.Flags.Results = firstOf(c.Flags.Results, env.Getenv("LLEM_RESULTS"), "results")
 			c.Screen = screen.Screen{Terminal: env.terminal()}
@@ -41,7 +42,7 @@ func newMeter(env *Env) *cobra.Command {
 	f.IntVar(&c.Flags.PID, "pid", 0, "measure this process until it ends, Ctrl-C, or --for")
 	f.DurationVar(&c.Flags.For, "for", 0, "with --pid: how long, such as 30s")
 	f.StringVar(&c.Flags.Serve, "serve", "", "make this Unix `SOCKET` and measure the windows that a program marks")
-	f.Float64Var(&c.Flags.BaselineS, "baseline", -1, "`SECONDS` of idle power before; 0: none, and no net energy "+
+	f.Float64Var(&c.Flags.BaselineS, "baseline", 0, "`SECONDS` of idle power before; 0: none, and no net energy "+
 		"(default 5; with --pid 0)")
 	f.IntVar(&c.Flags.Repeat, "repeat", 1, "run the command `N` times, for an interval over its runs")
 	f.StringVar(&c.Flags.GPUs, "gpus", "", "GPUs to read, such as 0,1 (default $CUDA_VISIBLE_DEVICES, else all)")

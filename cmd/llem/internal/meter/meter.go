@@ -37,20 +37,21 @@ type Flags struct {
 	For     time.Duration
 	GPUs    string
 	Sources []string
-	// BaselineS is negative where it was not given.
-	BaselineS float64
-	Repeat    int
-	Name      string
-	Results   string
-	To        string
-	Estimate  bool
-	Shared    bool
-	JSON      bool
-	Quiet     bool
+	// BaselineS is how long the idle machine is measured, in seconds, if it was given.
+	BaselineS     float64
+	BaselineGiven bool
+	Repeat        int
+	Name          string
+	Results       string
+	To            string
+	Estimate      bool
+	Shared        bool
+	JSON          bool
+	Quiet         bool
 }
 
-// UsualBaselineS is how long the idle machine is measured before a command, in seconds, as in a study.
-func UsualBaselineS() float64 { return study.DefaultExperiment(engines.All()[0]).Baseline.Seconds }
+// usualBaselineS is how long the idle machine is measured before a command, in seconds, as in a study.
+func usualBaselineS() float64 { return study.DefaultExperiment(engines.All()[0]).Baseline.Seconds }
 
 // Command is the command with what it shares with the process.
 type Command struct {
@@ -88,6 +89,8 @@ func (c *Command) check() error {
 		return &usageError{"there is nothing to measure", "llem meter -- COMMAND ARGS…, or --pid PID"}
 	case modes > 1:
 		return &usageError{"a command, --pid and --serve exclude each other", "give one of them"}
+	case f.BaselineS < 0:
+		return &usageError{"--baseline is negative", "give a number of seconds, or 0 for none"}
 	case f.Repeat < 1 || f.Repeat > 1 && len(c.Argv) == 0:
 		return &usageError{"--repeat runs a command several times", "give a number from 1 and a command behind --"}
 	case f.For < 0 || f.For > 0 && f.PID == 0:
@@ -172,17 +175,14 @@ func (c *Command) options() (o metering.Options, path string, err error) {
 	case f.PID != 0:
 		err = metering.Alive(f.PID)
 		o.Name = cmp.Or(o.Name, fmt.Sprintf("process %d", f.PID))
-		if f.BaselineS < 0 { // the machine is not idle
-			o.BaselineS = 0
-		}
 	case f.Serve != "":
 		o.Name, o.PID = cmp.Or(o.Name, "marks"), os.Getppid()
 	default:
 		path, err = metering.Find(c.Argv)
 		o.Name = cmp.Or(o.Name, nameOf(c.Argv))
 	}
-	if o.BaselineS < 0 {
-		o.BaselineS = UsualBaselineS()
+	if !f.BaselineGiven && f.PID == 0 { // else the machine is not idle
+		o.BaselineS = usualBaselineS()
 	}
 	return o, path, err
 }
