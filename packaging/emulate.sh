@@ -33,8 +33,9 @@ mount -t proc proc "$work/proc"
 mount --bind /dev "$work/dev"
 llem() { chroot "$work" /bin/llem "$@"; }
 llem --version
-for backend in fake embedded; do
-  llem run -q -b "$backend" -m random:tiny-llama -n 2 --input-tokens 16 --output-tokens 8 --estimate -s energy.max_window=2 \
-    -s baseline.seconds=0.3 -s baseline.resident_seconds=0.3 -o "/tmp/$backend" > "$work/out" || { cat "$work/out"; exit 1; }
+for run in "fake -n 64 --output-tokens 64" "embedded -n 2 --output-tokens 8"; do
+  # shellcheck disable=SC2086
+  llem run -q -b $run -m random:tiny-llama --input-tokens 16 --estimate -s energy.max_window=5 -s baseline.seconds=0.3 \
+    -s baseline.resident_seconds=0.3 -o /tmp/results > "$work/out" || { cat "$work/out"; exit 1; }
   head -3 "$work/out"
 done
