@@ -63,12 +63,14 @@ func charts() map[string]interface{ Draw(Style) *Drawing } {
 				{Label: "batch 8", Values: []float64{0.07, 0.08, 0.075, 0.12, math.NaN()}}}},
 		"scaling": Scaling{Title: "Energy over batch size", X: Axis{Label: "batch size", Log: true},
 			Y: Axis{Label: "energy per output token", Unit: "J", FromZero: true},
-			Lines: []Line{{"bfloat16", []float64{1, 8, 32}, []Value{near(2.8, .05), near(.83, .05), near(.21, .1)}},
-				{"float32", []float64{1, 8, 32}, []Value{near(5.1, .05), Exactly(math.NaN()), near(.9, .1)}}}},
+			Lines: []Line{{"bfloat16", []float64{1, 8, 32}, []Value{near(2.8, .05), near(.83, .05), near(.21, .1)},
+				[]string{"", "[a]", ""}},
+				{"float32", []float64{1, 8, 32}, []Value{near(5.1, .05), Exactly(math.NaN()), near(.9, .1)},
+					[]string{"", "", "[ab]"}}}},
 		"cycles": Cycles{Title: "Runs in order", X: Axis{Label: "minutes since the first run"},
 			Y: Axis{Label: "energy per output token", Unit: "J"},
-			Lines: []Line{{"batch 8", []float64{0, 5, 10}, []Value{Exactly(.83), Exactly(.84), Exactly(.82)}},
-				{"batch 32", []float64{2, 7, 12}, []Value{Exactly(.79), Exactly(.8), Exactly(.81)}}}},
+			Lines: []Line{{"batch 8", []float64{0, 5, 10}, []Value{Exactly(.83), Exactly(.84), Exactly(.82)}, nil},
+				{"batch 32", []float64{2, 7, 12}, []Value{Exactly(.79), Exactly(.8), Exactly(.81)}, nil}}},
 	}
 }
 

@@ -11,6 +11,8 @@ type Line struct {
 	Label string
 	X     []float64
 	Y     []Value
+	// Flags are short marks beside the points, such as [a]; nil or empty where there is none.
+	Flags []string
 }
 
 // Scaling is a chart of a metric over a number that was swept, such as the batch size: a line for each series.
@@ -73,7 +75,7 @@ func linesWith(title string, x, y Axis, lines []Line, style Style, connected boo
 // series draws the marks of a line, their intervals, and what connects them.
 func (f *frame) series(l Line, i int, connected bool) {
 	c, size := f.style.series(i), f.style.font()
-	points := make([]Point, 0, len(l.X))
+	points, flags := make([]Point, 0, len(l.X)), make([]string, 0, len(l.X))
 	var sum float64
 	for k, x := range l.X {
 		v := l.Y[k]
@@ -82,7 +84,7 @@ func (f *frame) series(l Line, i int, connected bool) {
 		}
 		sum += v.Value
 		at := Point{f.x.at(x), f.y.at(v.Value)}
-		points = append(points, at)
+		points, flags = append(points, at), append(flags, l.flag(k))
 		if v.has() {
 			f.d.line(Point{at.X, f.y.at(v.Low)}, Point{at.X, f.y.at(v.High)}, 0.7, c)
 		}
@@ -93,9 +95,30 @@ func (f *frame) series(l Line, i int, connected bool) {
 		line = []Point{{points[0].X, mean}, {points[len(points)-1].X, mean}}
 	}
 	f.d.path(Path{Points: line, Stroke: c, Width: 1, Dash: f.style.dash(i)})
-	for _, at := range points {
+	for k, at := range points {
 		f.d.mark(at, i, size*0.28, c, f.style.Background(), false, l.Label)
+		if flags[k] != "" {
+			f.flag(flags[k], at)
+		}
 	}
+}
+
+// flag returns the mark beside a point.
+func (l Line) flag(k int) string {
+	if k < len(l.Flags) {
+		return l.Flags[k]
+	}
+	return ""
+}
+
+// flag writes a mark beside a point, on its left where there is no room on its right.
+func (f *frame) flag(text string, at Point) {
+	size := f.style.font() * noteSize
+	t := Text{At: Point{at.X + 0.5*size, at.Y - 0.35*size}, Text: text, Size: size, Colour: f.style.ink()}
+	if t.At.X+textWidth(text, widerFont*size) > f.d.Width {
+		t.At.X, t.Anchor = at.X-0.5*size, End
+	}
+	f.d.text(t)
 }
 
 // Distribution is a chart of the share of values that are at most x, for each configuration.

@@ -111,7 +111,11 @@ func (s Study) New(kind string, o Options) (*Picture, error) {
 	if kind != PowerChart { // which has the mark of its run
 		out.Mark = s.Mark()
 	}
-	if kind != PowerChart && kind != "scaling" { // which name no configurations
+	switch kind {
+	case PowerChart: // which has the marks of its run
+	case "scaling": // which names no configurations
+		out.Notes = s.notes[s.flagNotes:]
+	default:
 		out.Notes = s.notes
 	}
 	return out, nil
@@ -124,7 +128,9 @@ type study struct {
 	// names are the configurations with their flags in words, labels with the flags as letters, by experiment.
 	names, labels []string
 	flags         [][]string // by experiment
+	marks         []string   // the letters of the flags, such as [ab], by experiment
 	notes         []string   // explain the labels
+	flagNotes     int        // index of the first note that explains a letter
 }
 
 // maxLabel is the length up to which a label names its keys; longer labels are the values in the order of the keys.
@@ -134,7 +140,7 @@ const maxLabel = 26
 // charts, which have little room. Notes explain the letters, and the parts of names that are values alone.
 func (s *study) name() {
 	n := len(s.Experiments)
-	s.names, s.labels = make([]string, n), make([]string, n)
+	s.names, s.labels, s.marks = make([]string, n), make([]string, n), make([]string, n)
 	var letters []string
 	shortened := false
 	for i, e := range s.Experiments {
@@ -155,12 +161,14 @@ func (s *study) name() {
 			marks = append(marks, letter(at))
 		}
 		if s.labels[i] = label; len(marks) > 0 {
-			s.labels[i] += " [" + strings.Join(marks, "") + "]"
+			s.marks[i] = "[" + strings.Join(marks, "") + "]"
+			s.labels[i] += " " + s.marks[i]
 		}
 	}
 	if heads := s.naming.Heads(); shortened && len(heads) > 1 {
 		s.notes = append(s.notes, "names: "+strings.Join(heads, " · "))
 	}
+	s.flagNotes = len(s.notes)
 	for i, flag := range letters {
 		s.notes = append(s.notes, "["+letter(i)+"] "+flag)
 	}
@@ -501,6 +509,7 @@ func (s study) scaling(o Options) (*Picture, error) {
 		l := &chart.Lines[at]
 		place, _ := slices.BinarySearch(l.X, x)
 		l.X, l.Y = slices.Insert(l.X, place, x), slices.Insert(l.Y, place, v)
+		l.Flags = slices.Insert(l.Flags, place, s.marks[i])
 		xs, ys = append(xs, x), append(ys, v.Value)
 		data = append(data, append([]string{s.Experiments[i].ID, s.names[i], values[column]}, cells(v, factor)...))
 	}

@@ -87,4 +87,13 @@ func TestFlags(t *testing.T) {
 	if got := p.Data[2][1]; got != "batch_size=2 [agreement] [throttled]" {
 		t.Errorf("data %q", got)
 	}
+	if p, err = New("scaling", s, Options{}); err != nil {
+		t.Fatal(err)
+	}
+	text = svg(t, p)
+	for _, want := range []string{">[ab]</text>", "[a] agreement", "[b] throttled"} {
+		if strings.Count(text, want) != 1 {
+			t.Errorf("the chart of scaling holds %q %d times, want once", want, strings.Count(text, want))
+		}
+	}
 }
