@@ -14,7 +14,6 @@ import (
 	"github.com/llenergymeasure/llem/internal/metric"
 	"github.com/llenergymeasure/llem/internal/shell"
 	"github.com/llenergymeasure/llem/internal/stats"
-	"github.com/llenergymeasure/llem/note"
 	"github.com/llenergymeasure/llem/result"
 )
 
@@ -111,13 +110,14 @@ func joulesHeads() (out []head) {
 			h.Label = "other, between steps"
 		case "energy.unattributed_j":
 			h.Label = "not attributed"
-		case "energy.net_j":
-			h.Label = "net of bare idle"
-		case "energy.net_resident_j":
-			h.Label = "net of loaded idle"
 		case hostColumn:
 			h = head{"host", "Energy beside the total: the rest of the machine by its own meter, or else its " +
 				"processors and memory."}
+		}
+		for _, idle := range view.Idles() {
+			if idle.Metric == p.metric {
+				h.Label = "net of " + idle.Short
+			}
 		}
 		out = append(out, h)
 	}
@@ -321,27 +321,23 @@ func (b *builder) whyNot(i int, name string, records []*result.Record) string {
 			return why.Reason
 		}
 	}
-	code := map[string]note.Code{"energy.net_j": codes.NoBaseline, "energy.net_resident_j": codes.NoBaseline,
-		hostColumn: codes.SensorMissing}[name]
+	for _, idle := range view.Idles() {
+		if idle.Metric == name {
+			return idle.Why(records)
+		}
+	}
+	if name != hostColumn {
+		return ""
+	}
 	for _, r := range records {
-		if w, ok := r.Warnings.Find(code); ok && code != "" {
+		if w, ok := r.Warnings.Find(codes.SensorMissing); ok {
 			return w.Message
 		}
-		for _, m := range r.Energy.Missing {
-			if name == hostColumn {
-				return "no meter of the machine or its processors: " + m.Source + ": " + m.Message
-			}
+		if all := r.Energy.Missing; len(all) > 0 {
+			return "no meter of the machine or its processors: " + all[0].Source + ": " + all[0].Message
 		}
 	}
-	switch name {
-	case hostColumn:
-		return "no meter of the machine or its processors was read"
-	case "energy.net_j":
-		return "the idle power before the engine was started is not known"
-	case "energy.net_resident_j":
-		return "the idle power with the model loaded is not known"
-	}
-	return ""
+	return "no meter of the machine or its processors was read"
 }
 
 // source names what the energy of a configuration is, and the calls that it comes from.

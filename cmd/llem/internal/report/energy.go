@@ -1,14 +1,13 @@
 package report
 
 import (
-	"cmp"
 	"fmt"
 	"math"
 	"strings"
 
+	"github.com/llenergymeasure/llem/cmd/llem/internal/view"
 	"github.com/llenergymeasure/llem/internal/digits"
 	"github.com/llenergymeasure/llem/result"
-	"github.com/llenergymeasure/llem/study"
 )
 
 // energy shows the joules with their provenance.
@@ -191,7 +190,7 @@ func energyNotes(r *result.Record) []string {
 		notes = append(notes, digits.SI(q.Value, "g")+" CO2e at the stated grid intensity")
 	}
 	if q := e.Cost; q != nil {
-		notes = append(notes, "cost "+digits.Significant(q.Value, 3)+" "+currencyOf(r.Config.Energy))
+		notes = append(notes, "cost "+digits.Significant(q.Value, 3)+" "+view.Currency(r.Config.Energy))
 	}
 	if w := e.MinWindow; w != nil && w.For1PctS > r.Window.DurationS {
 		notes = append(notes, fmt.Sprintf("window %s; for ±1 %% use %s: -s energy.min_window=%.0f",
@@ -217,16 +216,14 @@ func energyNotes(r *result.Record) []string {
 func nets(r *result.Record) []string {
 	e := r.Energy
 	var notes []string
-	for _, q := range []struct {
-		net, idle *result.Quantity
-		what      string
-	}{{e.NetJ, e.BaselineW, "bare idle"}, {e.NetResidentJ, e.ResidentW, "idle with the model loaded"}} {
-		if q.net == nil || q.idle == nil || r.Tokens.Output == 0 {
+	for _, i := range view.Idles() {
+		net, idle := i.Of(e)
+		if net == nil || idle == nil || r.Tokens.Output == 0 {
 			continue
 		}
-		note := fmt.Sprintf("%s per output token, net of %s %s", stated(q.net, 1/float64(r.Tokens.Output), "J"),
-			q.what, digits.SI(q.idle.Value, "W"))
-		if age := ageOf(e, q.idle == e.BaselineW); age > 0 {
+		note := fmt.Sprintf("%s per output token, net of %s %s", stated(net, 1/float64(r.Tokens.Output), "J"),
+			i.Name, digits.SI(idle.Value, "W"))
+		if age := ageOf(e, idle == e.BaselineW); age > 0 {
 			note += fmt.Sprintf(" (measured %s earlier)", digits.SI(age, "s"))
 		}
 		notes = append(notes, note)
@@ -297,8 +294,10 @@ func energyDetails(r *result.Record) []string {
 		}
 	}
 	notes = append(notes, budget("total", e.TotalJ)...)
-	notes = append(notes, budget("net of bare idle", e.NetJ)...)
-	notes = append(notes, budget("net of idle with the model loaded", e.NetResidentJ)...)
+	for _, i := range view.Idles() {
+		net, _ := i.Of(e)
+		notes = append(notes, budget("net of "+i.Name, net)...)
+	}
 	if w := e.MinWindow; w != nil {
 		notes = append(notes, fmt.Sprintf("with this sensor's timing, ±1 %% needs a window of %s, ±5 %% needs %s",
 			digits.SI(w.For1PctS, "s"), digits.SI(w.For5PctS, "s")))
@@ -343,9 +342,4 @@ func budget(name string, q *result.Quantity) []string {
 		terms = append(terms, t.Term+" ±"+digits.SI(t.Half95, "J"))
 	}
 	return []string{"± of " + name + ": " + strings.Join(terms, ", ")}
-}
-
-// currencyOf returns the currency of a cost.
-func currencyOf(e study.Energy) string {
-	return cmp.Or(e.Currency, "(energy.currency is not set)")
 }

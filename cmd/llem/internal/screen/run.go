@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/llenergymeasure/llem/cmd/llem/internal/report"
+	"github.com/llenergymeasure/llem/cmd/llem/internal/view"
 	"github.com/llenergymeasure/llem/internal/codes"
 	"github.com/llenergymeasure/llem/internal/digits"
 	"github.com/llenergymeasure/llem/internal/shell"
@@ -320,8 +321,7 @@ func (p *page) amounts(r *result.Record) {
 		facts := []string{digits.Significant(q.Value, 3) + " Wh"}
 		if n := float64(r.Tokens.RequestsOK); n > 0 {
 			if c := e.Cost; c != nil {
-				facts = append(facts, digits.Significant(1000*c.Value/n, 3)+" "+
-					cmp.Or(r.Config.Energy.Currency, "(currency not set)"))
+				facts = append(facts, digits.Significant(1000*c.Value/n, 3)+" "+view.Currency(r.Config.Energy))
 			}
 			if c := e.CO2eG; c != nil {
 				facts = append(facts, digits.SI(1000*c.Value/n, "g")+" CO2e")
@@ -329,11 +329,11 @@ func (p *page) amounts(r *result.Record) {
 		}
 		p.labelled("1000 req.", append(facts, digits.Significant(r.Throughput.RequestsPerS, 3)+" requests/s")...)
 	}
-	net, idle, what := e.NetJ, e.BaselineW, "bare idle"
-	if net == nil || idle == nil {
-		net, idle, what = e.NetResidentJ, e.ResidentW, "idle with the model loaded"
-	}
-	if net != nil && idle != nil && (r.Tokens.Output > 0 || report.Metered(r)) {
+	for _, i := range view.Idles() {
+		net, idle := i.Of(e)
+		if net == nil || idle == nil || r.Tokens.Output == 0 && !report.Metered(r) {
+			continue
+		}
 		n, per := float64(r.Tokens.Output), " per output token"
 		if n == 0 {
 			n, per = 1, ""
@@ -343,7 +343,8 @@ func (p *page) amounts(r *result.Record) {
 		if net.CI95[0] <= 0 && net.CI95[1] >= 0 {
 			value = "not distinguishable from 0 (± " + half + per + ")"
 		}
-		p.labelled("net", value, "net of "+what+" "+digits.SI(idle.Value, "W"))
+		p.labelled("net", value, "net of "+i.Name+" "+digits.SI(idle.Value, "W"))
+		return
 	}
 }
 
