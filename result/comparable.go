@@ -63,8 +63,12 @@ func (e *ExperimentSummary) Compared() int {
 }
 
 // Stale reports whether the summary is from a version that included runs which are not comparable, or whose
-// times to the first token were response times on engines with a queue. Its numbers are wrong.
+// times to the first token were response times on engines with a queue: its numbers are wrong. The first version had
+// the runs alone.
 func (s *StudyResult) Stale() bool {
+	if len(s.Runs) > 0 && len(s.Rows)+len(s.Experiments) == 0 {
+		return true
+	}
 	bad := map[string]int{}
 	for _, r := range s.Rows {
 		if r.Status == OK && !r.Comparable() {

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"encoding/json"
 	"os"
 	"path/filepath"
 	"slices"
@@ -107,5 +108,35 @@ func TestEarlierLatencies(t *testing.T) {
 				t.Errorf("%s: %s has latency %+v, %v", name, r.ID, r.Latency, err)
 			}
 		}
+	}
+}
+
+// TestFirstSummary: the first version's summary had the runs alone. It is no damage: the result is built from the runs.
+func TestFirstSummary(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "study")
+	if err := os.CopyFS(dir, os.DirFS(filepath.Join("..", "..", "testdata", "stored", "simulated"))); err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(dir, result.SummaryFile)
+	text, err := os.ReadFile(path)
+	var all map[string]json.RawMessage
+	if err == nil {
+		err = json.Unmarshal(text, &all)
+	}
+	for _, key := range []string{"rows", "experiments", "caveats", "left", "left_out", "ended"} {
+		delete(all, key)
+	}
+	if err == nil {
+		text, err = json.Marshal(all)
+	}
+	if err == nil {
+		err = os.WriteFile(path, text, 0o644)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := Open(dir)
+	if err != nil || len(s.Experiments) != 2 || len(s.Rows) != 4 || s.Rebuilt {
+		t.Errorf("%+v, %v, want two configurations with four runs", s, err)
 	}
 }
