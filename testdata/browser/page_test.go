@@ -373,6 +373,18 @@ func TestNarrow(t *testing.T) {
 	}
 }
 
+// TestTablesFit: on the usual width of a laptop no table of a real study is wider than the page.
+func TestTablesFit(t *testing.T) {
+	p := open(t, "gallery.html")
+	p.fits(1200)
+	if wide := read[string](p, `[...document.querySelectorAll(".scroll")]
+		.filter((e) => e.scrollWidth > e.clientWidth)
+		.map((e) => e.firstElementChild.tagName + "#" + e.firstElementChild.id + ": " + e.scrollWidth + " of " +
+			e.clientWidth).join(", ")`); wide != "" {
+		t.Errorf("wider than the page: %s px", wide)
+	}
+}
+
 func TestWithoutScript(t *testing.T) {
 	off := func(ctx context.Context, _ *chromedp.Target) (chromedp.Void, error) {
 		_, err := chromedp.Call(ctx, emulation.SetScriptExecutionDisabled,
