@@ -24,7 +24,8 @@ type Idle struct {
 // Idles returns the idle powers: of the bare machine, and with the model loaded.
 func Idles() [2]Idle {
 	return [2]Idle{
-		{"energy.net_j", "bare idle", "bare idle", "the idle power before the engine was started is not known", "net_j"},
+		{"energy.net_j", "bare idle", "bare idle",
+			"the idle power before the engine was started is not known", "net_j"},
 		{"energy.net_resident_j", "idle with the model loaded", "loaded idle",
 			"the idle power with the model loaded is not known", "net_resident_j"},
 	}
