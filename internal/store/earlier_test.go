@@ -111,7 +111,8 @@ func TestEarlierLatencies(t *testing.T) {
 	}
 }
 
-// TestFirstSummary: the first version's summary had the runs alone. It is not damage: the result is built from the runs.
+// TestFirstSummary: the first version's summary had the runs alone. The result is built from the runs, without a word of
+// damage.
 func TestFirstSummary(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "study")
 	if err := os.CopyFS(dir, os.DirFS(filepath.Join("..", "..", "testdata", "stored", "simulated"))); err != nil {
