@@ -100,6 +100,9 @@ func (j *joined) build(ctx context.Context, target string, now time.Time) (_ *re
 		return nil, err
 	}
 	marked, err := j.copyRuns(ctx, b.path)
+	if err == nil {
+		err = j.copyAsides(ctx, b.path)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -121,6 +124,9 @@ func (j *joined) fits(path string) error {
 	var bytes int64
 	for _, r := range j.runs {
 		bytes += r.bytes
+	}
+	for _, a := range j.asides {
+		bytes += a.bytes
 	}
 	if err := disk.CheckSpace(path, bytes); err != nil {
 		return &Refusal{Msg: "no room for the merged study: " + err.Error(), Cause: err,

@@ -24,6 +24,8 @@ type joined struct {
 	// of is the number of shards, if all folders have shards of one division.
 	of    int
 	notes []string
+	// asides are the results that do not count.
+	asides []aside
 }
 
 // join finds out whether the folders belong together, and which runs count.
@@ -40,7 +42,7 @@ func join(sources []*source, allowMixed bool) (*joined, error) {
 	if err := errors.Join(j.sameProgram(), j.identify()); err != nil {
 		return nil, err
 	}
-	if err := j.sameClass(allowMixed); err != nil {
+	if err := errors.Join(j.sameClass(allowMixed), j.setAside()); err != nil {
 		return nil, err
 	}
 	return j, nil

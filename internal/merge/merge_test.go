@@ -250,6 +250,38 @@ func TestConflicts(t *testing.T) {
 			t.Errorf("%v: %d runs, notes %q", dirs, m.Result.OK, m.Notes)
 		}
 	}
+	if err := os.CopyFS(filepath.Join(third, "runs", s.Experiments[0].ID()+"-c2.twice-b"),
+		os.DirFS(filepath.Join(third, "runs", s.Experiments[0].ID()+"-c2"))); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(third, "runs", s.Experiments[0].ID()+"-c2.twice-b", store.ManifestFile),
+		[]byte("other\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	again, target := merged(t, first, second, third)
+	kept, _ := filepath.Glob(filepath.Join(target, "runs", "*.t*"))
+	want := []string{s.Experiments[0].ID() + "-c1.try1", s.Experiments[0].ID() + "-c2.twice-b"}
+	for i := range kept {
+		kept[i] = filepath.Base(kept[i])
+	}
+	if !slices.Equal(kept, want) || !slices.ContainsFunc(again.Notes, func(n string) bool {
+		return strings.HasPrefix(n, "2 results not counted, ")
+	}) {
+		t.Errorf("kept %v, want %v; notes %q", kept, want, again.Notes)
+	}
+	if doubt, ok := again.Result.Caveats.Find(codes.RunTwice); !ok ||
+		!strings.HasPrefix(doubt.Message, "1 result not counted") {
+		t.Errorf("caveats %q", again.Result.Caveats)
+	}
+	tried, err := result.ReadRecord(filepath.Join(target, "runs", want[0], result.RecordFile))
+	if err != nil || tried.Status != result.Failed {
+		t.Errorf("the earlier try: %+v, %v, want the failed run", tried, err)
+	}
+	if _, target = merged(t, target, second, third); err == nil { // copies of one try are kept once
+		if kept, _ := filepath.Glob(filepath.Join(target, "runs", "*.t*")); len(kept) != 2 {
+			t.Errorf("merged again: kept %v, want 2", kept)
+		}
+	}
 	other := newFolderOf(t, s, onNode("1"))
 	other.put(other.dir, 0, 2, 5)
 	err = refused(t, "1 run twice with different results", third, other.close())

@@ -47,9 +47,9 @@ func (s summary) discarded() {
 		return
 	}
 	s.Caveats.Warnf(codes.RunTwice,
-		"%d results do not count, because another worker had executed their runs meanwhile "+
-			"(the first is %s): their worker was paused or cut off for longer than its term; they are kept as %s/*%s*",
-		n, first, result.RunsDir, Twice)
+		"%s not counted, because another worker had executed the run meanwhile (the first is %s): its worker was "+
+			"paused or cut off for longer than its term; kept as %s/*%s*", digits.Count(n, "result"), first,
+		result.RunsDir, Twice)
 }
 
 // Of returns the machines of the workers that executed runs, by the names of the workers; nil in a study of one

@@ -1,4 +1,4 @@
-package running
+package running_test
 
 import (
 	"math"
@@ -6,6 +6,7 @@ import (
 
 	"github.com/llenergymeasure/llem/event"
 	"github.com/llenergymeasure/llem/internal/codes"
+	"github.com/llenergymeasure/llem/internal/running"
 	"github.com/llenergymeasure/llem/internal/store"
 	"github.com/llenergymeasure/llem/result"
 )
@@ -41,7 +42,7 @@ func TestMetricOfARun(t *testing.T) {
 		"a failed run": {"", failed, event.Metric{Value: math.NaN()}},
 		"other work":   {"", unequal, event.Metric{Value: math.NaN()}},
 	} {
-		if got := Shown(c.goal, store.RowOf(c.rec)); got != c.want &&
+		if got := running.Shown(c.goal, store.RowOf(c.rec)); got != c.want &&
 			!(math.IsNaN(got.Value) && math.IsNaN(c.want.Value) && got.Name == "") {
 			t.Errorf("%s: %+v, want %+v", name, got, c.want)
 		}

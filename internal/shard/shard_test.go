@@ -2,9 +2,13 @@ package shard
 
 import (
 	"fmt"
+	"os"
+	"path/filepath"
 	"testing"
 
+	"github.com/llenergymeasure/llem/internal/codes"
 	"github.com/llenergymeasure/llem/internal/study/terms"
+	"github.com/llenergymeasure/llem/result"
 	"github.com/llenergymeasure/llem/study"
 )
 
@@ -125,5 +129,53 @@ func TestParse(t *testing.T) {
 		if !ok || e.Msg+": "+e.Next != want {
 			t.Errorf("%s: %v", text, err)
 		}
+	}
+}
+
+// TestRead: a folder without the file has the whole study; a file that names no shard is an error.
+func TestRead(t *testing.T) {
+	for text, want := range map[string]Shard{
+		"":                           {},
+		`{"shard": 2, "of": 3}`:      {2, 3},
+		`{"shard": 3, "of": 3}`:      {3, 3},
+		`{"shard": 4, "of": 3}`:      {-1, 0},
+		`{"shard": 0, "of": 3}`:      {-1, 0},
+		`{"shard": 1, "of": 1}`:      {-1, 0},
+		`{"shard": 1, "of": 3, "stu`: {-1, 0},
+	} {
+		dir := t.TempDir()
+		if text != "" {
+			if err := os.WriteFile(filepath.Join(dir, File), []byte(text), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		got, err := Read(dir)
+		if bad := want.Index < 0; (err != nil) != bad || !bad && got != want {
+			t.Errorf("%q: %v, %v, want %v", text, got, err, want)
+		}
+	}
+}
+
+// TestTogetherSizes: with placement same, neighbouring experiments are in different shards, with all of their cycles.
+func TestTogetherSizes(t *testing.T) {
+	s := &study.Study{Experiments: make([]study.Experiment, 5),
+		Execution: study.Execution{Cycles: 2, Placement: terms.PlaceSame}}
+	for i, want := range []int{4, 4, 2} {
+		if got := (Shard{i + 1, 3}).Runs(s); got != want {
+			t.Errorf("shard %d of 3 has %d runs, want %d", i+1, got, want)
+		}
+	}
+}
+
+// TestMissing: a merged study lacks a run that was interrupted as it lacks one that is not there.
+func TestMissing(t *testing.T) {
+	s := &study.Study{Experiments: make([]study.Experiment, 1), Execution: study.Execution{Cycles: 3}}
+	id := s.Experiments[0].ID()
+	r := &result.StudyResult{Left: 2, Rows: []result.Row{{ID: id, Cycle: 1, Status: result.OK},
+		{ID: id, Cycle: 2, Status: result.Interrupted}}}
+	Shard{}.Doubt(r, s, &Merged{})
+	doubt, _ := r.Caveats.Find(codes.ShardsMissing)
+	if want := "merged before all runs were there: 2 of 3 runs are missing"; doubt.Message != want {
+		t.Errorf("%q, want %q", doubt.Message, want)
 	}
 }

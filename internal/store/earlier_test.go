@@ -111,8 +111,8 @@ func TestEarlierLatencies(t *testing.T) {
 	}
 }
 
-// TestFirstSummary: the first version's summary had the runs alone. The result is built from the runs, without a word of
-// damage.
+// TestFirstSummary: the first version's summary had the runs alone. The result is built from the runs, and nothing is
+// reported as damaged.
 func TestFirstSummary(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "study")
 	if err := os.CopyFS(dir, os.DirFS(filepath.Join("..", "..", "testdata", "stored", "simulated"))); err != nil {

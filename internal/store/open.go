@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/llenergymeasure/llem/internal/disk"
+	"github.com/llenergymeasure/llem/internal/running"
 	"github.com/llenergymeasure/llem/internal/shell"
 	"github.com/llenergymeasure/llem/internal/studies"
 	"github.com/llenergymeasure/llem/result"
@@ -50,7 +51,11 @@ func Open(dir string) (*Opened, error) {
 	_, statErr := os.Stat(filepath.Join(dir, JournalFile))
 	inside := studies.Inside(dir)
 	why, next := "it is not the folder of a study", "give the folder that `llem run` printed"
+	now := running.Now(dir)
 	switch {
+	case now != "":
+		why, next = now+": "+rebuildErr.Error(), "wait until a run has finished, or watch it: `llem serve "+
+			shell.Path(dir)+"`"
 	case statErr == nil:
 		why = "the study is still running or was killed, and gives no summary: " + rebuildErr.Error()
 		next = "wait for it, or continue it: `llem run --resume=" + shell.Path(dir) + "`"

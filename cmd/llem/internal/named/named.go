@@ -12,6 +12,7 @@ import (
 	"github.com/llenergymeasure/llem/internal/digits"
 	"github.com/llenergymeasure/llem/internal/disk"
 	"github.com/llenergymeasure/llem/internal/foreign"
+	"github.com/llenergymeasure/llem/internal/running"
 	"github.com/llenergymeasure/llem/internal/shell"
 	"github.com/llenergymeasure/llem/internal/store"
 	"github.com/llenergymeasure/llem/result"
@@ -49,7 +50,15 @@ func Study(dir string, tell func(string)) (*result.StudyResult, error) {
 	case found == nil:
 		return nil, &Mistake{err.Error(), nextOf(err)}
 	}
-	if found.Rebuilt {
+	now := ""
+	if !found.Complete {
+		now = running.Now(dir)
+	}
+	switch {
+	case now != "":
+		tell(fmt.Sprintf("%s: these are the %d of %d runs that have finished so far", now, len(found.Rows),
+			found.Planned))
+	case found.Rebuilt:
 		tell(fmt.Sprintf("%s is missing (the study still runs or was killed): rebuilt from %d of %d runs in %s",
 			result.SummaryFile, len(found.Rows), found.Planned, result.RunsDir))
 	}

@@ -15,6 +15,7 @@ import (
 	"strings"
 
 	"github.com/llenergymeasure/llem/internal/join"
+	"github.com/llenergymeasure/llem/internal/running"
 	"github.com/llenergymeasure/llem/internal/shell"
 	"github.com/llenergymeasure/llem/internal/store"
 	"github.com/llenergymeasure/llem/internal/studies"
@@ -29,6 +30,9 @@ func (e *NoRunError) Error() string { return e.dir + " contains no finished run"
 
 // NextStep returns what to give instead.
 func (e *NoRunError) NextStep() string {
+	if now := running.Now(e.dir); now != "" {
+		return now + ": wait until a run has finished"
+	}
 	if inside := studies.Inside(e.dir); len(inside) > 0 {
 		return "it holds studies: give one of them, such as " + shell.Path(inside[0])
 	}

@@ -36,6 +36,9 @@ func (v *Verdict) Text(width int) string {
 		b.WriteString(table.Wrap(fmt.Sprintf("  %-11s ", head), strings.Repeat(" ", 14), text, width))
 	}
 	line("study", v.about())
+	if v.Running != "" {
+		line("running", v.Running+": runs that finish later are not in this verdict")
+	}
 	recomputed := digits.Count(v.Recomputed, "run") + ", " + digits.Count(v.Numbers, "number")
 	if v.Recomputed > 0 {
 		recomputed += ", all match"

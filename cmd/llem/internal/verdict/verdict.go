@@ -18,6 +18,7 @@ import (
 	"github.com/llenergymeasure/llem/internal/doctor"
 	"github.com/llenergymeasure/llem/internal/host"
 	"github.com/llenergymeasure/llem/internal/join"
+	"github.com/llenergymeasure/llem/internal/running"
 	"github.com/llenergymeasure/llem/internal/scrub"
 	"github.com/llenergymeasure/llem/internal/store"
 	"github.com/llenergymeasure/llem/result"
@@ -49,6 +50,8 @@ type Verdict struct {
 	// Planned counts the runs of the study, and Complete reports whether none is left.
 	Planned  int  `json:"planned"`
 	Complete bool `json:"complete"`
+	// Running describes the processes that execute the study while it is verified; empty if there is none.
+	Running string `json:"running,omitempty"`
 	// Recomputed counts the runs whose numbers all match, and Numbers those numbers.
 	Recomputed int `json:"recomputed"`
 	Numbers    int `json:"numbers"`
@@ -174,6 +177,9 @@ func (v *Verdict) study(dir string) {
 	}
 	v.Planned, v.Complete, v.Finished = s.Planned, s.Complete, s.Finished
 	v.Study = cmp.Or(s.Name, v.Study)
+	if !s.Complete {
+		v.Running = running.Now(dir)
+	}
 	for _, e := range s.Experiments {
 		v.Energy[cmp.Or(string(e.Provenance), "none")]++
 		if e.Device != "" && !slices.Contains(v.Devices, e.Device) {
