@@ -66,7 +66,7 @@ func TestTargetInside(t *testing.T) {
 	}
 }
 
-// TestTwoDivisions: shards of two divisions are one study, of which no number of shards is known.
+// TestTwoDivisions: shards of two divisions are merged without a number of shards.
 func TestTwoDivisions(t *testing.T) {
 	t.Parallel()
 	s := testStudy(1, 2)
