@@ -162,10 +162,8 @@ func (c *copier) file(name string) error {
 	to := c.replace(name)
 	if strings.HasSuffix(name, ".parquet") {
 		clean, err = c.series(from)
-	} else {
-		if old, err = disk.ReadFile(from, disk.MaxList); err == nil {
-			clean, err = c.text(to, old)
-		}
+	} else if old, err = disk.ReadFile(from, disk.MaxList); err == nil {
+		clean = c.text(to, old)
 	}
 	if err != nil {
 		return fmt.Errorf("read %s: %w", from, err)

@@ -39,16 +39,16 @@ func sumOfFile(name string) (string, error) {
 }
 
 // text returns a file with its text replaced and its own checksums renewed.
-func (c *copier) text(name string, old []byte) ([]byte, error) {
+func (c *copier) text(name string, old []byte) []byte {
 	switch {
 	case path.Base(name) == manifestFile:
-		return c.manifest(name, old), nil
+		return c.manifest(name, old)
 	case strings.HasPrefix(name, "journal") && strings.HasSuffix(name, ".jsonl"):
-		return c.journal(old), nil
+		return c.journal(old)
 	case name == store.StudyFile:
-		return c.study(old), nil
+		return c.study(old)
 	}
-	return []byte(c.replace(string(old))), nil
+	return []byte(c.replace(string(old)))
 }
 
 // manifest renews the checksums of changed files.
@@ -68,12 +68,12 @@ func (c *copier) manifest(name string, old []byte) []byte {
 func (c *copier) study(old []byte) []byte {
 	first, rest, ok := bytes.Cut(old, []byte("\n"))
 	const before = "SHA-256 of the lines below: "
-	at := bytes.Index(first, []byte(before))
-	if !ok || !bytes.HasPrefix(first, []byte("# ")) || at < 0 {
+	head, _, sealed := bytes.Cut(first, []byte(before))
+	if !ok || !sealed || !bytes.HasPrefix(first, []byte("# ")) {
 		return []byte(c.replace(string(old))) // of an earlier version
 	}
 	text := c.replace(string(rest))
-	return fmt.Appendf(nil, "%s%s%s\n%s", first[:at], before, sumOf([]byte(text)), text)
+	return fmt.Appendf(nil, "%s%s%s\n%s", head, before, sumOf([]byte(text)), text)
 }
 
 // Checksums in a line of a journal: of the line, which is its last key, and of the manifest of its run.
@@ -131,8 +131,7 @@ func cleaned[T any](c *copier, from string) ([]byte, error) {
 	known, changed := map[string]string{}, false
 	for i := range rows {
 		row := reflect.ValueOf(&rows[i]).Elem()
-		for f := range row.NumField() {
-			field := row.Field(f)
+		for _, field := range row.Fields() {
 			if field.Kind() != reflect.String {
 				continue
 			}

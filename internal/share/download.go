@@ -51,7 +51,7 @@ func (c *Client) Download(ctx context.Context, f Fetch) error {
 	if err != nil {
 		return err
 	}
-	defer root.Close()
+	defer func() { _ = root.Close() }() // only a handle
 	var mu sync.Mutex
 	moved := func(n int64) {
 		mu.Lock()
@@ -209,7 +209,7 @@ func Holds(dir string, files []Remote) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	defer root.Close()
+	defer func() { _ = root.Close() }() // only a handle
 	want := map[string]Remote{}
 	for _, r := range files {
 		want[r.Path] = r

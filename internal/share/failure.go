@@ -149,7 +149,7 @@ func (c *Client) next(status int, of asked, page bool) (next string, again bool)
 	case status < 400:
 		return checkHub, false
 	}
-	return "read what the hub says; " + checkHub, false
+	return "correct what the hub names, and run the same command again", false
 }
 
 // mostSaid bounds what is read and quoted of a failed answer, in bytes.
@@ -164,9 +164,15 @@ func (c *Client) said(resp *http.Response) (text string, page bool) {
 	var doc struct {
 		Error   any    `json:"error"`
 		Message string `json:"message"`
+		Errors  []struct {
+			Message string `json:"message"`
+		} `json:"errors"`
 	}
 	if json.Unmarshal(body, &doc) == nil {
 		text, _ = doc.Error.(string)
+		for _, e := range doc.Errors {
+			text += " " + e.Message
+		}
 	}
 	text = cmp.Or(text, doc.Message, resp.Header.Get("X-Error-Message"))
 	text = strings.Join(strings.Fields(secret.Text(text)), " ")

@@ -176,6 +176,12 @@ func (c *Client) Create(ctx context.Context, name, visibility string) error {
 	return err
 }
 
+// CheckCard has the hub check the head of a card, such as the license in it.
+func (c *Client) CheckCard(ctx context.Context, name string, text []byte) error {
+	return c.exchange(ctx, call{asked: asked{"use the card for " + Scheme + name, name, true}, method: http.MethodPost,
+		url: c.Endpoint + "/api/validate-yaml"}, map[string]any{"content": string(text), "repoType": "dataset"}, nil)
+}
+
 // SetVisibility makes a repository public or private.
 func (c *Client) SetVisibility(ctx context.Context, name, visibility string) error {
 	return c.exchange(ctx, call{asked: asked{"make " + Scheme + name + " " + visibility, name, true},

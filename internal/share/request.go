@@ -80,7 +80,11 @@ func (c *Client) once(ctx context.Context, r call, use func(*http.Response) erro
 	if c.Token != "" && c.own(req.URL) {
 		req.Header.Set("Authorization", "Bearer "+c.Token)
 	}
-	resp, err := c.http.Do(req)
+	client := c.http
+	if r.kind == ndjson {
+		client = c.slow
+	}
+	resp, err := client.Do(req)
 	if err != nil {
 		if sent != nil && sent.err() != nil {
 			return sent.err() // the file could not be read: nothing to repeat

@@ -23,6 +23,7 @@ import (
 
 	"github.com/llenergymeasure/llem/clock"
 	"github.com/llenergymeasure/llem/internal/hub"
+	"github.com/llenergymeasure/llem/internal/secret"
 )
 
 // Scheme begins the name of a repository on a command line.
@@ -94,19 +95,24 @@ type Client struct {
 	// Note, if set, is told what the client waits for.
 	Note func(text string)
 
-	http *http.Client
+	// http is for requests that are answered soon, slow for a commit.
+	http, slow *http.Client
 	// wait sleeps between attempts.
 	wait func(context.Context, time.Duration) error
 	// stall is how long nothing may be sent or received.
 	stall time.Duration
 }
 
-// answerWithin is the longest time until an answer begins; the hub needs a while for a commit of many files.
-const answerWithin = 5 * time.Minute
+// The longest times until an answer begins. The hub needs a while for a commit of many files.
+const (
+	answerWithin = time.Minute
+	commitWithin = 10 * time.Minute
+)
 
 // New returns a client of the user's hub with the user's token.
 func New() *Client {
-	c := &Client{Endpoint: hub.Endpoint(), http: hub.HTTP(answerWithin), wait: clock.Sleep, stall: time.Minute}
+	c := &Client{Endpoint: hub.Endpoint(), http: hub.HTTP(answerWithin), slow: hub.HTTP(commitWithin),
+		wait: clock.Sleep, stall: time.Minute}
 	c.Token, c.TokenFrom = hub.Token()
 	return c
 }
@@ -117,6 +123,6 @@ func (c *Client) Page(name string) string { return c.Endpoint + "/datasets/" + n
 // note reports what the client waits for.
 func (c *Client) note(text string) {
 	if c.Note != nil {
-		c.Note(text)
+		c.Note(secret.Text(text))
 	}
 }

@@ -180,7 +180,7 @@ func TestFailures(t *testing.T) {
 		{429, "", "preupload", "429 Too Many Requests: the hub's words .5 attempts.", "what has arrived is not"},
 		{500, "", "batch", "500", "the fault is at the hub"},
 		{503, "", "/put/", "503 Service Unavailable", "run the same command again"},
-		{418, "", "commit", "418", "read what the hub says"},
+		{418, "", "commit", "418", "correct what the hub names"},
 	} {
 		t.Run(fmt.Sprint(q.status, q.at, q.token), func(t *testing.T) {
 			h, c := newHub(t)

@@ -94,7 +94,7 @@ func (h *Hub) serveAPI(w http.ResponseWriter, r *http.Request) {
 	case repo.private && who == "":
 		fail(w, http.StatusUnauthorized, "RepoNotFound", "Invalid username or password.")
 	default:
-		rest := append(parts[2:], "", "")
+		rest := slices.Concat(parts[2:], []string{"", ""})
 		h.about(w, r, request{repo, name, rest[0], rest[1], api, who == parts[0] && writes})
 	}
 }
@@ -136,7 +136,7 @@ func (h *Hub) about(w http.ResponseWriter, r *http.Request, q request) {
 	case q.api && (q.what == "" || q.what == "revision"):
 		answer(w, http.StatusOK, describe(q, state))
 	case q.api && q.what == "tree":
-		h.tree(w, r, q, state, rest)
+		h.tree(w, r, state, rest)
 	case q.api && q.what == "paths-info":
 		paths(w, r, state)
 	case q.api && q.what == "preupload":
@@ -242,7 +242,7 @@ func entry(p string, f file) map[string]any {
 }
 
 // tree lists the files of a state, in pages.
-func (h *Hub) tree(w http.ResponseWriter, r *http.Request, q request, state *commit, under string) {
+func (h *Hub) tree(w http.ResponseWriter, r *http.Request, state *commit, under string) {
 	all, folders := []map[string]any{}, map[string]bool{}
 	deep := r.URL.Query().Get("recursive") == "true" || r.URL.Query().Get("recursive") == "True"
 	for _, p := range slices.Sorted(maps.Keys(state.files)) {

@@ -124,6 +124,12 @@ func (h *Hub) Faults() (out []string) {
 	return out
 }
 
+// Stored returns the number of large files in the storage.
+func (h *Hub) Stored() (n int) {
+	h.locked(func() { n = len(h.objects) })
+	return n
+}
+
 // Files returns the files of a repository; nil if it does not exist.
 func (h *Hub) Files(name string) (out map[string]string) {
 	h.locked(func() {

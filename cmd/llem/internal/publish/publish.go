@@ -20,9 +20,10 @@ import (
 
 // Command is what push and pull use of the process.
 type Command struct {
-	// Out gets the outcome, Err what else a person needs to know, and In the answers of one.
-	Out, Err io.Writer
-	In       io.Reader
+	// Out gets the outcome, Doc the outcome as a document, Err what else a person needs to know, and In the answers of
+	// one.
+	Out, Doc, Err io.Writer
+	In            io.Reader
 	// Ask reports whether In and Err are a terminal, with somebody to ask. Live reports whether Err is one.
 	Ask, Live bool
 	// Environ lists the environment as NAME=VALUE: its secrets are not sent.

@@ -85,10 +85,10 @@ func (c Command) pull(ctx context.Context, from string, f PullFlags) error {
 		}
 	}
 	if f.JSON {
-		return printJSON(c.Out, out)
+		return printJSON(c.Doc, out)
 	}
 	if n := len(found.Left); n > 0 {
-		fmt.Fprintf(c.Err, "not fetched: %s that is not of a study (%s)\n", digits.Count(n, "file"), some(found.Left))
+		fmt.Fprintf(c.Err, "not fetched, as not of a study: %s (%s)\n", digits.Count(n, "file"), some(found.Left))
 	}
 	done := "fetched"
 	if there {

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path"
 	"path/filepath"
@@ -277,9 +278,13 @@ func (p *push) send(ctx context.Context) error {
 		return err
 	}
 	if info == nil {
-		if err := p.hub.Create(ctx, p.ref.Name, p.out.Visibility); err != nil {
+		// It becomes public with its files, not before.
+		if err := p.hub.Create(ctx, p.ref.Name, share.Private); err != nil {
 			return err
 		}
+	}
+	if err := p.checkCard(ctx, ch.Add); err != nil {
+		return err
 	}
 	commit := ch.Parent
 	if len(ch.Add)+len(ch.Delete) > 0 {
@@ -291,13 +296,23 @@ func (p *push) send(ctx context.Context) error {
 			return err
 		}
 	}
-	if info != nil && info.Private && p.Public {
+	if p.Public && (info == nil || info.Private) {
 		if err := p.hub.SetVisibility(ctx, p.ref.Name, share.Public); err != nil {
 			return err
 		}
 	}
 	p.out.Deleted = ch.Delete
 	return p.tell(ch.Add, commit)
+}
+
+// checkCard has the hub check the card before large files are sent: it refuses commits with a wrong one.
+func (p *push) checkCard(ctx context.Context, files []*share.File) error {
+	for _, f := range files {
+		if f.Path == cardFile {
+			return p.hub.CheckCard(ctx, p.ref.Name, f.Content)
+		}
+	}
+	return nil
 }
 
 // change is what the repository lacks. One that holds something else is refused.
@@ -429,7 +444,7 @@ func (p *push) tell(sent []*share.File, commit string) error {
 	}
 	p.out.Kept = len(p.files) - len(sent)
 	if p.JSON {
-		return printJSON(p.Out, p.out)
+		return printJSON(p.Doc, p.out)
 	}
 	var err error
 	switch {
@@ -459,7 +474,7 @@ func (p *push) list(files []*share.File, deleted []string, visibility string) {
 	if visibility != "" {
 		about += ", " + visibility
 	}
-	fmt.Fprintf(to, "%sto send to %s:\n", p.clear(), about)
+	fmt.Fprintf(to, "to send to %s:\n", about)
 	runs, inRuns, bytes, total, shown := map[string]bool{}, 0, int64(0), int64(0), 0
 	for _, f := range files {
 		total += f.Size
@@ -485,11 +500,11 @@ func (p *push) list(files []*share.File, deleted []string, visibility string) {
 		fmt.Fprintf(to, "already there: %s\n", digits.Count(n, "file"))
 	}
 	if n := len(deleted); n > 0 {
-		fmt.Fprintf(to, "to delete there: %s of the study that is not here (%s)\n", digits.Count(n, "file"),
+		fmt.Fprintf(to, "to delete there, as gone here: %s (%s)\n", digits.Count(n, "file"),
 			some(deleted))
 	}
 	if n := len(p.other); n > 0 {
-		fmt.Fprintf(to, "not sent: %s that is not of the study (%s)\n", digits.Count(n, "file"), some(p.other))
+		fmt.Fprintf(to, "not sent, as not of the study: %s (%s)\n", digits.Count(n, "file"), some(p.other))
 	}
 	for _, f := range p.copy.Replaced {
 		fmt.Fprintf(to, "replaced: %s\n", findingText(f))
@@ -511,7 +526,7 @@ func some(names []string) string {
 }
 
 // printJSON prints a document.
-func printJSON(w interface{ Write([]byte) (int, error) }, doc any) error {
+func printJSON(w io.Writer, doc any) error {
 	text, err := json.MarshalIndent(doc, "", "  ")
 	if err != nil {
 		return fmt.Errorf("encode the outcome: %w", err)
