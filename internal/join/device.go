@@ -135,7 +135,8 @@ func (d *deviceEnergy) measure(samples []power.Sample, readings []power.Reading,
 					"power series %s; %s",
 				digits.Significant(w.Duration().Seconds(), 2), digits.Within(counter.Joules, counter.Half95, "J"),
 				digits.Within(d.integral, d.series.Half95, "J"),
-				cmp.Or(d.longer, "use more prompts or longer outputs, or set energy.min_window"))
+				cmp.Or(d.longer, "use more prompts or longer outputs, or set energy.min_window")+
+					d.needs(counter, w))
 			return
 		}
 		d.err = fmt.Errorf("the energy counter gives %.4g J and the integral of the power series %.4g J: "+
@@ -151,6 +152,16 @@ func (d *deviceEnergy) measure(samples []power.Sample, readings []power.Reading,
 	case d.out.Agreement.Verdict == "same_source": // the verdict already says so
 		_, d.err = attribute.Alone(readings, w)
 	}
+}
+
+// needs returns about how long a metered window has to be: the error at its limits is one of time, so its relative
+// size is inversely proportional to the length.
+func (d *deviceEnergy) needs(counter attribute.Estimate, w attribute.Window) string {
+	if most := max(counter.Joules, d.integral); d.longer != "" && most > 0 {
+		return fmt.Sprintf(" (±5 %% needs about %s s)",
+			digits.Significant(w.Duration().Seconds()*counter.Half95/(0.05*most), 2))
+	}
+	return ""
 }
 
 // assumedSwing is the swing of an unknown counter: it measures 25 of 100 ms, as power readings of Ampere and

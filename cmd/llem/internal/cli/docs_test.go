@@ -32,7 +32,7 @@ var documentsWithOutputs = []struct {
 	here bool // its commands read files of the repository, from its root
 }{
 	{"README.md", true}, {"docs/example-output.md", true}, {"docs/paper.md", true}, {"docs/tutorial-gpu.md", true},
-	{"docs/tutorial.md", false},
+	{"docs/tutorial.md", false}, {"docs/meter.md", false},
 }
 
 // TestDocs runs the commands of the documents that show outputs, and compares the outputs.

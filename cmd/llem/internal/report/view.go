@@ -63,7 +63,9 @@ func NewView(r *result.Record) View {
 	if r.Energy.NodeJ != nil || r.Energy.NodeReason != "" {
 		v.Sections = append(v.Sections, node(r))
 	}
-	v.Sections = append(v.Sections, work(r))
+	if !Metered(r) {
+		v.Sections = append(v.Sections, work(r))
+	}
 	v.Line = Line(r)
 	return v
 }

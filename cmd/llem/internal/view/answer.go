@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/llenergymeasure/llem/internal/digits"
+	"github.com/llenergymeasure/llem/internal/study/terms"
 	"github.com/llenergymeasure/llem/result"
 )
 
@@ -30,6 +31,9 @@ func Answer(s *result.StudyResult, named Names) string {
 		}
 	}
 	if best < 0 {
+		if text := metered(s); text != "" {
+			return text
+		}
 		return fmt.Sprintf("No configuration has an energy per output token. %d of %s finished.", s.OK,
 			digits.Count(s.Planned, "run"))
 	}
@@ -46,6 +50,23 @@ func Answer(s *result.StudyResult, named Names) string {
 		out += ", " + strconv.FormatFloat(figures[worst].Value/low, 'g', 3, 64) + " times as much"
 	}
 	return out + "." + inseparable(s, named, figures, best)
+}
+
+// metered is the answer about commands and marked windows, which have no tokens: the energy of each; empty for studies
+// of engines.
+func metered(s *result.StudyResult) string {
+	const total = "energy.total_j"
+	m, err := result.Metric(total)
+	var out []string
+	for i := range s.Experiments {
+		e := &s.Experiments[i]
+		f, ok := FigureOf(e, total)
+		if e.Config.Backend != terms.Command || !ok || err != nil {
+			continue
+		}
+		out = append(out, e.Config.Model+": "+Number(m, f.Value)+about(f, m, *e)+".")
+	}
+	return strings.Join(out, " ")
 }
 
 // about is what qualifies a figure: its interval, and that it is not measured.

@@ -176,7 +176,11 @@ var facts = []func(subject) string{
 // Common are the facts that all subjects share.
 func (n Names) Common() string {
 	var shared []string
-	for _, fact := range facts {
+	known := facts
+	if !slices.ContainsFunc(n.subjects, func(s subject) bool { return s.config.Backend != terms.Command }) {
+		known = facts[:1] // a command has a name, and no workload
+	}
+	for _, fact := range known {
 		values := map[string]bool{}
 		for _, s := range n.subjects {
 			values[fact(s)] = true
