@@ -127,14 +127,18 @@ func TestDocsSearch(t *testing.T) {
 	}
 }
 
-// TestDocsDark: the site follows the system, on screens of all sizes.
+// TestDocsDark: the site follows the system; charts, which have dark lines on no ground, stay on white.
 func TestDocsDark(t *testing.T) {
 	site := docs(t)
-	background := func(scheme string) string {
-		p := visit(t, site+"index.html", media(&emulation.MediaFeature{Name: "prefers-color-scheme", Value: scheme}))
-		return read[string](p, `getComputedStyle(document.body).backgroundColor`)
-	}
-	if dark, light := background("dark"), background("light"); dark == light || light != "rgb(255, 255, 255)" {
-		t.Errorf("the background is %s if dark, %s if light", dark, light)
+	for _, test := range []struct{ scheme, color string }{{"light", "default"}, {"dark", "slate"}} {
+		p := visit(t, site+"docs/gallery/index.html",
+			media(&emulation.MediaFeature{Name: "prefers-color-scheme", Value: test.scheme}))
+		if got := read[string](p, `document.body.dataset.mdColorScheme`); got != test.color {
+			t.Errorf("%s: the colours are %s, want %s", test.scheme, got, test.color)
+		}
+		const ground = `getComputedStyle(document.querySelector(".md-content img[src$='.svg']")).backgroundColor`
+		if got := read[string](p, ground); test.scheme == "dark" && got != "rgb(255, 255, 255)" {
+			t.Errorf("the ground of charts is %s", got)
+		}
 	}
 }
