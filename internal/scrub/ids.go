@@ -14,14 +14,12 @@ import (
 // idPattern matches texts that may be the id of a configuration.
 var idPattern = regexp.MustCompile(`\b[0-9a-f]{12}\b`)
 
-// EqualError reports configurations that differ in private texts alone.
-type EqualError struct{ id string }
+// EqualError reports configurations or files that differ in private texts alone.
+type EqualError struct{ what string }
 
-// Error names the configuration.
+// Error names one of them.
 func (e *EqualError) Error() string {
-	return "the configuration " + e.id +
-		" differs from another one only in texts that are replaced, such as the folder " +
-		"of a user"
+	return e.what + " differs from another one only in texts that are replaced, such as the folder of a user"
 }
 
 // NextStep returns what to do about it.
@@ -56,7 +54,7 @@ func (c *copier) rename() error {
 	for _, e := range s.Experiments {
 		id := cmp.Or(ids[e.ID()], e.ID())
 		if taken[id] {
-			return &EqualError{e.ID()}
+			return &EqualError{"the configuration " + e.ID()}
 		}
 		taken[id] = true
 	}

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/llenergymeasure/llem/internal/disk"
@@ -81,12 +82,16 @@ func rulesOf(o Options) ([]rule, error) {
 	for _, t := range tokens {
 		out = append(out, rule{what: t.what, with: t.with, pattern: t.pattern, keep: t.keep})
 	}
-	for _, text := range o.Also {
+	for i, text := range o.Also {
 		if len(text) < shortestName {
 			return nil, fmt.Errorf("%q is too short to be replaced everywhere: at least %d characters", text,
 				shortestName)
 		}
-		out = append(out, literal("text of --scrub", "REDACTED", text, false))
+		with := "REDACTED"
+		if i > 0 { // different texts stay different
+			with += "_" + strconv.Itoa(i+1)
+		}
+		out = append(out, literal("text of --scrub", with, text, false))
 	}
 	if len(o.Home) >= shortestHome && o.Home != "/root" {
 		out = append(out, literal("folder of the user", "/home/user", o.Home, false))

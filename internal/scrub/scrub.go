@@ -73,12 +73,14 @@ type copier struct {
 	copy  *Copy
 	// sums are the checksums of changed files.
 	sums map[string]string
+	// taken are the names of files of the copy.
+	taken map[string]bool
 }
 
 // Make makes the copy. Files without anything to replace are links to the original.
 func Make(o Options) (*Copy, error) {
 	c := &copier{Options: o, copy: &Copy{SchemaVersion: 1, Replaced: []Finding{}, Original: map[string]string{}},
-		sums: map[string]string{}}
+		sums: map[string]string{}, taken: map[string]bool{}}
 	if err := c.earlier(); err != nil {
 		return nil, err
 	}
@@ -160,6 +162,9 @@ func (c *copier) file(name string) error {
 		c.rules[i].here = 0
 	}
 	to := c.replace(name)
+	if c.taken[to] {
+		return &EqualError{"the name of the file " + name}
+	}
 	if strings.HasSuffix(name, ".parquet") {
 		clean, err = c.series(from)
 	} else if old, err = disk.ReadFile(from, disk.MaxList); err == nil {
@@ -168,7 +173,7 @@ func (c *copier) file(name string) error {
 	if err != nil {
 		return fmt.Errorf("read %s: %w", from, err)
 	}
-	c.copy.Files = append(c.copy.Files, to)
+	c.copy.Files, c.taken[to] = append(c.copy.Files, to), true
 	for i := range c.rules {
 		if r := &c.rules[i]; r.here > 0 {
 			r.files++

@@ -151,6 +151,29 @@ func TestEqual(t *testing.T) {
 	}
 }
 
+// TestWorkers: journals of workers get other names, and each keeps its own.
+func TestWorkers(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "study")
+	if err := os.CopyFS(dir, os.DirFS(stored)); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"alpha", "beta-1"} {
+		if err := os.WriteFile(filepath.Join(dir, store.JournalOf(name)), nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	c, _ := copied(t, dir, Options{Also: []string{"alpha", "beta-1"}})
+	for _, want := range []string{"journal-REDACTED.jsonl", "journal-REDACTED_2.jsonl"} {
+		if !slices.Contains(c.Files, want) {
+			t.Errorf("%s is not in %v", want, c.Files)
+		}
+	}
+	_, err := Make(Options{Dir: dir, To: t.TempDir(), Files: filesOf(t, dir), Hosts: []string{"alpha", "beta-1"}})
+	if err == nil || !strings.Contains(err.Error(), "the name of the file journal-") {
+		t.Errorf("two journals of one name: %v", err)
+	}
+}
+
 // batching matches the values in which the stored configurations differ.
 var batching = regexp.MustCompile(`"(static|continuous)"`)
 

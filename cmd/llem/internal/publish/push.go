@@ -478,7 +478,7 @@ func (p *push) list(files []*share.File, deleted []string, visibility string) {
 	runs, inRuns, bytes, total, shown := map[string]bool{}, 0, int64(0), int64(0), 0
 	for _, f := range files {
 		total += f.Size
-		if dir := path.Dir(f.Path); dir != "." && !p.DryRun {
+		if dir := path.Dir(f.Path); strings.HasPrefix(dir, result.RunsDir+"/") && !p.DryRun {
 			runs[dir] = true
 			inRuns++
 			bytes += f.Size
