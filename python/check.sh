@@ -22,7 +22,7 @@ python3 -m venv "$work/bare"
 
 python3 -m venv "$work/test"
 "$work/test/bin/pip" install --quiet --disable-pip-version-check "$wheel[pandas]" pytest==9.2.0 mypy==2.4.1
-cp -r "$here/tests" "$here/pyproject.toml" "$here/README.md" "$work/"
+cp -r "$here/tests" "$here/pyproject.toml" "$here/README.md" "$here/../docs/meter.md" "$work/"
 cd "$work"
 "$work/test/bin/python" -m pytest -q -p no:cacheprovider tests
 mypy="$work/test/bin/python -m mypy --strict --ignore-missing-imports --cache-dir $work/mypy"

@@ -2,10 +2,12 @@
 
 import os
 import pathlib
+import re
 import signal
 import subprocess
 import sys
 import time
+import types
 from typing import Any, Dict, Iterator
 
 import pytest
@@ -199,3 +201,20 @@ def _state(pid: int) -> str:
             return file.read().rpartition(")")[2].split()[0]
     except OSError:
         return "Z"
+
+
+def test_document(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """The code of docs/meter.md, with the simulated GPU; check.sh puts the document beside README.md."""
+    here = pathlib.Path(__file__).parent.parent
+    document = here / "meter.md" if (here / "meter.md").exists() else here.parent / "docs" / "meter.md"
+    code = "".join(re.findall(r"```python\n(.*?)```", document.read_text(encoding="utf-8"), re.S))
+    assert code.count("llem.measure(") == 2
+    simulated = 'llem.measure(sources="simulated", baseline=0.5, '
+    monkeypatch.chdir(tmp_path)
+    cuda = types.SimpleNamespace(synchronize=lambda: None)
+    exec(code.replace("llem.measure(", simulated).replace("gpus=0", ""), {
+        "torch": types.SimpleNamespace(cuda=cuda), "work": lambda: time.sleep(1),
+        "prefill": lambda: time.sleep(0.3), "decode": lambda: time.sleep(0.03)})
+    whole, phase = capsys.readouterr().out.splitlines()
+    assert "simulated.energy" in whole
+    assert re.match(r"([\d.e-]+|None) ", phase)

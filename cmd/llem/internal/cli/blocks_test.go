@@ -122,6 +122,8 @@ func blocksOf(text string) []block {
 var scripts = map[[2]string]string{
 	{"docs/tutorial-cluster.md", "sh"}: "testdata/slurm/check.sh",
 	{"docs/tutorial-gpu.md", "sh"}:     "cmd/llem/internal/cli/blocks_test.go",
+	{"docs/meter.md", "python"}:        "python/tests/test_measure.py",
+	{"python/README.md", "python"}:     "python/tests/test_llem.py",
 	{"docs/install.md", "sh"}:          "packaging/check.sh",
 }
 
@@ -217,7 +219,7 @@ func (b block) commands() []string {
 	var all []string
 	for line := range strings.Lines(continued.ReplaceAllString(strings.Join(b.lines, ""), " ")) {
 		line, _, _ = strings.Cut(line, "  #")
-		if line = strings.TrimSpace(line); command.MatchString(line + " ") {
+		if line = strings.TrimPrefix(strings.TrimSpace(line), "$ "); command.MatchString(line + " ") {
 			all = append(all, line)
 		}
 	}
@@ -267,7 +269,7 @@ func TestBlocks(t *testing.T) {
 					t.Errorf("%s:%d: %s does not run it (%v)", name, b.line, script, err)
 				}
 			case b.kind == "console" && consoles[name]:
-			case slices.Contains([]string{"console", "sh", "bash", "shell"}, b.kind):
+			case slices.Contains([]string{"console", "sh", "bash", "shell", "python"}, b.kind):
 				t.Errorf("%s:%d: no test runs this block: name what runs it in blocks_test.go (scripts), or in "+
 					"docs_test.go if it shows outputs", name, b.line)
 			default:
@@ -366,6 +368,8 @@ func TestCommands(t *testing.T) {
 	fill := strings.NewReplacer("[DIR]", "results/batches", "[DIR...]", "results", "DIR...", "results", "DIR|ZIP|hf:…",
 		"results/batches", "DIR:ID1 :ID2", "results/batches:"+a+" :"+b, "DIR:ID", "results/batches:"+a, "DIR",
 		"results/batches", "submit STUDY ", "submit study.yaml ", "-o /shared", "-o shared", "-o OUT", "-o public",
+		"llem meter -- COMMAND ARGS…", "llem meter --estimate -- true", "llem meter -- python train.py",
+		"llem meter --estimate -- true", "llem meter --baseline 0", "llem meter --estimate --baseline 0",
 		"random:smollm2-135m --estimate", "random:smollm2-135m --estimate -n 2 --input-tokens 8 --output-tokens 4")
 	for name, text := range documentsWithBlocks(t) {
 		t.Run(name, func(t *testing.T) {
