@@ -29,12 +29,12 @@ const (
 type ExitError struct {
 	// Code of the command, or as a shell would have it.
 	Code int
-	// Err is why the command could not be started; nil if it was.
+	// Err is why the command could not be started, or its result not be stored; nil otherwise.
 	Err  error
 	next string
 }
 
-// Error returns why the command could not be started, or its code.
+// Error returns why the command could not be started, why its result could not be stored, or its code.
 func (e *ExitError) Error() string {
 	if e.Err != nil {
 		return e.Err.Error()
@@ -100,8 +100,8 @@ func (m *Meter) Command(ctx context.Context, path string, s Streams) (*result.Re
 		doubts.Warn(codes.CommandFailed, fmt.Sprintf("the command ended with exit code %d", code))
 	}
 	rec, err := w.End(ctx, Marks{StartNS: w.from, EndNS: at}, doubts...)
-	if err == nil && code != 0 {
-		err = &ExitError{Code: code}
+	if code != 0 { // also if the result could not be stored
+		err = &ExitError{Code: code, Err: err, next: nextOf(err)}
 	}
 	return rec, err
 }

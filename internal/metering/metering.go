@@ -15,6 +15,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -161,8 +162,11 @@ func (m *Meter) begin(ctx context.Context) error {
 	return err
 }
 
-// Close releases the sensors and the folder.
+// Close releases the sensors and the folder, which is removed if no window was stored in it.
 func (m *Meter) Close() {
+	if m.dir != nil && m.windows == 0 {
+		_ = os.RemoveAll(m.dir.Path())
+	}
 	for _, f := range slices.Backward(m.close) {
 		f()
 	}

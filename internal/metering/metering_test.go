@@ -4,6 +4,7 @@ import (
 	"math"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -19,10 +20,7 @@ import (
 )
 
 // load is a power that is idle until the window's work begins: 80 W, and 400 W for a time.
-const (
-	idleW, busyW = 80.0, 400.0
-	idleTime     = 6 * time.Second
-)
+const idleW, busyW = 80.0, 400.0
 
 // lab is a meter on a fake GPU in virtual time.
 type lab struct {
@@ -59,10 +57,10 @@ func (l lab) window(t *testing.T, length time.Duration, steps ...Step) (*result.
 	return w.End(t.Context(), marks)
 }
 
-// square is a busy power between two times, and idle otherwise.
-func square(from, to *time.Duration) func(time.Duration) unit.Watts {
+// square is a busy power from a time on for a length, and idle otherwise and while the time is 0.
+func square(from *atomic.Int64, length time.Duration) func(time.Duration) unit.Watts {
 	return func(at time.Duration) unit.Watts {
-		if at >= *from && at < *to {
+		if since := at - time.Duration(from.Load()); from.Load() > 0 && since >= 0 && since < length {
 			return busyW
 		}
 		return idleW
@@ -80,8 +78,8 @@ func TestTruth(t *testing.T) {
 		"a millisecond": {time.Millisecond, true},
 	} {
 		synctest.Test(t, func(t *testing.T) {
-			from, to := time.Duration(math.MaxInt64), time.Duration(math.MaxInt64)
-			l := newLab(t, 5, square(&from, &to))
+			var from atomic.Int64
+			l := newLab(t, 5, square(&from, q.length))
 			if err := l.Idle(t.Context()); err != nil {
 				t.Fatal(err)
 			}
@@ -90,8 +88,7 @@ func TestTruth(t *testing.T) {
 				t.Fatal(err)
 			}
 			marks := Marks{StartNS: l.clock.Mono()}
-			from = l.fake.Elapsed()
-			to = from + q.length
+			from.Store(int64(l.fake.Elapsed()))
 			if err := l.clock.Sleep(t.Context(), q.length); err != nil {
 				t.Fatal(err)
 			}
@@ -132,8 +129,9 @@ func TestPhases(t *testing.T) {
 	const prefillW, decodeW = 600.0, 300.0
 	const turns, prefillMS, decodeMS = 40, 120, 180
 	synctest.Test(t, func(t *testing.T) {
-		var from time.Duration
+		var begun atomic.Int64
 		l := newLab(t, 0, func(at time.Duration) unit.Watts {
+			from := time.Duration(begun.Load())
 			switch ms := (at - from).Milliseconds(); {
 			case from == 0 || at < from || ms >= turns*(prefillMS+decodeMS):
 				return idleW
@@ -147,7 +145,7 @@ func TestPhases(t *testing.T) {
 			t.Fatal(err)
 		}
 		marks := Marks{StartNS: l.clock.Mono()}
-		from = l.fake.Elapsed()
+		begun.Store(int64(l.fake.Elapsed()))
 		at := marks.StartNS
 		for range turns {
 			mid, end := at+prefillMS*1e6, at+(prefillMS+decodeMS)*1e6

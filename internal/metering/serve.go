@@ -228,14 +228,18 @@ func (s *server) do(ctx context.Context, q request) (reply, error) {
 
 // problemOf describes an error to the client.
 func problemOf(err error) *problem {
-	p := &problem{Message: err.Error(), Class: string(fault.Class(err))}
+	return &problem{Message: err.Error(), Class: string(fault.Class(err)), Next: nextOf(err)}
+}
+
+// nextOf returns the next step that an error carries.
+func nextOf(err error) string {
 	if n, ok := errors.AsType[interface {
 		error
 		NextStep() string
 	}](err); ok {
-		p.Next = n.NextStep()
+		return n.NextStep()
 	}
-	return p
+	return ""
 }
 
 func send(w io.Writer, r reply) error {

@@ -1,13 +1,10 @@
 package cli
 
 import (
-	"strings"
-
 	"github.com/spf13/cobra"
 
 	"github.com/llenergymeasure/llem/cmd/llem/internal/meter"
 	"github.com/llenergymeasure/llem/cmd/llem/internal/screen"
-	"github.com/llenergymeasure/llem/internal/machine"
 )
 
 // newMeter measures any command.
@@ -33,26 +30,10 @@ func newMeter(env *Env) *cobra.Command {
 			c.Argv, c.Err = args, env.text(env.Stderr)
 			c.Flags.Results = firstOf(c.Flags.Results, env.Getenv("LLEM_RESULTS"), "results")
 			c.Screen = screen.Screen{Terminal: env.terminal()}
+			c.Screen.Color = env.color(env.StderrTTY && c.Flags.To == "")
 			return c.Run(cmd.Context())
 		},
 	}
-	f := cmd.Flags()
-	f.SortFlags = false
-	f.SetInterspersed(false) // what follows the command is its own
-	f.IntVar(&c.Flags.PID, "pid", 0, "measure this process until it ends, Ctrl-C, or --for")
-	f.DurationVar(&c.Flags.For, "for", 0, "with --pid: how long, such as 30s")
-	f.StringVar(&c.Flags.Serve, "serve", "", "make this Unix `SOCKET` and measure the windows that a program marks")
-	f.Float64Var(&c.Flags.BaselineS, "baseline", 0, "`SECONDS` of idle power before; 0: none, and no net energy "+
-		"(default 5; with --pid 0)")
-	f.IntVar(&c.Flags.Repeat, "repeat", 1, "run the command `N` times, for an interval over its runs")
-	f.StringVar(&c.Flags.GPUs, "gpus", "", "GPUs to read, such as 0,1 (default $CUDA_VISIBLE_DEVICES, else all)")
-	f.StringSliceVar(&c.Flags.Sources, "sources", nil, "sensors: "+strings.Join(machine.Families(), ", "))
-	f.StringVar(&c.Flags.Name, "name", "", "what the results call it (default: the command)")
-	f.StringVarP(&c.Flags.Results, "output", "o", "", "folder for results (default $LLEM_RESULTS, else ./results)")
-	f.StringVar(&c.Flags.To, "to", "", "write the answer to this `FILE` instead of standard error")
-	f.BoolVar(&c.Flags.JSON, "json", false, "the answer as one JSON document")
-	f.BoolVar(&c.Flags.Estimate, "estimate", false, "estimate CPU power if no sensor can be read; labelled as modelled")
-	f.BoolVar(&c.Flags.Shared, "allow-shared", false, "report the energy of a GPU that others used too, flagged")
-	f.BoolVarP(&c.Flags.Quiet, "quiet", "q", false, "no progress")
+	c.Flags.Define(cmd.Flags())
 	return cmd
 }

@@ -19,6 +19,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/llenergymeasure/llem/cmd/llem/internal/report"
 	"github.com/llenergymeasure/llem/cmd/llem/internal/screen"
 	"github.com/llenergymeasure/llem/engine/engines"
 	"github.com/llenergymeasure/llem/internal/disk"
@@ -142,19 +143,23 @@ func (c *Command) Run(ctx context.Context) error {
 	if err := m.Idle(ctx); err != nil {
 		return err
 	}
+	var newest *result.Record
 	if o.PID > 0 {
-		_, err = m.Process(ctx, c.Flags.For)
+		newest, err = m.Process(ctx, c.Flags.For)
 	} else {
 		c.Release()
 		for range c.Flags.Repeat {
 			streams := metering.Streams{In: os.Stdin, Out: os.Stdout, Err: os.Stderr}
-			if _, err = m.Command(ctx, path, streams); err != nil {
+			if newest, err = m.Command(ctx, path, streams); err != nil {
 				break
 			}
 		}
 	}
 	failed, _ := errors.AsType[*metering.ExitError](err)
 	if err != nil && (failed == nil || failed.Err != nil) {
+		if newest != nil { // which could not be stored
+			fmt.Fprintln(c.Err, report.Line(newest))
+		}
 		return err
 	}
 	return errors.Join(c.answer(m), err)
