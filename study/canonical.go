@@ -98,13 +98,13 @@ func (t traits) autoOf(model string) string {
 
 // canonical clears the settings that a greedy choice does not use.
 func (d Decoding) canonical() Decoding {
-	if d.RepetitionPenalty == 1 {
+	if d.RepetitionPenalty == terms.PenaltyNone {
 		d.RepetitionPenalty = 0
 	}
 	if d.Temperature == 0 {
 		return Decoding{RepetitionPenalty: d.RepetitionPenalty}
 	}
-	if d.TopP == 1 {
+	if d.TopP == terms.TopPAll {
 		d.TopP = 0
 	}
 	return d

@@ -88,7 +88,7 @@ func decodingKeys(able able) []commonKey {
 	return []commonKey{
 		numberField("decoding.temperature", 0, 10, able.but("temperature", "0 is greedy decoding"),
 			func(s *Experiment) *float64 { return &s.Decoding.Temperature }),
-		numberField("decoding.top_p", 0.001, 1,
+		numberField(terms.TopPKey, 0.001, 1,
 			able.but("top_p", "choose from the likeliest tokens of this total probability; 1 is all"),
 			func(s *Experiment) *float64 { return &s.Decoding.TopP }),
 		wholeField("decoding.top_k", 0, 1<<20, able.but("top_k", "choose from at most this many tokens; 0 is all"),
@@ -98,9 +98,9 @@ func decodingKeys(able able) []commonKey {
 		numberField("decoding.min_p", 0, 1, able.but("min_p",
 			"choose from tokens with at least this share of the probability of the likeliest; 0 is all"),
 			func(s *Experiment) *float64 { return &s.Decoding.MinP }),
-		numberField("decoding.repetition_penalty", 0.1, 2, able.but("repetition_penalty",
+		numberField(terms.PenaltyKey, 0.1, 2, able.but("repetition_penalty",
 			"divides the logits of tokens that were there before (multiplies negative ones), greedy or not; 1 is none"),
-			func(s *Experiment) *float64 { return &s.Decoding.RepetitionPenalty }).zero(1),
+			func(s *Experiment) *float64 { return &s.Decoding.RepetitionPenalty }).zero(terms.PenaltyNone),
 	}
 }
 
@@ -110,10 +110,10 @@ func measuringKeys() []commonKey {
 		wholeField("warmup.runs", 0, 1000,
 			"discarded runs of a full batch and the smaller last one; 0 disables the warm-up",
 			func(s *Experiment) *int { return &s.Warmup.Runs }),
-		wordField("warmup.cover", "all runs every shape of the window before that, with a few output tokens, until "+
+		wordField(terms.CoverKey, "all runs every shape of the window before that, with a few output tokens, until "+
 			"the times settle; sizes does not", grammar.Choice(terms.CoverAll, terms.CoverSizes),
 			func(s *Experiment) *string { return &s.Warmup.Cover }).empty(terms.CoverAll),
-		numberField("warmup.max_seconds", 0.1, 86400,
+		numberField(terms.WarmupSecondsKey, 0.1, 86400,
 			"time limit for the shapes, in seconds; default 10 on a CPU",
 			func(s *Experiment) *float64 { return &s.Warmup.MaxSeconds }).zero(terms.WarmupSeconds),
 		numberField("baseline.seconds", 0, 3600, "how long the idle machine is measured before the engine starts",

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Studies of PyTorch and vLLM on one GPU, each resumed if it was cut short: vllm-settings.yaml for SETTINGS seconds (0
+# Studies of PyTorch and vLLM on one GPU, each resumed if it was cut short, with what failed: vllm-settings.yaml for SETTINGS seconds (0
 # leaves it out) and engines-study.yaml for ENGINES. Prints the reports; study folders go to $OUT.
 #
 #   bench/device/build.sh; bench/device/vllm.sh pack DIR      # where Go and a network are
@@ -22,7 +22,7 @@ study() {
   name=$(basename "$1" .yaml) work=/tmp/studies/$(basename "$1" .yaml)
   folder=$(ls -d "$work"/*/ 2> /dev/null | head -1)
   if [ "$folder" ]; then
-    timeout -s INT -k 20 "$limit" "$llem" run --resume="$folder" --quiet < /dev/null > "$OUT/$name.txt" 2>&1
+    timeout -s INT -k 20 "$limit" "$llem" run --resume="$folder" --retry-failed --quiet < /dev/null > "$OUT/$name.txt" 2>&1
   else
     timeout -s INT -k 20 "$limit" "$llem" run "$1" --quiet -o "$work" < /dev/null > "$OUT/$name.txt" 2>&1
   fi

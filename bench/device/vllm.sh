@@ -2,7 +2,7 @@
 # Takes vLLM to a machine without a network, in pieces: its wheel without the code for other GPUs, the kernels of
 # mixture-of-experts models and the Rust front end.
 #
-#   bench/device/vllm.sh pack DIR      # where there is a network: 1.tar, 2.tar, 3.tar, each below 46 MB
+#   bench/device/vllm.sh pack DIR      # where there is a network: 1.tar, 2.tar, 3.tar, each below 46 MB; a call each
 #   bench/device/vllm.sh unpack PIECE…  # there: into /tmp/vllm; the last one puts it together
 #
 # There, source /tmp/vllm/env: it needs Python 3.12 with torch 2.11, transformers and FastAPI's dependencies as the
@@ -20,7 +20,7 @@ wheels=(cachetools blake3 'fastapi<0.137' starlette 'openai<3' pydantic pydantic
   'model-hosting-container-standards<1' opentelemetry-sdk opentelemetry-api opentelemetry-semantic-conventions
   opentelemetry-semantic-conventions-ai nvtx jiter distro sniffio uvicorn httptools websockets python-dotenv
   python-multipart email-validator dnspython fastapi-cli interegular pydantic-extra-types jmespath supervisor httpx-sse
-  sse-starlette pydantic-settings pyjwt loguru docstring-parser chardet)
+  sse-starlette pydantic-settings pyjwt loguru docstring-parser chardet pycountry)
 
 pack() {
   local to=$1 work
@@ -57,8 +57,17 @@ unpack() {
   tar -xf fa3.tar.xz -C ../site
   cat C.part0 C.part1 | xz -d > ../site/vllm/_C_stable_libtorch.abi3.so
   python3 -m pip install -q --no-index --no-deps --no-compile --no-cache-dir --target /tmp/vllm/wheels wheels/*.whl
-  printf '#!/bin/sh\nexec %s -m vllm.entrypoints.cli.main "$@"\n' "$(command -v python3)" > ../bin/vllm
+  # As pip writes it: names its interpreter, and may be imported by the processes that it spawns.
+  cat > ../bin/vllm <<P
+#!$(command -v python3)
+import sys
+from vllm.entrypoints.cli.main import main
+
+if __name__ == "__main__":
+    sys.exit(main())
+P
   chmod +x ../bin/vllm
+  python3 -m compileall -q -j 0 ../site ../wheels > /dev/null 2>&1 || true
   cat > ../env <<'V'
 export PYTHONPATH=/tmp/vllm/site:/tmp/vllm/wheels PATH=/tmp/vllm/bin:$PATH
 export VLLM_USE_FLASHINFER_SAMPLER=0 VLLM_NO_USAGE_STATS=1 VLLM_CACHE_ROOT=/tmp/vllm/cache

@@ -1,11 +1,11 @@
 package naming
 
 import (
-	"cmp"
 	"encoding/json"
 	"fmt"
 	"reflect"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/llenergymeasure/llem/engine"
@@ -21,6 +21,8 @@ type Key struct {
 	path []int // field indexes, through nested structs
 	// backend is the engine whose section has the key, if any; zero is the value if it is not given.
 	backend, zero string
+	// open reports that a number that is not given is left to the engine or to the program, so that it has no text.
+	open bool
 }
 
 // resolvedKeys lists every value of some experiments, in the order of their JSON.
@@ -42,16 +44,24 @@ func keysOf(t reflect.Type, prefix string, path []int, section []Key) []Key {
 		case f.Type.Kind() == reflect.Struct:
 			out = append(out, keysOf(f.Type, prefix+name+".", at, nil)...)
 		default:
-			out = append(out, Key{Name: prefix + name, path: at, zero: empty(prefix + name)})
+			key := prefix + name
+			out = append(out, Key{Name: key, path: at, zero: empty(key), open: key == terms.WarmupSecondsKey})
 		}
 	}
 	return out
 }
 
-// empty returns the study's word for an empty text of an experiment.
+// empty returns what an experiment's empty text or zero stands for, in the study's words; empty for itself.
 func empty(key string) string {
-	if key == terms.TemplateKey {
+	switch key {
+	case terms.TemplateKey:
 		return terms.TemplateNone
+	case terms.CoverKey:
+		return terms.CoverAll
+	case terms.TopPKey:
+		return strconv.Itoa(terms.TopPAll)
+	case terms.PenaltyKey:
+		return strconv.Itoa(terms.PenaltyNone)
 	}
 	return ""
 }
@@ -113,8 +123,9 @@ func sectionKeys(all []study.Experiment) []Key {
 				at = j
 				continue
 			}
-			k := Key{Name: name, backend: e.Backend, zero: zeroOf(e.Backend, s.key)}
-			if s.number && k.zero == "" {
+			k := Key{Name: name, backend: e.Backend}
+			k.zero, k.open = zeroOf(e.Backend, s.key)
+			if s.number && k.zero == "" && !k.open {
 				k.zero = "0"
 			}
 			keys = slices.Insert(keys, at, k)
@@ -128,19 +139,19 @@ func sectionKeys(all []study.Experiment) []Key {
 	return out
 }
 
-// zeroOf returns what an engine takes where a key of its section is not given; empty if the engine itself decides, or
-// the key or engine is of another version.
-func zeroOf(backend, key string) string {
+// zeroOf returns what an engine takes where a key of its section is not given, and whether the engine itself decides;
+// neither if the key or engine is of another version.
+func zeroOf(backend, key string) (zero string, open bool) {
 	d, known := engines.All().Find(backend)
 	if !known {
-		return ""
+		return "", false
 	}
 	for _, f := range d.Section().Fields() {
 		if f.Key == key {
-			return f.Zero
+			return f.Zero, f.IsOptional && f.Zero == ""
 		}
 	}
-	return ""
+	return "", false
 }
 
 // distinct returns experiments among which every section occurs once.
@@ -176,7 +187,10 @@ func (k Key) Text(e study.Experiment) string {
 		return ""
 	}
 	if k.backend == "" {
-		return cmp.Or(fmt.Sprint(reflect.ValueOf(e).FieldByIndex(k.path).Interface()), k.zero)
+		if v := reflect.ValueOf(e).FieldByIndex(k.path); !v.IsZero() || k.zero == "" && !k.open {
+			return fmt.Sprint(v.Interface())
+		}
+		return k.zero
 	}
 	name := k.Name[len(k.backend)+1:]
 	// A quoted key with a colon cannot be part of a text, whose quotes have a backslash.

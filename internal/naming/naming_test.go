@@ -26,6 +26,16 @@ sweep:
 `, "concurrency top_p min_window gpu_memory_utilization enable_chunked_prefill",
 			"concurrency=1 top_p=0.5 min_window=5 gpu_memory_utilization=0.5 enable_chunked_prefill=true",
 			"concurrency=16 top_p=0.9 min_window=50 gpu_memory_utilization=0.9 enable_chunked_prefill=false"},
+		"what is left out, in the words of a study": {`
+model: random:tiny-llama
+backend: vllm
+experiments:
+  - {decoding.temperature: 0}
+  - {decoding.temperature: 0.8, decoding.top_p: 0.95, decoding.repetition_penalty: 1.1, vllm.max_num_seqs: 8,
+     warmup.max_seconds: 5, warmup.cover: sizes}
+`, "temperature top_p repetition_penalty cover max_seconds max_num_seqs",
+			"temperature=0 top_p=1 repetition_penalty=1 cover=all max_seconds=default max_num_seqs=default",
+			"temperature=0.8 top_p=0.95 repetition_penalty=1.1 cover=sizes max_seconds=5 max_num_seqs=8"},
 		"a chat template, or none": {"model: m/n\nbackend: vllm\nsweep: {workload.chat_template: [none, model]}\n",
 			"chat_template", "chat_template=none", "chat_template=model"},
 		"engines share a column": {`

@@ -103,8 +103,24 @@ const (
 	TemplateModel = "model"
 )
 
+// How tokens are drawn.
+const (
+	// TopPKey is the total probability of the tokens drawn from. In an experiment, 0 stands for TopPAll.
+	TopPKey = "decoding.top_p"
+	// TopPAll draws from all tokens.
+	TopPAll = 1
+	// PenaltyKey divides what speaks for repeated tokens. In an experiment, 0 stands for PenaltyNone.
+	PenaltyKey = "decoding.repetition_penalty"
+	// PenaltyNone changes nothing.
+	PenaltyNone = 1
+)
+
 // What a warm-up runs.
 const (
+	// CoverKey is the key of what it runs.
+	CoverKey = "warmup.cover"
+	// WarmupSecondsKey is the key of its time limit. In an experiment, 0 stands for the default.
+	WarmupSecondsKey = "warmup.max_seconds"
 	// CoverAll runs all shapes of the window. In an experiment it is an empty text, as in experiments from before
 	// there was a choice.
 	CoverAll = "all"
