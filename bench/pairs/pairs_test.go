@@ -23,13 +23,22 @@ func between(t *testing.T, what string, n, pairs int, least, most float64) {
 	}
 }
 
+// cycles are the numbers of cycles that the pairs have: one of them with the race detector, which slows arithmetic down.
+func cycles() []int {
+	if testing.Short() {
+		return []int{3}
+	}
+	return []int{3, 5}
+}
+
 // TestEqualPairs: of pairs that do not differ at most 8 % are called different, on a quiet
 // machine and on one that other
 // work takes the processors from, as they were run and drawn at random; and the test is not blunt.
 func TestEqualPairs(t *testing.T) {
+	t.Parallel()
 	for name, least := range map[string]float64{"quiet.csv.gz": 0.02, "loaded.csv.gz": 0.002} {
 		r := read(t, name)
-		for _, n := range []int{3, 5} {
+		for _, n := range cycles() {
 			run, err := r.real(twin, n)
 			if err != nil {
 				t.Fatal(err)
@@ -47,9 +56,10 @@ func TestEqualPairs(t *testing.T) {
 
 // TestEqualSequential: of pairs that do not differ and were run one after the other at most 8 % are called different.
 func TestEqualSequential(t *testing.T) {
+	t.Parallel()
 	for _, name := range []string{"quiet.csv.gz", "loaded.csv.gz"} {
 		r := read(t, name)
-		for _, n := range []int{3, 5} {
+		for _, n := range cycles() {
 			s, err := r.sequential(equals, n)
 			if err != nil {
 				t.Fatal(err)
@@ -67,6 +77,7 @@ func TestEqualSequential(t *testing.T) {
 
 // TestFivePercent: of pairs that are 5 % apart at least 80 % are found with 5 cycles on a quiet machine.
 func TestFivePercent(t *testing.T) {
+	t.Parallel()
 	r := read(t, "quiet.csv.gz")
 	s, err := r.real(slow, 5)
 	if err != nil {
@@ -78,8 +89,9 @@ func TestFivePercent(t *testing.T) {
 // TestVisibleIsVisible: a difference as large as the pairs say they could show is found about four times in five, and
 // one of a third of it seldom.
 func TestVisibleIsVisible(t *testing.T) {
+	t.Parallel()
 	r := read(t, "quiet.csv.gz")
-	for _, n := range []int{3, 5} {
+	for _, n := range cycles() {
 		equal, err := r.resampled(n, 60, 1, 4)
 		if err != nil {
 			t.Fatal(err)

@@ -40,18 +40,37 @@ func (s Scatter) Visible(n int, alpha float64) float64 {
 	case s.SD == 0:
 		return 0
 	}
+	return s.likely() * crossing(func(difference float64) float64 { return s.power(n, difference, alpha) - Power })
+}
+
+// crossing returns where a function that rises from below zero at 0 crosses zero, by regula falsi that halves the value
+// at an end which stays (Dowell and Jarratt 1971, "Illinois"): a power takes an integral, so few of them are computed.
+func crossing(f func(float64) float64) float64 {
 	low, high := 0.0, 1.0
-	for s.power(n, high, alpha) < Power {
-		low, high = high, 2*high
+	below, above := f(low), f(high)
+	for above < 0 {
+		low, below, high = high, above, 2*high
+		above = f(high)
 	}
-	for range 24 {
-		if middle := (low + high) / 2; s.power(n, middle, alpha) < Power {
-			low = middle
-		} else {
-			high = middle
+	const tiny = 1e-9
+	for side := 0; above-below > tiny && high-low > 1e-7*high; {
+		x := (low*above - high*below) / (above - below)
+		switch y := f(x); {
+		case math.Abs(y) < tiny:
+			return x
+		case y < 0:
+			if low, below = x, y; side < 0 {
+				above /= 2
+			}
+			side = -1
+		default:
+			if high, above = x, y; side > 0 {
+				below /= 2
+			}
+			side = 1
 		}
 	}
-	return high * s.likely()
+	return high
 }
 
 // Needed is the least number of pairs, or of values on each side, that show a difference (in the unit of SD); 0 where
@@ -100,6 +119,7 @@ func tPower(d, df, alpha float64) float64 {
 		return 1
 	}
 	const steps = 256
+	const far = 7.0 // standard deviations: 1e-12 lie beyond
 	limit := studentQuantile(alpha/2, df)
 	width := 7 / math.Sqrt(2*df)
 	from, to := max(0, 1-width), 1+width
@@ -113,7 +133,14 @@ func tPower(d, df, alpha float64) float64 {
 		if df != 1 {
 			f = math.Exp(front + (df-1)*math.Log(u) - df*u*u/2)
 		}
-		return f * (normalCDF(limit*u-d) - normalCDF(-limit*u-d))
+		within := 1.0
+		if upper := limit*u - d; upper < far {
+			within = normalCDF(upper)
+		}
+		if lower := -limit*u - d; lower > -far {
+			within -= normalCDF(lower)
+		}
+		return f * within
 	}
 	step := (to - from) / steps
 	total := inside(from) + inside(to)

@@ -19,8 +19,10 @@ import (
 	"github.com/llenergymeasure/llem/study"
 )
 
-// scaleRuns is how many runs the large studies of these tests have.
-const scaleRuns = 100_000
+// scaleRuns is how many runs the large studies of benchmarks have, and testRuns the one of the
+// test, whose limits are for
+// each run.
+const scaleRuns, testRuns = 100_000, 20_000
 
 // largeStudy writes a study of n experiments with cycles runs each: the journal is that
 // of real runs, all folders are links to one.
@@ -113,13 +115,13 @@ func heap() int64 {
 	return int64(m.HeapAlloc)
 }
 
-// TestLargeStudy: the summary of 100 000 runs is folded from the journal, with a few
+// TestLargeStudy: the summary of many runs is folded from the journal, with a few
 // numbers in memory for each run, and can be read back from summary.json so.
 func TestLargeStudy(t *testing.T) {
 	if testing.Short() {
-		t.Skip("it makes 100 000 folders")
+		t.Skip("it makes 20 000 folders")
 	}
-	const n, cycles = scaleRuns / 20, 20
+	const n, cycles = testRuns / 20, 20
 	dir, s := largeStudy(t, n, cycles)
 	for _, m := range result.Metrics() {
 		if _, ok := m.Value(fullRecord(s.Experiments[0], 1)); !ok {
@@ -131,12 +133,12 @@ func TestLargeStudy(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if res.OK != scaleRuns || !res.Complete || len(res.Rows) != scaleRuns || len(res.Experiments) != n ||
+	if res.OK != testRuns || !res.Complete || len(res.Rows) != testRuns || len(res.Experiments) != n ||
 		res.Runs != nil || res.RunsReason == "" {
 		t.Fatalf("%d ok, complete %v, %d rows, %d experiments", res.OK, res.Complete, len(res.Rows),
 			len(res.Experiments))
 	}
-	if len(res.Doubts) != 1 || res.Doubts[0].Runs != scaleRuns || res.Doubts[0].Message == "" {
+	if len(res.Doubts) != 1 || res.Doubts[0].Runs != testRuns || res.Doubts[0].Message == "" {
 		t.Errorf("doubts %+v", res.Doubts)
 	}
 	if grown := heap() - before; grown > mostHeap {
@@ -148,7 +150,7 @@ func TestLargeStudy(t *testing.T) {
 	first := res.Experiments[0]
 	res = nil
 	read, err := result.ReadStudy(dir)
-	if err != nil || read.OK != scaleRuns || len(read.Rows) != scaleRuns || len(read.Experiments) != n ||
+	if err != nil || read.OK != testRuns || len(read.Rows) != testRuns || len(read.Experiments) != n ||
 		!read.Experiments[0].Metrics.Equal(first.Metrics) {
 		t.Fatalf("read back: %v", err)
 	}
@@ -159,8 +161,8 @@ func TestLargeStudy(t *testing.T) {
 	runtime.KeepAlive(s)
 }
 
-// mostHeap bounds what a summary of 100 000 runs keeps: 2 kB for each.
-const mostHeap = 200 << 20
+// mostHeap bounds what a summary keeps: 2 kB for each run.
+const mostHeap = testRuns * 2 << 10
 
 // BenchmarkLargeStudy: from the journal to summary.json, and back.
 func BenchmarkLargeStudy(b *testing.B) {
