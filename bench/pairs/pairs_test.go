@@ -23,7 +23,7 @@ func between(t *testing.T, what string, n, pairs int, least, most float64) {
 	}
 }
 
-// cycles are the numbers of cycles that the pairs have: one of them with the race detector, which slows arithmetic down.
+// cycles are the numbers of cycles that the pairs have: one of them with the race detector, which is slow.
 func cycles() []int {
 	if testing.Short() {
 		return []int{3}
