@@ -174,39 +174,39 @@ func devices(r *result.Record) string {
 	return strings.Join(out, " and ")
 }
 
-// number is a metric with its 95 % interval: over the runs if there are several, otherwise of the one run.
-func (c configuration) number(metric, unit string, one *result.Quantity) string {
+// joules is a metric of energy with its 95 % interval: over the runs if there are several, otherwise of the one run.
+func (c configuration) joules(metric string, one *result.Quantity) string {
 	if s, ok := c.metrics.Get(metric); ok && len(c.runs) > 1 {
 		value, ci, _ := s.Figure()
 		if ci == nil {
-			return digits.SI(value, unit)
+			return digits.SI(value, "J")
 		}
-		return digits.SI(value, unit) + " (95 % interval " + between(*ci, unit) + ")"
+		return digits.SI(value, "J") + " (95 % interval " + between(*ci) + ")"
 	}
 	if one == nil {
 		return ""
 	}
-	return digits.SI(one.Value, unit) + " (95 % interval " + between(one.CI95, unit) + ")"
+	return digits.SI(one.Value, "J") + " (95 % interval " + between(one.CI95) + ")"
 }
 
-// between is an interval of an amount, which has no value below 0.
-func between(ci [2]float64, unit string) string {
+// between is an interval of an energy, which has no value below 0.
+func between(ci [2]float64) string {
 	low := max(ci[0], 0)
-	divisor, prefixed := digits.Prefix(max(low, ci[1]), unit)
+	divisor, prefixed := digits.Prefix(max(low, ci[1]), "J")
 	return digits.Significant(low/divisor, 3) + " to " + digits.Significant(ci[1]/divisor, 3) + " " + prefixed
 }
 
 // energy is the sentence about joules per output token.
 func (c configuration) energy() string {
 	e := c.runs[0].Energy
-	s := "It used " + c.number("energy.per_output_token_j", "J", e.PerOutputTokenJ) + " per output token, gross"
+	s := "It used " + c.joules("energy.per_output_token_j", e.PerOutputTokenJ) + " per output token, gross"
 	var net []string
 	if q := e.NetPerOutputTokenJ; q != nil && e.BaselineW != nil {
-		net = append(net, c.number("energy.net_per_output_token_j", "J", q)+" net of the idle power of "+
+		net = append(net, c.joules("energy.net_per_output_token_j", q)+" net of the idle power of "+
 			digits.SI(e.BaselineW.Value, "W"))
 	}
 	if q := e.NetResidentPerOutputTokenJ; q != nil && e.ResidentW != nil {
-		net = append(net, c.number("energy.net_resident_per_output_token_j", "J", q)+" net of "+
+		net = append(net, c.joules("energy.net_resident_per_output_token_j", q)+" net of "+
 			digits.SI(e.ResidentW.Value, "W")+" with the model loaded")
 	}
 	if len(net) > 0 {
@@ -250,8 +250,8 @@ func (c configuration) phases() string {
 		return ""
 	}
 	return fmt.Sprintf("Prefill used %s per prompt token, decode %s per decoded token (%s).",
-		c.number("energy.phases.prefill.j_per_token", "J", prefill),
-		c.number("energy.phases.decode.j_per_token", "J", decode), e.Phases.Method)
+		c.joules("energy.phases.prefill.j_per_token", prefill),
+		c.joules("energy.phases.decode.j_per_token", decode), e.Phases.Method)
 }
 
 // source is the sentence about where the joules come from.
