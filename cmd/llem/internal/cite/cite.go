@@ -189,10 +189,13 @@ func (c configuration) joules(metric string, one *result.Quantity) string {
 	return digits.SI(one.Value, "J") + " (95 % interval " + between(one.CI95) + ")"
 }
 
-// between is an interval of an energy, which has no value below 0.
+// between is an interval of an energy. It ends at 0 where it would reach beyond; net energy itself may be negative.
 func between(ci [2]float64) string {
-	low := max(ci[0], 0)
-	divisor, prefixed := digits.Prefix(max(low, ci[1]), "J")
+	low := ci[0]
+	if ci[1] > 0 {
+		low = max(low, 0)
+	}
+	divisor, prefixed := digits.Prefix(max(math.Abs(low), math.Abs(ci[1])), "J")
 	return digits.Significant(low/divisor, 3) + " to " + digits.Significant(ci[1]/divisor, 3) + " " + prefixed
 }
 

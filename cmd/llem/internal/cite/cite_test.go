@@ -74,6 +74,9 @@ func TestMissing(t *testing.T) {
 		{"modelled", func(r *result.Record) { r.Energy.Provenance = result.Modelled },
 			"The energy is modelled (nvml.energy), not measured: no sensor was read."},
 		{"simulated", func(r *result.Record) { r.Energy.Provenance = result.Simulated }, "THE ENERGY IS SIMULATED"},
+		{"negative net", func(r *result.Record) {
+			r.Energy.NetPerOutputTokenJ.Value, r.Energy.NetPerOutputTokenJ.CI95 = -0.02, [2]float64{-0.03, -0.01}
+		}, "(95 % interval −30.0 to −10.0 mJ) net of the idle power"},
 		{"two GPUs", func(r *result.Record) { r.Energy.Devices = append(r.Energy.Devices, r.Energy.Devices[0]) },
 			"on 2 × NVIDIA H200:"},
 		{"other tokens", func(r *result.Record) { r.Warn(codes.GPUForeignWork, "another process") },
