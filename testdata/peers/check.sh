@@ -6,6 +6,7 @@ set -euo pipefail
 bin="$(realpath "$1")" base="$(realpath "$2")"
 here="$(cd "$(dirname "$0")" && pwd)"
 venv="${LLEM_PEERS_VENV:-$HOME/.cache/llem-peers-venv}"
+unset LLEM_PEERS_VENV # llem takes it for a setting
 packages="guidellm==0.8.1 aiperf==0.13.0 optimum-benchmark==0.6.0"
 needs="loguru orjson flatten-dict pydantic-settings culsans cyclopts msgspec ftfy more-itertools websockets datasets
   faker hydra-core ruamel.yaml psutil rich pyzmq aiofiles"

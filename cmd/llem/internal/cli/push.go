@@ -14,8 +14,8 @@ import (
 // newPush sends a study to a hub.
 func newPush(env *Env) *cobra.Command {
 	var f publish.PushFlags
-	cmd := &cobra.Command{Use: "push DIR hf:USER/NAME", Short: publish.PushShort, Long: publish.PushLong,
-		Example: publish.PushExample, Args: takes(2, "push takes a study's folder and a repository"),
+	cmd := &cobra.Command{Use: "push DIR hf:USER/NAME|mlflow:URI", Short: publish.PushShort, Long: publish.PushLong,
+		Example: publish.PushExample, Args: takes(2, "push takes a study, and a repository or a server"),
 		RunE: func(c *cobra.Command, a []string) error { return env.publisher().Push(c.Context(), a[0], a[1], f) }}
 	f.Add(cmd.Flags())
 	return cmd

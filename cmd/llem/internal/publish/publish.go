@@ -15,6 +15,7 @@ import (
 	"io"
 	"strings"
 
+	"github.com/llenergymeasure/llem/internal/mlflow"
 	"github.com/llenergymeasure/llem/internal/share"
 )
 
@@ -47,6 +48,9 @@ func (e *Error) IsUsage() {}
 // mistakes turns mistakes that the client finds into an [*Error].
 func mistakes(err error) error {
 	if e, ok := errors.AsType[*share.Error](err); ok && e.Usage {
+		return &Error{e.What, e.Next}
+	}
+	if e, ok := errors.AsType[*mlflow.Error](err); ok && e.Usage {
 		return &Error{e.What, e.Next}
 	}
 	return err

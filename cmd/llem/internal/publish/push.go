@@ -18,6 +18,7 @@ import (
 	"github.com/llenergymeasure/llem/cmd/llem/internal/verdict"
 	"github.com/llenergymeasure/llem/internal/digits"
 	"github.com/llenergymeasure/llem/internal/hub"
+	"github.com/llenergymeasure/llem/internal/mlflow"
 	"github.com/llenergymeasure/llem/internal/scrub"
 	"github.com/llenergymeasure/llem/internal/secret"
 	"github.com/llenergymeasure/llem/internal/share"
@@ -101,6 +102,9 @@ type push struct {
 // Push sends a study to a repository.
 func (c Command) Push(ctx context.Context, dir, to string, f PushFlags) error {
 	p := &push{Command: c, PushFlags: f, dir: dir}
+	if strings.HasPrefix(to, mlflow.Scheme) {
+		return mistakes(p.track(ctx, to))
+	}
 	return mistakes(p.run(ctx, to))
 }
 
@@ -132,17 +136,26 @@ func (p *push) run(ctx context.Context, to string) (err error) {
 
 // prepare makes the copy that is sent, verifies it, and adds the card, the table and the figure.
 func (p *push) prepare(ctx context.Context) error {
-	if _, err := openStudy(p.dir); err != nil {
-		return err
-	}
-	all, err := contentsOf(p.dir)
+	place, v, err := p.copied(ctx)
 	if err != nil {
 		return err
 	}
+	return p.add(place, v)
+}
+
+// copied makes the copy that is sent and verifies it. It returns its folder.
+func (p *push) copied(ctx context.Context) (place string, v *verdict.Verdict, err error) {
+	if _, err := openStudy(p.dir); err != nil {
+		return "", nil, err
+	}
+	all, err := contentsOf(p.dir)
+	if err != nil {
+		return "", nil, err
+	}
 	p.other, p.out.NotSent = all.other, all.other
-	place := filepath.Join(p.temp, cmp.Or(strings.TrimLeft(filepath.Base(absolute(p.dir)), "."), "study"))
+	place = filepath.Join(p.temp, cmp.Or(strings.TrimLeft(filepath.Base(absolute(p.dir)), "."), "study"))
 	if err := os.Mkdir(place, 0o700); err != nil {
-		return err
+		return "", nil, err
 	}
 	host, _ := os.Hostname() // a machine without a name has none to hide
 	home, _ := os.UserHomeDir()
@@ -156,13 +169,10 @@ func (p *push) prepare(ctx context.Context) error {
 	p.copy, err = scrub.Make(scrub.Options{Dir: p.dir, To: place, Files: all.study, Environ: p.environ(), Hosts: hosts,
 		Home: home, Also: p.Scrub})
 	if err != nil {
-		return err
+		return "", nil, err
 	}
-	v, err := p.verify(ctx, place)
-	if err != nil {
-		return err
-	}
-	return p.add(place, v)
+	v, err = p.verify(ctx, place)
+	return place, v, err
 }
 
 // environ is the environment with the token of the hub, which may be from a file.
