@@ -9,6 +9,7 @@ import (
 
 	"github.com/llenergymeasure/llem/internal/codes"
 	"github.com/llenergymeasure/llem/internal/digits"
+	"github.com/llenergymeasure/llem/internal/study/terms"
 )
 
 // Missing is why numbers are missing.
@@ -45,8 +46,10 @@ func (r *Record) Missing() []Missing {
 		add("energy", e.Reason)
 	}
 	add("energy.node", e.NodeReason)
-	if l := r.Latency; l != nil {
+	if l := r.Latency; l != nil && r.Config.Backend != terms.Command {
 		l.missing(add)
+	} else if l != nil {
+		add("latency", l.Reason)
 	}
 	if r.Memory.PeakBytes == nil || r.Memory.ProcessPeakBytes == nil {
 		add("memory", r.Memory.Reason)

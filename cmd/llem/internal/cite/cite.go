@@ -15,6 +15,7 @@ import (
 	"github.com/llenergymeasure/llem/internal/codes"
 	"github.com/llenergymeasure/llem/internal/digits"
 	"github.com/llenergymeasure/llem/internal/naming"
+	"github.com/llenergymeasure/llem/internal/study/terms"
 	"github.com/llenergymeasure/llem/internal/table"
 	"github.com/llenergymeasure/llem/note"
 	"github.com/llenergymeasure/llem/result"
@@ -88,7 +89,9 @@ func (c configuration) paragraph() string {
 		return about(c.all[0]) + c.named() + ": no run can be reported (" + c.unfit() + ")."
 	}
 	all := []string{c.work()}
-	if c.runs[0].Energy.PerOutputTokenJ == nil {
+	if e := c.runs[0].Energy; c.metered() && e.TotalJ != nil {
+		all = append(all, c.total(), c.source())
+	} else if e.PerOutputTokenJ == nil {
 		all = append(all, "Its energy is not reported: "+cmp.Or(c.runs[0].Energy.Reason, "it is null")+".")
 	} else {
 		all = append(all, c.energy(), c.phases(), c.source())
@@ -136,6 +139,10 @@ func (c configuration) work() string {
 	runs := "once"
 	if n := len(c.runs); n > 1 {
 		runs = fmt.Sprintf("%d times", n)
+	}
+	if c.metered() {
+		return fmt.Sprintf("%s%s was measured %s from its beginning to its end, on %s.", about(r), c.named(), runs,
+			devices(r))
 	}
 	s := fmt.Sprintf("%s%s was run %s with %s in %s on %s: %s of %s prompt tokens and %d output tokens, batch %s",
 		about(r), c.named(), runs, strings.TrimSpace(r.Backend.Name+" "+r.Backend.Version),
@@ -197,6 +204,22 @@ func between(ci [2]float64) string {
 	}
 	divisor, prefixed := digits.Prefix(max(math.Abs(low), math.Abs(ci[1])), "J")
 	return digits.Significant(low/divisor, 3) + " to " + digits.Significant(ci[1]/divisor, 3) + " " + prefixed
+}
+
+// metered reports whether the configuration is a command, or marked code without tokens.
+func (c configuration) metered() bool {
+	return c.runs[0].Config.Backend == terms.Command && c.runs[0].Energy.PerOutputTokenJ == nil
+}
+
+// total is the sentence about the joules of a command.
+func (c configuration) total() string {
+	e := c.runs[0].Energy
+	s := "It used " + c.joules("energy.total_j", e.TotalJ) + ", gross"
+	if e.NetJ != nil && e.BaselineW != nil {
+		s += ", " + c.joules("energy.net_j", e.NetJ) + " net of the idle power of " +
+			digits.SI(e.BaselineW.Value, "W")
+	}
+	return s + "."
 }
 
 // energy is the sentence about joules per output token.

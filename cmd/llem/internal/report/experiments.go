@@ -16,6 +16,7 @@ import (
 	"github.com/llenergymeasure/llem/internal/metric"
 	"github.com/llenergymeasure/llem/internal/naming"
 	"github.com/llenergymeasure/llem/internal/stats"
+	"github.com/llenergymeasure/llem/internal/study/terms"
 	"github.com/llenergymeasure/llem/result"
 	"github.com/llenergymeasure/llem/study"
 )
@@ -45,6 +46,12 @@ func (t Terminal) shown(s *result.StudyResult) []view.Column {
 	out := view.Usual()
 	if len(t.Show) > 0 {
 		out = nil
+	} else if len(s.Experiments) > 0 && !slices.ContainsFunc(s.Experiments, func(e result.ExperimentSummary) bool {
+		return e.Config.Backend != terms.Command
+	}) {
+		for _, name := range []string{view.TotalMetric, "energy.net_j"} {
+			out = append(out, view.Column{Metric: name, Spread: repeated(s)})
+		}
 	}
 	for _, name := range slices.Concat(t.Show, t.Front, []string{t.Sort}) {
 		if i := slices.IndexFunc(out, func(c view.Column) bool { return c.Metric == name }); i >= 0 {

@@ -52,15 +52,17 @@ func Answer(s *result.StudyResult, named Names) string {
 	return out + "." + inseparable(s, named, figures, best)
 }
 
+// TotalMetric is the energy of things without tokens.
+const TotalMetric = "energy.total_j"
+
 // metered is the answer about commands and marked windows, which have no tokens: the energy of each; empty for studies
 // of engines.
 func metered(s *result.StudyResult) string {
-	const total = "energy.total_j"
-	m, err := result.Metric(total)
+	m, err := result.Metric(TotalMetric)
 	var out []string
 	for i := range s.Experiments {
 		e := &s.Experiments[i]
-		f, ok := FigureOf(e, total)
+		f, ok := FigureOf(e, TotalMetric)
 		if e.Config.Backend != terms.Command || !ok || err != nil {
 			continue
 		}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/llenergymeasure/llem/internal/codes"
 	"github.com/llenergymeasure/llem/internal/metric"
+	"github.com/llenergymeasure/llem/internal/study/terms"
 	"github.com/llenergymeasure/llem/internal/table"
 	"github.com/llenergymeasure/llem/note"
 	"github.com/llenergymeasure/llem/result"
@@ -220,6 +221,9 @@ func runsWord(e *result.ExperimentSummary) string {
 // energyWord is what the energy of a configuration is, or why it has none.
 func energyWord(e *result.ExperimentSummary) string {
 	m, known := e.Metrics.Get(EnergyMetric)
+	if !known && e.Config.Backend == terms.Command { // without tokens
+		m, known = e.Metrics.Get(TotalMetric)
+	}
 	switch {
 	case e.Status != result.OK && e.Status != "": // earlier versions have no status
 		return string(e.Status)
