@@ -102,7 +102,11 @@ func (e *NoSensorError) NextStep() string {
 			steps = append(steps, u.Next)
 		}
 	}
-	return strings.Join(append(steps, "llem doctor shows the sensors; --estimate models the CPU's power instead"), "; ")
+	steps = append(steps, "llem doctor shows the sensors")
+	if !strings.Contains(strings.Join(steps, " "), "--estimate") {
+		steps = append(steps, "--estimate models the CPU's power instead")
+	}
+	return strings.Join(steps, "; ")
 }
 
 // Open opens the sensors and locks the GPUs. The caller closes the meter.

@@ -188,22 +188,24 @@ func (c configuration) joules(metric string, one *result.Quantity) string {
 		if ci == nil {
 			return digits.SI(value, "J")
 		}
-		return digits.SI(value, "J") + " (95 % interval " + between(*ci) + ")"
+		return within(value, *ci)
 	}
 	if one == nil {
 		return ""
 	}
-	return digits.SI(one.Value, "J") + " (95 % interval " + between(one.CI95) + ")"
+	return within(one.Value, one.CI95)
 }
 
-// between is an interval of an energy. It ends at 0 where it would reach beyond; net energy itself may be negative.
-func between(ci [2]float64) string {
+// within is an energy with its interval, in the unit of the largest number. The interval of an energy above 0 ends
+// there; net energy itself may be negative.
+func within(value float64, ci [2]float64) string {
 	low := ci[0]
-	if ci[1] > 0 {
+	if value > 0 {
 		low = max(low, 0)
 	}
-	divisor, prefixed := digits.Prefix(max(math.Abs(low), math.Abs(ci[1])), "J")
-	return digits.Significant(low/divisor, 3) + " to " + digits.Significant(ci[1]/divisor, 3) + " " + prefixed
+	divisor, prefixed := digits.Prefix(max(math.Abs(value), math.Abs(low), math.Abs(ci[1])), "J")
+	in := func(v float64) string { return digits.Significant(v/divisor, 3) }
+	return fmt.Sprintf("%s %s (95 %% interval %s to %s %s)", in(value), prefixed, in(low), in(ci[1]), prefixed)
 }
 
 // metered reports whether the configuration is a command, or marked code without tokens.

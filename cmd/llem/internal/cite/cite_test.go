@@ -94,3 +94,17 @@ func TestMissing(t *testing.T) {
 		}
 	}
 }
+
+// TestWithin: a value and its interval are in one unit, as a reader compares them, and end at 0.
+func TestWithin(t *testing.T) {
+	for want, q := range map[string][3]float64{
+		"0.870 J (95 % interval 0.669 to 1.07 J)":  {0.870, 0.669, 1.07},
+		"280 mJ (95 % interval 277 to 283 mJ)":     {0.280, 0.277, 0.283},
+		"1.00 J (95 % interval 0 to 2.50 J)":       {1, -0.5, 2.5},
+		"−0.100 J (95 % interval −1.20 to 1.00 J)": {-0.1, -1.2, 1},
+	} {
+		if got := within(q[0], [2]float64{q[1], q[2]}); got != want {
+			t.Errorf("%v: %q, not %q", q, got, want)
+		}
+	}
+}
