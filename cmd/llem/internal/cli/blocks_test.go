@@ -125,6 +125,9 @@ var scripts = map[[2]string]string{
 	{"docs/meter.md", "python"}:        "python/tests/test_measure.py",
 	{"python/README.md", "python"}:     "python/tests/test_llem.py",
 	{"docs/install.md", "sh"}:          "packaging/check.sh",
+	{"docs/recipes.md", "sql"}:         "testdata/recipes/check.sh",
+	{"docs/recipes.md", "python"}:      "testdata/recipes/check.sh",
+	{"docs/recipes.md", "r"}:           "testdata/recipes/check.sh",
 }
 
 // elsewhere has the commands of documents that TestCommands does not run, one in a line, below the file that runs
@@ -155,6 +158,8 @@ cmd/llem/internal/cli/testdata/script/push.txtar
 	llem pull hf:alice/batches
 	llem verify hf:alice/batches
 	llem verify https://example.org/supplement.zip
+cmd/llem/internal/cli/testdata/script/mlflow.txtar
+	llem push DIR mlflow:URI
 internal/cluster/cluster_test.go
 	llem submit study.yaml --on kubernetes --workers 4 -o /results --now
 	llem submit --status /results/STUDY-20261129T120000Z --on kubernetes
