@@ -116,9 +116,11 @@ export PIPX_HOME="$work/pipx" UV_CACHE_DIR="$work/uv" UV_TOOL_DIR="$work/uv-tool
 step "processors of each architecture that the compiler knows"
 python3 "$here/../python/build_wheel.py" --compiles
 
-[ "$(id -u)" = 0 ] || { echo "not root: no fresh Debian"; exit 0; }
+[ "$(id -u)" = 0 ] || { echo "SKIPPED: the fresh Debian needs root"; exit 0; }
 step "a fresh Debian 11"
-mkdir -p "$fresh"
+mkdir -p "$fresh/proc"
+mount -t proc proc "$fresh/proc" 2> "$work/log" || { echo "SKIPPED: the fresh Debian needs mounts: $(cat "$work/log")"; exit 0; }
+umount "$fresh/proc"
 tar -C "$fresh" -xzf "$("$here/fresh.sh")"
 mount -t proc proc "$fresh/proc"
 mount --bind /dev "$fresh/dev"

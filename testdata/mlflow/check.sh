@@ -17,10 +17,21 @@ port="$("$venv/bin/python" -c 'import socket; s = socket.socket(); s.bind(("127.
   --host 127.0.0.1 --port "$port" --workers 1 > "$work/server.log" 2>&1 &
 server=$!
 trap 'kill "$server" 2> /dev/null; wait "$server" 2> /dev/null; rm -rf "$work"' EXIT
-for _ in $(seq 120); do
-  curl -sf "http://127.0.0.1:$port/health" > /dev/null && break
-  sleep 0.5
-done
+"$venv/bin/python" - "http://127.0.0.1:$port/health" << 'PY' || { tail -20 "$work/server.log"; exit 1; }
+import sys
+import time
+import urllib.request
+
+end = time.monotonic() + 300  # a first start compiles all of it
+while True:
+    try:
+        urllib.request.urlopen(sys.argv[1], timeout=10)
+        break
+    except OSError as error:
+        if time.monotonic() > end:
+            sys.exit(f"the server does not answer: {error}")
+        time.sleep(0.5)
+PY
 cd "$work"
 "$bin" run -b fake -m random:tiny-llama -n 4 --input-tokens 16 --output-tokens 8 --batch-size 1,4 \
   -s baseline.seconds=0.5 --no-gaps -q -o results > /dev/null
