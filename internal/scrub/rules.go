@@ -13,6 +13,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/llenergymeasure/llem/engine/engines"
 	"github.com/llenergymeasure/llem/internal/disk"
 	"github.com/llenergymeasure/llem/internal/secret"
 )
@@ -108,8 +109,7 @@ func names(hosts []string) (out []string) {
 	for _, h := range hosts {
 		short, _, _ := strings.Cut(h, ".")
 		for _, name := range []string{h, short} {
-			if len(name) >= shortestName && !slices.Contains(ordinary, strings.ToLower(name)) &&
-				!slices.Contains(out, name) {
+			if len(name) >= shortestName && !isOrdinary(strings.ToLower(name)) && !slices.Contains(out, name) {
 				out = append(out, name)
 			}
 		}
@@ -121,7 +121,12 @@ func names(hosts []string) (out []string) {
 // ordinary are names of machines that tell nothing, and that are words of results.
 var ordinary = []string{"localhost", "localdomain", "host", "node", "server", "worker", "compute", "linux", "debian",
 	"ubuntu", "docker", "container", "llem", "power", "energy", "model", "device", "engine", "name", "study", "runs",
-	"fake", "embedded", "vllm", "pytorch", "measured", "simulated", "workstation", "desktop", "laptop", "nvidia"}
+	"measured", "simulated", "workstation", "desktop", "laptop", "nvidia"}
+
+// isOrdinary reports whether a name in small letters is one of the ordinary ones, or an engine's.
+func isOrdinary(name string) bool {
+	return slices.Contains(ordinary, name) || slices.Contains(engines.All().Names(), name)
+}
 
 // literal replaces a text, also as it is written within JSON.
 func literal(what, with, text string, word bool) rule {

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/llenergymeasure/llem/engine/engines"
 	"github.com/llenergymeasure/llem/internal/store"
 	"github.com/llenergymeasure/llem/result/series"
 )
@@ -233,5 +234,15 @@ func TestFileOfCopy(t *testing.T) {
 	sums, err := os.ReadFile(filepath.Join(to, manifestFile))
 	if err != nil || !strings.Contains(string(sums), "  "+File+"\n") {
 		t.Errorf("the manifest does not have %s: %s", File, sums)
+	}
+}
+
+// TestOrdinaryNames: a machine that has the name of an engine, or another word of results, keeps it: replacing it would
+// change what results say.
+func TestOrdinaryNames(t *testing.T) {
+	hosts := append([]string{"Node", "server.example.org", "gpu-rack-7.example.org"}, engines.All().Names()...)
+	want := []string{"gpu-rack-7.example.org", "server.example.org", "gpu-rack-7"}
+	if got := names(hosts); !slices.Equal(got, want) {
+		t.Errorf("%q are replaced, want %q", got, want)
 	}
 }
