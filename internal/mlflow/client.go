@@ -10,10 +10,11 @@ import (
 	"net"
 	"net/http"
 	"net/url"
-	"os"
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/llenergymeasure/llem/internal/disk"
 )
 
 // object is a JSON object.
@@ -94,7 +95,7 @@ func (c *Client) put(ctx context.Context, path, local string) error {
 	}
 	where := "mlflow-artifacts/artifacts/" + strings.Join(parts, "/")
 	return c.retry(ctx, where, func() error {
-		f, err := os.Open(local)
+		f, err := disk.Open(local, disk.Unbounded)
 		if err != nil {
 			return err
 		}

@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path"
 	"path/filepath"
@@ -15,6 +16,7 @@ import (
 
 	"github.com/llenergymeasure/llem/cmd/llem/internal/view"
 	"github.com/llenergymeasure/llem/internal/digits"
+	"github.com/llenergymeasure/llem/internal/disk"
 	"github.com/llenergymeasure/llem/internal/mlflow"
 	"github.com/llenergymeasure/llem/internal/store"
 	"github.com/llenergymeasure/llem/result"
@@ -217,7 +219,12 @@ func flatten(into map[string]string, prefix string, from map[string]any) {
 
 // keyOf is the sum of a file: it is equal for equal content.
 func keyOf(file string) (string, error) {
-	text, err := os.ReadFile(file)
-	sum := sha256.Sum256(text)
-	return hex.EncodeToString(sum[:]), err
+	f, err := disk.Open(file, disk.Unbounded)
+	if err != nil {
+		return "", err
+	}
+	defer f.Close()
+	sum := sha256.New()
+	_, err = io.Copy(sum, f)
+	return hex.EncodeToString(sum.Sum(nil)), err
 }

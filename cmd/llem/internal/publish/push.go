@@ -17,6 +17,7 @@ import (
 
 	"github.com/llenergymeasure/llem/cmd/llem/internal/verdict"
 	"github.com/llenergymeasure/llem/internal/digits"
+	"github.com/llenergymeasure/llem/internal/disk"
 	"github.com/llenergymeasure/llem/internal/hub"
 	"github.com/llenergymeasure/llem/internal/mlflow"
 	"github.com/llenergymeasure/llem/internal/scrub"
@@ -415,7 +416,7 @@ func (p *push) edited(ctx context.Context, commit string, old share.Remote) (boo
 	if err != nil {
 		return false, err
 	}
-	text, err := os.ReadFile(filepath.Join(dir, cardFile))
+	text, err := disk.ReadFile(filepath.Join(dir, cardFile), disk.MaxSmall)
 	if err != nil {
 		return false, err
 	}
