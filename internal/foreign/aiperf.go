@@ -2,6 +2,7 @@ package foreign
 
 import (
 	"cmp"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -42,9 +43,7 @@ func aiperf(r Run) object {
 		out["error_summary"] = failures(all)
 	}
 	aiperfRequests(out, ok)
-	for key, value := range r.aiperfEnergy(float64(len(ok)), prompt, output, duration) {
-		out[key] = value
-	}
+	maps.Copy(out, r.aiperfEnergy(float64(len(ok)), prompt, output, duration))
 	return out
 }
 

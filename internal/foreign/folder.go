@@ -13,7 +13,7 @@ import (
 	"github.com/llenergymeasure/llem/internal/disk"
 )
 
-// ImportedFile, in a folder of its own, has the numbers of others. The folder is not a study: it has no runs, and
+// ImportedFile has the numbers of others, in a folder of its own. The folder is not a study: it has no runs, and
 // nothing of it is pooled with runs or put on a front with them.
 const ImportedFile = "imported.json"
 

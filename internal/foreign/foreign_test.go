@@ -2,6 +2,7 @@ package foreign
 
 import (
 	"encoding/json"
+	"errors"
 	"flag"
 	"fmt"
 	"math"
@@ -243,7 +244,7 @@ func TestBadFiles(t *testing.T) {
 		{`{"generate": {"latency": null}}`, "has none of the numbers of optimum-benchmark"},
 	} {
 		_, err := Read("name.json", []byte(q.text))
-		m, ok := err.(*Mistake)
+		m, ok := errors.AsType[*Mistake](err)
 		if !ok || !strings.Contains(m.What, q.want) || !strings.Contains(m.What, "name.json") || m.Next == "" {
 			t.Errorf("%.60q: %v, want %q and a next step", q.text, err, q.want)
 		}

@@ -87,11 +87,11 @@ type NoSensorError struct{ Missing []power.Unavailable }
 
 // Error names what cannot be read, and why.
 func (e *NoSensorError) Error() string {
-	text := "no power sensor can be read, so there is nothing to measure with"
+	parts := []string{"no power sensor can be read, so there is nothing to measure with"}
 	for _, u := range e.Missing {
-		text += fmt.Sprintf("; %s: %s", u.Source, u.Message)
+		parts = append(parts, fmt.Sprintf("%s: %s", u.Source, u.Message))
 	}
-	return text
+	return strings.Join(parts, "; ")
 }
 
 // NextStep returns how a sensor can be read.

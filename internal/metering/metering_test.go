@@ -1,6 +1,7 @@
 package metering
 
 import (
+	"errors"
 	"math"
 	"slices"
 	"strings"
@@ -236,7 +237,8 @@ func TestMarks(t *testing.T) {
 		"step 1 (decode) lies outs": {StartNS: 200, EndNS: 800, Steps: []Step{{"decode", 199, 301, 1}}},
 	} {
 		err := m.check(begun, now)
-		if err == nil || !strings.Contains(err.Error(), want) || err.(*MarkError).NextStep() == "" {
+		mark, ok := errors.AsType[*MarkError](err)
+		if !ok || !strings.Contains(mark.Error(), want) || mark.NextStep() == "" {
 			t.Errorf("%v, want %q and a next step", err, want)
 		}
 	}

@@ -63,7 +63,7 @@ func watch(pid int) (gone <-chan struct{}, stop func()) {
 	fd, err := unix.PidfdOpen(pid, 0)
 	go func() {
 		if err == nil {
-			defer unix.Close(fd)
+			defer func() { _ = unix.Close(fd) }()
 		}
 		for {
 			select {

@@ -95,7 +95,7 @@ func Listen(path string) (*net.UnixListener, error) {
 
 // Accept waits for the client, which must be of this user.
 func Accept(ctx context.Context, l *net.UnixListener) (net.Conn, error) {
-	defer l.Close() // there is one client; the name is removed
+	defer func() { _ = l.Close() }() // there is one client; the name is removed
 	_ = l.SetDeadline(time.Now().Add(clientWithin))
 	stop := context.AfterFunc(ctx, func() { _ = l.SetDeadline(time.Now()) })
 	defer stop()
@@ -121,7 +121,7 @@ func Orphaned(conn net.Conn) (stop func()) {
 				return
 			case <-tick.C:
 				if os.Getppid() != parent {
-					conn.Close()
+					_ = conn.Close()
 					return
 				}
 			}
@@ -136,7 +136,7 @@ func Refuse(conn net.Conn, err error) { _ = send(conn, reply{Error: problemOf(er
 // Serve measures the client's windows until it closes the connection or ctx ends. A window that is open then is left
 // out.
 func (m *Meter) Serve(ctx context.Context, conn net.Conn) error {
-	stop := context.AfterFunc(ctx, func() { conn.Close() })
+	stop := context.AfterFunc(ctx, func() { _ = conn.Close() })
 	defer stop()
 	s := &server{meter: m, conn: conn}
 	defer func() {
@@ -156,11 +156,12 @@ func (m *Meter) Serve(ctx context.Context, conn net.Conn) error {
 	for lines.Scan() {
 		var q request
 		out, err := reply{}, json.Unmarshal(lines.Bytes(), &q)
-		if err != nil {
+		switch {
+		case err != nil:
 			err = &MarkError{"a message is not JSON of the protocol: " + err.Error(), "see docs/meter.md"}
-		} else if q.Op == "quit" {
+		case q.Op == "quit":
 			return nil
-		} else {
+		default:
 			out, err = s.do(ctx, q)
 		}
 		if err != nil {

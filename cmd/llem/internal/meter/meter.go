@@ -215,7 +215,7 @@ func (c *Command) serve(ctx context.Context, o metering.Options) error {
 	if err != nil {
 		return err
 	}
-	defer conn.Close()
+	defer func() { _ = conn.Close() }()
 	defer metering.Orphaned(conn)()
 	m, err := metering.Open(ctx, o)
 	if err != nil {

@@ -28,14 +28,13 @@ type outcome struct {
 func FailingOf(s *result.StudyResult, most int) ([]Failing, error) {
 	var out []Failing
 	at := map[outcome]int{}
-	add := func(key outcome, r *result.Record) (first bool) {
+	add := func(key outcome, r *result.Record) {
 		i, seen := at[key]
 		if !seen {
 			i = len(out)
 			at[key], out = i, append(out, Failing{First: r})
 		}
 		out[i].Runs = append(out[i].Runs, r)
-		return !seen
 	}
 	for _, r := range s.Runs {
 		if r.Status != result.OK && r.Failure != nil {
