@@ -164,7 +164,7 @@ def test_readme(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch, capsys:
     """The example of README.md, with a smaller model and two cycles."""
     pytest.importorskip("pandas")
     readme = pathlib.Path(__file__).parent.parent / "README.md"
-    (code,) = re.findall(r"```python\n(.*?)```", readme.read_text(encoding="utf-8"), re.S)
+    code = re.findall(r"```python\n(.*?)```", readme.read_text(encoding="utf-8"), re.S)[0]
     assert "random:smollm2-135m" in code
     monkeypatch.chdir(tmp_path)
     exec(code.replace("random:smollm2-135m", "random:tiny-llama").replace("cycles=3", "cycles=2"), {})

@@ -203,6 +203,18 @@ def _state(pid: int) -> str:
         return "Z"
 
 
+def test_readme(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """The code of README.md that marks steps, with the simulated GPU."""
+    readme = pathlib.Path(__file__).parent.parent / "README.md"
+    _, code = re.findall(r"```python\n(.*?)```", readme.read_text(encoding="utf-8"), re.S)
+    monkeypatch.chdir(tmp_path)
+    model = types.SimpleNamespace(prefill=lambda _: time.sleep(0.3), decode=lambda _: time.sleep(0.3))
+    torch = types.SimpleNamespace(cuda=types.SimpleNamespace(synchronize=lambda: None))
+    exec(code.replace("llem.measure(", 'llem.measure(sources="simulated", baseline=0.5, '), {
+        "llem": llem, "torch": torch, "batches": range(4), "model": model})
+    assert re.match(r"[\d.e-]+ [\d.e-]+ \([\d.e-]+, [\d.e-]+\) ([\d.e-]+|None)$", capsys.readouterr().out)
+
+
 def test_document(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     """The code of docs/meter.md, with the simulated GPU; check.sh puts the document beside README.md."""
     here = pathlib.Path(__file__).parent.parent
