@@ -17,7 +17,8 @@ def same(ours, theirs, what):
     # is the mode, and which of two neighbours a percentile of rates, depends on that: theirs are several.
     def between(name, a, all):
         low, high = min(all), max(all)
-        assert low <= a <= high or any(math.isclose(a, b, rel_tol=1e-3, abs_tol=1e-3) for b in all), (what, name, a, all)
+        near = any(math.isclose(a, b, rel_tol=1e-3, abs_tol=1e-3) for b in all)
+        assert low <= a <= high or near, (what, name, a, all)
 
     for name in ("mean", "median", "std_dev", "min", "max", "count", "total_sum"):
         between(name, getattr(ours, name), [getattr(t, name) for t in theirs])
