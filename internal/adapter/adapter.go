@@ -13,8 +13,6 @@ package adapter
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -97,7 +95,7 @@ func Open(key, asked, model string, seed uint64) (Adapter, error) {
 	if err != nil {
 		return Adapter{}, err
 	}
-	sum, err := digest(filepath.Join(asked, weightsFile))
+	sum, err := disk.SumFile(filepath.Join(asked, weightsFile))
 	if err != nil {
 		return Adapter{}, notFound(key, asked, weightsFile)
 	}
@@ -116,7 +114,7 @@ func OpenGGUF(ctx context.Context, key, asked, model string, seed uint64) (Adapt
 	if err != nil {
 		return Adapter{}, err
 	}
-	sum, err := digest(asked)
+	sum, err := disk.SumFile(asked)
 	if err != nil {
 		return Adapter{}, fmt.Errorf("%s: read %s: %w", key, asked, err)
 	}
@@ -166,20 +164,6 @@ func readConfig(key, dir string) (int, error) {
 			config.Type, config.Rank)
 	}
 	return config.Rank, nil
-}
-
-// digest is the SHA-256 of a file, in hexadecimal digits.
-func digest(path string) (string, error) {
-	file, err := disk.Open(path, disk.Unbounded)
-	if err != nil {
-		return "", err
-	}
-	defer file.Close()
-	h := sha256.New()
-	if _, err := io.Copy(h, file); err != nil {
-		return "", err
-	}
-	return hex.EncodeToString(h.Sum(nil)), nil
 }
 
 func notFound(key, dir, file string) error {

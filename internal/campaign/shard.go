@@ -1,10 +1,9 @@
 package campaign
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
 	"fmt"
 
+	"github.com/llenergymeasure/llem/internal/disk"
 	"github.com/llenergymeasure/llem/internal/shard"
 	"github.com/llenergymeasure/llem/study"
 )
@@ -61,8 +60,7 @@ func (f *folder) beginShard(part shard.Shard) error {
 	if err != nil {
 		return err
 	}
-	sum := sha256.Sum256([]byte(text))
-	return f.dir.WriteJSON(shard.File, shard.Record{Shard: part, Study: hex.EncodeToString(sum[:])})
+	return f.dir.WriteJSON(shard.File, shard.Record{Shard: part, Study: disk.Sum([]byte(text))})
 }
 
 // mostCycles is the number up to which cycles are added until a precision is reached. A shard with some cycles of a

@@ -1,8 +1,6 @@
 package foreign
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -161,9 +159,8 @@ func (i *Imported) Again() (out []Numbers, err error) {
 // taken are the numbers of a file, which is kept under a name.
 func taken(path, name string, text []byte) ([]Numbers, error) {
 	found, err := Read(path, text)
-	sum := sha256.Sum256(text)
 	for k := range found {
-		found[k].File, found[k].SHA256 = name, hex.EncodeToString(sum[:])
+		found[k].File, found[k].SHA256 = name, disk.Sum(text)
 	}
 	return found, err
 }

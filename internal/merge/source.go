@@ -3,8 +3,6 @@ package merge
 import (
 	"cmp"
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -274,7 +272,7 @@ func (r *run) measure() error {
 	if err != nil {
 		return err
 	}
-	r.sum = sumOf(text)
+	r.sum = disk.Sum(text)
 	r.origin = r.from.merged.Origin(result.RunPath(r.key.ID, r.key.Cycle), r.sum)
 	if info, err := os.Stat(path); r.at.IsZero() && err == nil {
 		r.at = info.ModTime().UTC()
@@ -299,11 +297,6 @@ func filesOf(manifest []byte) (names []string) {
 	return names
 }
 
-func sumOf(text []byte) string {
-	sum := sha256.Sum256(text)
-	return hex.EncodeToString(sum[:])
-}
-
 // triesOf returns the checksums of the manifests of earlier tries: runs/ID-cN.try1 and so on.
 func triesOf(dir string) (map[store.RunKey][]string, error) {
 	entries, err := os.ReadDir(filepath.Join(dir, result.RunsDir))
@@ -321,7 +314,7 @@ func triesOf(dir string) (map[store.RunKey][]string, error) {
 		if err != nil {
 			text = nil // the try is known, and equal to nothing
 		}
-		out[key] = append(out[key], sumOf(text))
+		out[key] = append(out[key], disk.Sum(text))
 	}
 	return out, nil
 }

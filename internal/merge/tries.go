@@ -113,7 +113,7 @@ func (a *aside) measure() (sum string, err error) {
 	if errors.Is(err, fs.ErrNotExist) {
 		return "", nil
 	}
-	return sumOf(text), err
+	return disk.Sum(text), err
 }
 
 // copyAsides copies the results that do not count.

@@ -183,14 +183,14 @@ func (c *copier) file(name string) error {
 	if clean == nil || bytes.Equal(clean, old) {
 		return c.link(from, to)
 	}
-	sum, err := sumOfFile(from)
+	sum, err := disk.SumFile(from)
 	if err != nil {
 		return err
 	}
 	if c.copy.Original[to] == "" {
 		c.copy.Original[to] = sum
 	}
-	c.sums[to] = sumOf(clean)
+	c.sums[to] = disk.Sum(clean)
 	return c.write(to, clean)
 }
 
@@ -238,7 +238,7 @@ func (c *copier) finish() error {
 			return fmt.Errorf("read %s: %w", from, err)
 		}
 		if c.copy.Original[manifestFile] == "" {
-			c.copy.Original[manifestFile] = sumOf(old)
+			c.copy.Original[manifestFile] = disk.Sum(old)
 		}
 	}
 	text, err := json.MarshalIndent(c.copy, "", "  ")
@@ -246,7 +246,7 @@ func (c *copier) finish() error {
 		return fmt.Errorf("encode %s: %w", File, err)
 	}
 	text = append(text, '\n')
-	c.sums[File] = sumOf(text)
+	c.sums[File] = disk.Sum(text)
 	c.copy.Files = append(c.copy.Files, File)
 	if err := c.write(File, text); err != nil || !sealed {
 		return err

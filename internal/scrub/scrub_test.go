@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/llenergymeasure/llem/engine/engines"
+	"github.com/llenergymeasure/llem/internal/disk"
 	"github.com/llenergymeasure/llem/internal/store"
 	"github.com/llenergymeasure/llem/result/series"
 )
@@ -109,7 +110,7 @@ func TestCopy(t *testing.T) {
 			t.Errorf("replaced %+v", c.Replaced)
 		}
 		for name, sum := range c.Original {
-			if own, err := sumOfFile(filepath.Join(dir, name)); err != nil || own != sum {
+			if own, err := disk.SumFile(filepath.Join(dir, name)); err != nil || own != sum {
 				t.Errorf("the original of %s: %s, error %v", name, own, err)
 			}
 		}

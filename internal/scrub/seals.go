@@ -3,9 +3,7 @@ package scrub
 import (
 	"bytes"
 	"crypto/sha256"
-	"encoding/hex"
 	"fmt"
-	"io"
 	"path"
 	"path/filepath"
 	"reflect"
@@ -19,24 +17,6 @@ import (
 
 // manifestFile has the checksums of a folder's files (see package store).
 const manifestFile = store.ManifestFile
-
-func sumOf(text []byte) string {
-	sum := sha256.Sum256(text)
-	return hex.EncodeToString(sum[:])
-}
-
-func sumOfFile(name string) (string, error) {
-	in, err := disk.Open(name, disk.Unbounded)
-	if err != nil {
-		return "", err
-	}
-	defer in.Close()
-	h := sha256.New()
-	if _, err := io.Copy(h, in); err != nil {
-		return "", err
-	}
-	return hex.EncodeToString(h.Sum(nil)), nil
-}
 
 // text returns a file with its text replaced and its own checksums renewed.
 func (c *copier) text(name string, old []byte) []byte {
@@ -73,7 +53,7 @@ func (c *copier) study(old []byte) []byte {
 		return []byte(c.replace(string(old))) // of an earlier version
 	}
 	text := c.replace(string(rest))
-	return fmt.Appendf(nil, "%s%s%s\n%s", head, before, sumOf([]byte(text)), text)
+	return fmt.Appendf(nil, "%s%s%s\n%s", head, before, disk.Sum([]byte(text)), text)
 }
 
 // Checksums in a line of a journal: of the line, which is its last key, and of the manifest of its run.
@@ -100,7 +80,7 @@ func (c *copier) journal(old []byte) []byte {
 		}
 		out.WriteString(text)
 		if end != nil {
-			fmt.Fprintf(&out, `,"line_sha256":"%s"}`+"\n", sumOf([]byte(text)))
+			fmt.Fprintf(&out, `,"line_sha256":"%s"}`+"\n", disk.Sum([]byte(text)))
 		}
 	}
 	return out.Bytes()

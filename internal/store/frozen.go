@@ -27,7 +27,7 @@ func (d *Dir) WriteStudy(s *study.Study) error {
 		return err
 	}
 	return disk.WriteFile(filepath.Join(d.path, StudyFile), func(w io.Writer) error {
-		_, err := fmt.Fprintf(w, seal+"%s", len(s.Experiments), sumOfText([]byte(text)), text)
+		_, err := fmt.Fprintf(w, seal+"%s", len(s.Experiments), disk.Sum([]byte(text)), text)
 		return err
 	})
 }
@@ -59,7 +59,7 @@ func readFrozen(dir string) (text []byte, checked bool, err error) {
 	}
 	m := sealed.FindSubmatch(text)
 	switch {
-	case m != nil && sumOfText(text[len(m[0]):]) != string(m[2]):
+	case m != nil && disk.Sum(text[len(m[0]):]) != string(m[2]):
 		return nil, true, damagedStudy(dir,
 			"has changed since it was written: the checksum in its first line does not match")
 	case m == nil && bytes.HasPrefix(text, []byte("#")):

@@ -46,7 +46,7 @@ func (e Entry) Line() ([]byte, error) {
 		return nil, fmt.Errorf("encode journal line: %w", err)
 	}
 	text = text[:len(text)-1] // its last brace follows the checksum
-	return fmt.Appendf(text, "%s%s\"}\n", lineSum, sumOfText(text)), nil
+	return fmt.Appendf(text, "%s%s\"}\n", lineSum, disk.Sum(text)), nil
 }
 
 // checkLine verifies the checksum at the end of a line. Lines of an earlier version have none.
@@ -57,7 +57,7 @@ func checkLine(line []byte, e Entry) error {
 		return errors.New("it names no run")
 	case at < 0 && e.Manifest == "":
 		return nil
-	case at < 0 || string(line[at:]) != lineSum+sumOfText(line[:at])+"\"}\n":
+	case at < 0 || string(line[at:]) != lineSum+disk.Sum(line[:at])+"\"}\n":
 		return errors.New("it has changed since it was written: the SHA-256 checksum at its end does not match")
 	}
 	return nil

@@ -3,8 +3,6 @@ package store
 import (
 	"bufio"
 	"bytes"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -29,29 +27,6 @@ const ManifestFile = "manifest.sha256"
 // mostManifest bounds the size of a manifest: a run has about ten files.
 const mostManifest = 1 << 20
 
-// sumOf returns the SHA-256 checksum of a reader's bytes, in hexadecimal digits.
-func sumOf(r io.Reader) (string, error) {
-	h := sha256.New()
-	if _, err := io.Copy(h, r); err != nil {
-		return "", err
-	}
-	return hex.EncodeToString(h.Sum(nil)), nil
-}
-
-func sumOfText(text []byte) string {
-	sum := sha256.Sum256(text)
-	return hex.EncodeToString(sum[:])
-}
-
-func sumOfFile(path string) (string, error) {
-	f, err := disk.Open(path, disk.Unbounded)
-	if err != nil {
-		return "", err
-	}
-	defer f.Close()
-	return sumOf(f)
-}
-
 // WriteManifest writes the checksums of the files in a run's folder, and returns the checksum of the
 // manifest.
 func WriteManifest(folder string) (string, error) {
@@ -69,7 +44,7 @@ func writeSums(folder string, of func(name string) bool) (string, error) {
 		if !e.Type().IsRegular() || !of(e.Name()) {
 			continue
 		}
-		sum, err := sumOfFile(filepath.Join(folder, e.Name()))
+		sum, err := disk.SumFile(filepath.Join(folder, e.Name()))
 		if err != nil {
 			return "", disk.Problem("read again", filepath.Join(folder, e.Name()), err)
 		}
@@ -79,7 +54,7 @@ func writeSums(folder string, of func(name string) bool) (string, error) {
 		_, err := w.Write(text.Bytes())
 		return err
 	})
-	return sumOfText(text.Bytes()), err
+	return disk.Sum(text.Bytes()), err
 }
 
 // manifest has the checksums of the files of a run, and its own.
@@ -106,7 +81,7 @@ func readSums(folder string) (*manifest, error) {
 	if err != nil {
 		return nil, err
 	}
-	m := &manifest{sums: map[string]string{}, sum: sumOfText(text)}
+	m := &manifest{sums: map[string]string{}, sum: disk.Sum(text)}
 	lines := bufio.NewScanner(bytes.NewReader(text))
 	for n := 1; lines.Scan(); n++ {
 		line := sumLine.FindStringSubmatch(lines.Text())
@@ -166,7 +141,7 @@ func verifySums(dir string, summary bool) (problems []Problem) {
 		if name == result.SummaryFile {
 			next = "delete " + filepath.Join(dir, name) + ": the report is then built from the runs"
 		}
-		switch sum, err := sumOfFile(filepath.Join(dir, name)); {
+		switch sum, err := disk.SumFile(filepath.Join(dir, name)); {
 		case errors.Is(err, fs.ErrNotExist) && name == result.SummaryFile:
 		case errors.Is(err, fs.ErrNotExist):
 			problems = append(problems, Problem{name, "is missing, but listed in " + ManifestFile + "", next})
@@ -205,7 +180,7 @@ func verify(folder, name, wantSum string, files ...string) (problems []Problem, 
 		files = slices.Sorted(maps.Keys(m.sums))
 	}
 	for _, file := range files {
-		switch sum, err := sumOfFile(filepath.Join(folder, file)); {
+		switch sum, err := disk.SumFile(filepath.Join(folder, file)); {
 		case errors.Is(err, fs.ErrNotExist):
 			problems = append(problems, Problem{name + "/" + file, "is missing", restore})
 		case err != nil:

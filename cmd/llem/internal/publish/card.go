@@ -2,8 +2,6 @@ package publish
 
 import (
 	"bytes"
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"path"
@@ -238,9 +236,7 @@ var seal = regexp.MustCompile(`<!-- written by llem push; SHA-256 of the text ab
 // sealed adds the last line.
 func sealed(text []byte) []byte {
 	text = append(text, '\n')
-	sum := sha256.Sum256(text)
-	return fmt.Appendf(text, "<!-- written by llem push; SHA-256 of the text above: %s -->\n",
-		hex.EncodeToString(sum[:]))
+	return fmt.Appendf(text, "<!-- written by llem push; SHA-256 of the text above: %s -->\n", disk.Sum(text))
 }
 
 // untouched reports whether a card is as push wrote it.
@@ -249,8 +245,7 @@ func untouched(text []byte) bool {
 	if m == nil {
 		return false
 	}
-	sum := sha256.Sum256(text[:m[0]])
-	return hex.EncodeToString(sum[:]) == string(text[m[2]:m[3]])
+	return disk.Sum(text[:m[0]]) == string(text[m[2]:m[3]])
 }
 
 // Sizes of the figure of a card, in mm and points.

@@ -3,12 +3,9 @@ package publish
 import (
 	"cmp"
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"path"
 	"path/filepath"
@@ -153,7 +150,7 @@ func (p *push) tracked(place string) (parent mlflow.Run, runs []mlflow.Run, err 
 		parent.Start = parent.End
 	}
 	parent.Tags = map[string]string{"llem.study": study, "llem.kind": "study", "llem.version": p.Version}
-	parent.Key, err = keyOf(filepath.Join(place, store.StudyFile))
+	parent.Key, err = disk.SumFile(filepath.Join(place, store.StudyFile))
 	return parent, runs, err
 }
 
@@ -198,7 +195,7 @@ func trackedRun(r *result.Record, study, label string, files map[string]string) 
 		return out, err
 	}
 	flatten(out.Params, "", config)
-	out.Key, err = keyOf(files[result.RecordFile])
+	out.Key, err = disk.SumFile(files[result.RecordFile])
 	return out, err
 }
 
@@ -215,16 +212,4 @@ func flatten(into map[string]string, prefix string, from map[string]any) {
 			}
 		}
 	}
-}
-
-// keyOf is the sum of a file: it is equal for equal content.
-func keyOf(file string) (string, error) {
-	f, err := disk.Open(file, disk.Unbounded)
-	if err != nil {
-		return "", err
-	}
-	defer f.Close()
-	sum := sha256.New()
-	_, err = io.Copy(sum, f)
-	return hex.EncodeToString(sum.Sum(nil)), err
 }
