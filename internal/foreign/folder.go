@@ -2,8 +2,10 @@ package foreign
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"time"
@@ -66,6 +68,9 @@ func Import(files []string, results string, now time.Time) (*Imported, error) {
 	texts := map[string][]byte{}
 	for _, path := range files {
 		text, err := disk.ReadFile(path, disk.MaxList)
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil, &Mistake{"no such file: " + path, "give the path of a file that one of these programs wrote"}
+		}
 		if err != nil {
 			return nil, err
 		}

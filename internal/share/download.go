@@ -235,7 +235,7 @@ func Holds(dir string, files []Remote) (bool, error) {
 // Get downloads an address to a file, of at most so many bytes. The token of the hub is not sent.
 func Get(ctx context.Context, address, to string, most int64, progress func(have, total int64)) error {
 	c := New()
-	c.Token = ""
+	c.Token, c.plain = "", true
 	u, err := url.Parse(address)
 	local := err == nil && (u.Hostname() == "localhost" || u.Hostname() == "127.0.0.1" || u.Hostname() == "::1")
 	if err != nil || u.Host == "" || u.Scheme != "https" && (u.Scheme != "http" || !local) {

@@ -54,8 +54,12 @@ func (c *Client) unreachable(ctx context.Context, doing string, err error) error
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
+	where := "HF_ENDPOINT"
+	if c.plain {
+		where = "the address"
+	}
 	e := &Error{What: fmt.Sprintf("cannot %s: no answer from %s (%s)", doing, c.Endpoint, brief(err)), Err: err,
-		Next: "check the network, HF_ENDPOINT and HTTPS_PROXY; " + resumes, again: true}
+		Next: "check the network, " + where + " and HTTPS_PROXY; " + resumes, again: true}
 	// Waiting does not help if the name does not exist or nobody listens.
 	dns, unknown := errors.AsType[*net.DNSError](err)
 	op, dial := errors.AsType[*net.OpError](err)

@@ -90,6 +90,8 @@ func (r Ref) String() string {
 type Client struct {
 	// Endpoint is its address, without a slash at the end.
 	Endpoint string
+	// plain reports that it is any address, and not of a hub.
+	plain bool
 	// Token is sent to the endpoint only; TokenFrom is the variable or the file that it is from.
 	Token, TokenFrom string
 	// Note, if set, is told what the client waits for.

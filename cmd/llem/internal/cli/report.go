@@ -199,6 +199,10 @@ func (env *Env) report(dir string, f reportFlags, limited bool) error {
 		return &usageError{"--where goes with --best",
 			"add the metric to optimize, such as --best J/out"}
 	}
+	if (f.line || f.cite) && (f.json || f.format != formats[0]) || f.line && f.cite {
+		return &usageError{"--line, --cite, --json and --format each have a form of their own",
+			"ask for one of them"}
+	}
 	if n := len(f.chart); n > 0 {
 		switch {
 		case n != 2:

@@ -70,6 +70,9 @@ func (c Command) pull(ctx context.Context, from string, f PullFlags) error {
 		return &Error{"cannot write " + dir + ": " + why, "create it (`mkdir -p " + shell.Quote(parent) +
 			"`), or name another folder with --output"}
 	}
+	if info, err := os.Stat(dir); err == nil && !info.IsDir() {
+		return &Error{dir + " is a file, not a folder", "name another folder with --output"}
+	}
 	found, err := Look(ctx, client, ref)
 	if err != nil {
 		return err
