@@ -10,7 +10,6 @@ import (
 	"regexp"
 	"strings"
 
-	"github.com/llenergymeasure/llem/internal/disk"
 	"github.com/llenergymeasure/llem/internal/store"
 	"github.com/llenergymeasure/llem/result/series"
 )
@@ -26,7 +25,7 @@ func (c *copier) text(name string, old []byte) []byte {
 	case strings.HasPrefix(name, "journal") && strings.HasSuffix(name, ".jsonl"):
 		return c.journal(old)
 	case name == store.StudyFile:
-		return c.study(old)
+		return store.ResealStudy(old, c.replace)
 	}
 	return []byte(c.replace(string(old)))
 }
@@ -44,21 +43,8 @@ func (c *copier) manifest(name string, old []byte) []byte {
 	return out.Bytes()
 }
 
-// study renews the checksum in the first line of a study.
-func (c *copier) study(old []byte) []byte {
-	first, rest, ok := bytes.Cut(old, []byte("\n"))
-	const before = "SHA-256 of the lines below: "
-	head, _, sealed := bytes.Cut(first, []byte(before))
-	if !ok || !sealed || !bytes.HasPrefix(first, []byte("# ")) {
-		return []byte(c.replace(string(old))) // of an earlier version
-	}
-	text := c.replace(string(rest))
-	return fmt.Appendf(nil, "%s%s%s\n%s", head, before, disk.Sum([]byte(text)), text)
-}
-
-// Checksums in a line of a journal: of the line, which is its last key, and of the manifest of its run.
+// What a line of a journal says of its run.
 var (
-	lineSum     = regexp.MustCompile(`,"line_sha256":"[0-9a-f]{64}"\}\n?$`)
 	manifestSum = regexp.MustCompile(`"manifest_sha256":"[0-9a-f]{64}"`)
 	runFolder   = regexp.MustCompile(`"run":"([^"\\]+)"`)
 )
@@ -67,21 +53,15 @@ var (
 func (c *copier) journal(old []byte) []byte {
 	var out bytes.Buffer
 	for line := range strings.Lines(string(old)) {
-		end := lineSum.FindStringIndex(line)
-		text := line
-		if end != nil {
-			text = line[:end[0]]
-		}
-		text = c.replace(text)
-		if m := runFolder.FindStringSubmatch(text); m != nil {
-			if sum := c.sums[path.Join(m[1], manifestFile)]; sum != "" {
-				text = manifestSum.ReplaceAllString(text, `"manifest_sha256":"`+sum+`"`)
+		out.WriteString(store.ResealLine(line, func(text string) string {
+			text = c.replace(text)
+			if m := runFolder.FindStringSubmatch(text); m != nil {
+				if sum := c.sums[path.Join(m[1], manifestFile)]; sum != "" {
+					text = manifestSum.ReplaceAllString(text, `"manifest_sha256":"`+sum+`"`)
+				}
 			}
-		}
-		out.WriteString(text)
-		if end != nil {
-			fmt.Fprintf(&out, `,"line_sha256":"%s"}`+"\n", disk.Sum([]byte(text)))
-		}
+			return text
+		}))
 	}
 	return out.Bytes()
 }

@@ -32,6 +32,16 @@ func (d *Dir) WriteStudy(s *study.Study) error {
 	})
 }
 
+// ResealStudy returns a frozen study whose text changes, with its checksum renewed. A study without one gets none.
+func ResealStudy(old []byte, change func(string) string) []byte {
+	m := sealed.FindSubmatchIndex(old)
+	if m == nil {
+		return []byte(change(string(old)))
+	}
+	text := change(string(old[m[1]:]))
+	return fmt.Appendf(nil, "%s%s\n%s", old[:m[4]], disk.Sum([]byte(text)), text)
+}
+
 // ReadFrozen reads the study of a folder as it was started. A file that was truncated or changed since is a
 // [*DamageError]. A file of an earlier version has no checksum: checked is false.
 func ReadFrozen(dir string) (s *study.Study, checked bool, err error) {

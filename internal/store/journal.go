@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"iter"
+	"strings"
 	"time"
 
 	"github.com/llenergymeasure/llem/internal/disk"
@@ -47,6 +48,16 @@ func (e Entry) Line() ([]byte, error) {
 	}
 	text = text[:len(text)-1] // its last brace follows the checksum
 	return fmt.Appendf(text, "%s%s\"}\n", lineSum, disk.Sum(text)), nil
+}
+
+// ResealLine returns a line whose text changes, with its checksum renewed. A line without one gets none.
+func ResealLine(line string, change func(string) string) string {
+	at := strings.LastIndex(line, lineSum)
+	if at < 0 || len(line)-at != len(lineSum)+len(disk.Sum(nil))+len("\"}\n") {
+		return change(line)
+	}
+	text := change(line[:at])
+	return text + lineSum + disk.Sum([]byte(text)) + "\"}\n"
 }
 
 // checkLine verifies the checksum at the end of a line. Lines of an earlier version have none.
