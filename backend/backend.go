@@ -192,6 +192,9 @@ type Workload struct {
 	OutputTokens int `json:"output_tokens"`
 	// Concurrency is the maximum number of requests in flight at a server; 0 sends all at once.
 	Concurrency int `json:"concurrency,omitempty"`
+	// Open sends each request when it is due, however many are in flight: an open loop. A Concurrency above 0 is then a
+	// cap; a request that waits for it is marked.
+	Open bool `json:"open,omitempty"`
 	// Round is the number of requests that the engine receives at once. The next round follows when all of them have
 	// ended; 0 puts all requests into one round. Repetitions of a workload are rounds: without them the copies would
 	// run concurrently, as a different workload.
@@ -209,6 +212,15 @@ type Prompt struct {
 	ID int `json:"id"`
 	// Tokens are the token ids.
 	Tokens []int32 `json:"tokens"`
+	// Output is the number of output tokens of this request; 0 takes the workload's.
+	Output int `json:"output,omitempty"`
+	// DueNS is when the request is due in an open loop, in nanoseconds after the start of the run.
+	DueNS int64 `json:"due_ns,omitempty"`
+	// After is the ID of the request whose answer this request continues, nil for none: it is sent no earlier than
+	// WaitNS after the end of that request, and its tokens follow that request's prompt and output.
+	After *int `json:"after,omitempty"`
+	// WaitNS is the time between the end of the request before and this one, in nanoseconds.
+	WaitNS int64 `json:"wait_ns,omitempty"`
 }
 
 // Log is what happened during one Run.
@@ -258,6 +270,13 @@ type Request struct {
 	FirstTokenNS int64 `json:"first_token_ns"`
 	// EndNS is when its last output token was available, or when it failed.
 	EndNS int64 `json:"end_ns"`
+	// WrittenNS is when a client had written the request, FirstByteNS when the first byte of the answer arrived, and
+	// DoneNS when the answer was complete; 0 if there is no client.
+	WrittenNS   int64 `json:"written_ns,omitempty"`
+	FirstByteNS int64 `json:"first_byte_ns,omitempty"` // see WrittenNS
+	DoneNS      int64 `json:"done_ns,omitempty"`       // see WrittenNS
+	// Capped reports that the request was due but waited for Workload.Concurrency.
+	Capped bool `json:"capped,omitempty"`
 	// TokenNS has one stamp per output token; the first equals FirstTokenNS.
 	TokenNS []int64 `json:"token_ns"`
 	// PromptTokens is the number of prompt tokens in the request.

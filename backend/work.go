@@ -7,6 +7,14 @@ import (
 	"github.com/llenergymeasure/llem/note"
 )
 
+// Asked returns the number of output tokens of a request.
+func (w Workload) Asked(p Prompt) int {
+	if p.Output > 0 {
+		return p.Output
+	}
+	return w.OutputTokens
+}
+
 // Rounds returns the requests grouped as the engine receives them, one round after the other.
 func (w Workload) Rounds() [][]Prompt {
 	if w.Round <= 0 || w.Round >= len(w.Requests) {
@@ -34,7 +42,7 @@ func (w Workload) Check(maxContext, vocab int) error {
 		if len(p.Tokens) == 0 {
 			return note.Failf(codes.ClassConfig, "remove the empty prompt", "prompt %d has no tokens", p.ID)
 		}
-		if n := len(p.Tokens) + w.OutputTokens; n > maxContext {
+		if n := len(p.Tokens) + w.Asked(p); n > maxContext {
 			return note.Failf(codes.ClassKVTooSmall, "use shorter prompts or fewer output tokens",
 				"prompt %d needs a context of %d tokens, but the engine was started with %d", p.ID, n, maxContext)
 		}

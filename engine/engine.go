@@ -90,6 +90,9 @@ type Descriptor struct {
 	// Serves reports whether requests are sent one by one, to a server; nil means a worker, which receives all at
 	// once.
 	Serves func(Section) bool
+	// Schedules reports whether a worker accepts requests that arrive by themselves; nil means it does not. A server
+	// always does.
+	Schedules func(Section) bool
 	// GPU reports whether the engine may use a GPU, from its settings; nil means always. What an engine really uses is
 	// in backend.Loaded.
 	GPU func(Section) bool
@@ -206,6 +209,8 @@ type Job struct {
 	WarmupRuns int
 	// Concurrency is the maximum number of requests in flight; 0 sends all at once.
 	Concurrency int
+	// Open reports that requests arrive by themselves.
+	Open bool
 	// RepetitionPenalty of tokens that were there before; 0 is none.
 	RepetitionPenalty float64
 }

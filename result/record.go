@@ -51,6 +51,8 @@ type Record struct {
 	Throughput *Throughput `json:"throughput"`
 	// Energy of the window.
 	Energy Energy `json:"energy"`
+	// Load is what the run tells about arrivals and objectives; nil for a workload without them.
+	Load *Load `json:"load,omitempty"`
 	// Compute is derived from the model's shape; nil if the shape is unknown.
 	Compute *Compute `json:"compute"`
 	// Memory of the engine, in bytes.

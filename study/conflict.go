@@ -27,7 +27,8 @@ func (k *table) conflict(v keys.Values, e *Experiment) *engine.Conflict {
 	return about.Conflicts(own.descriptor, own.bound,
 		engine.Job{DType: e.DType, Synthetic: e.Workload.Dataset == "synthetic",
 			InputTokens: e.Workload.InputTokens, OutputTokens: e.Workload.OutputTokens, WarmupRuns: e.Warmup.Runs,
-			Concurrency: e.Workload.Concurrency, RepetitionPenalty: e.Decoding.RepetitionPenalty})
+			Concurrency: e.Workload.Concurrency, Open: e.Workload.Load.Open(),
+			RepetitionPenalty: e.Decoding.RepetitionPenalty})
 }
 
 // decodingConflict returns a decoding setting that the engine does not have.

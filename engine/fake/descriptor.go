@@ -21,6 +21,7 @@ func Descriptor() engine.Descriptor {
 		},
 		Settle:    func(s engine.Section, batch, _ int) { s.(*settings).BatchSize = batch },
 		Simulated: true,
+		Schedules: func(s engine.Section) bool { return s.(*settings).Batching == sim.Continuous },
 		GPU:       func(engine.Section) bool { return false },
 		Profile:   profile(),
 		New:       func(e engine.Env) backend.Backend { return launcher{Simulation: e.Simulation} },

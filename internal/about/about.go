@@ -90,11 +90,20 @@ func common(d *engine.Descriptor, s engine.Section, j engine.Job) *engine.Confli
 	case j.Concurrency > 0 && (d.Serves == nil || !d.Serves(s)):
 		return engine.Conflictf("workload.concurrency", "leave it out, or set the batch size",
 			"workload.concurrency is %d, but the %s backend receives all requests at once", j.Concurrency, d.Name)
+	case j.Open && !Schedules(d, s):
+		return engine.Conflictf("workload.load.kind", "leave it out, or use an engine that batches continuously",
+			"workload.load needs an engine that accepts requests while it works, but the %s backend receives all "+
+				"requests at once", d.Name)
 	case !d.GGUF && !d.Simulated && (j.DType == "q8_0" || j.DType == "q4_0"):
 		return engine.Conflictf("dtype", "use float32, float16 or bfloat16, or backend: embedded",
 			"dtype %s is a ggml format that the %s backend cannot run", j.DType, d.Name)
 	}
 	return nil
+}
+
+// Schedules reports whether requests can arrive at an engine by themselves.
+func Schedules(d *engine.Descriptor, s engine.Section) bool {
+	return d.Serves != nil && d.Serves(s) || d.Schedules != nil && d.Schedules(s)
 }
 
 // Conflicts returns the first pair of incompatible values, or nil.

@@ -100,16 +100,19 @@ func (e *Engine) together(ctx context.Context, w backend.Workload, log *backend.
 // arrive returns the arrival times of the requests.
 func (e *Engine) arrive(w backend.Workload) *queue {
 	q, at := &queue{}, e.now()
+	began := at
 	a := e.opts.Arrivals
 	for i, p := range w.Requests {
 		vary := e.opts.OutputVary * (2*uniform(e.opts.Seed, ringNoise+300, int64(i)) - 1)
-		s := &sequence{prompt: p, wanted: max(1, int(math.Round(float64(w.OutputTokens)*(1+vary))))}
+		s := &sequence{prompt: p, wanted: max(1, int(math.Round(float64(w.Asked(p))*(1+vary))))}
 		s.request = backend.Request{ID: p.ID, PromptTokens: len(p.Tokens), PromptComputed: len(p.Tokens)}
 		if a.Clients > 0 && i >= a.Clients {
 			q.later = append(q.later, s)
 			continue
 		}
-		if a.Rate > 0 {
+		if w.Open {
+			at = began + p.DueNS
+		} else if a.Rate > 0 {
 			gap := -math.Log(uniform(e.opts.Seed, ringNoise+301, int64(i))) / a.Rate
 			at += int64(gap * float64(time.Second))
 		}
