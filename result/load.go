@@ -25,8 +25,8 @@ type Load struct {
 	CompletedRPS float64 `json:"completed_rps"` // see OfferedRPS
 	// GapCV is the coefficient of variation of the times between scheduled requests; null for fewer than three.
 	GapCV *float64 `json:"gap_cv"`
-	// Scheduled is the number of requests scheduled in the window. Failed of them failed, and Cut had no answer when the
-	// run ended.
+	// Scheduled is the number of requests scheduled in the window. Failed of them failed, and Cut had no answer at the
+	// end of the run.
 	Scheduled int64 `json:"scheduled"`
 	Failed    int64 `json:"failed"` // see Scheduled
 	Cut       int64 `json:"cut"`    // see Scheduled
@@ -71,7 +71,7 @@ type Load struct {
 	// EnergyReason is why an energy is null.
 	EnergyReason string `json:"energy_reason,omitempty"`
 
-	// Good is the number of scheduled requests that met the objective; without one, of those that were completed.
+	// Good is the number of scheduled requests that met the objective; without one, the number of completed requests.
 	Good int64 `json:"good"`
 	// Attainment is the fraction of the scheduled requests that were good.
 	Attainment *Estimate `json:"attainment"`

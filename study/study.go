@@ -118,7 +118,7 @@ type Workload struct {
 	Concurrency int `json:"concurrency,omitempty"`
 	// Load is when requests arrive; the zero value is a closed loop.
 	Load Arrivals `json:"load,omitzero"`
-	// SLO is what makes a request good; the zero value is no objective.
+	// SLO is what makes a request good; the zero value sets none.
 	SLO SLO `json:"slo,omitzero"`
 }
 
@@ -146,7 +146,7 @@ type Arrivals struct {
 	Span string `json:"span,omitempty"`
 	// Speed divides the times of a trace; 0 is 1.
 	Speed float64 `json:"speed,omitempty"`
-	// MaxInput and MaxOutput bound the lengths of a trace's requests in tokens; 0 is no bound.
+	// MaxInput and MaxOutput bound the lengths of a trace's requests in tokens; 0 sets none.
 	MaxInput  int `json:"max_input,omitempty"`
 	MaxOutput int `json:"max_output,omitempty"` // see MaxInput
 	// Longer is what happens to longer requests: drop or clip; empty is drop.
@@ -159,7 +159,7 @@ type Arrivals struct {
 	ThinkS float64 `json:"think_s,omitempty"`
 	// SharedPrefix is the number of leading tokens that all prompts share.
 	SharedPrefix int `json:"shared_prefix,omitempty"`
-	// Search is what a search for the highest load within the SLO varies: rate or concurrency; empty is no search.
+	// Search is what a search for the highest load within the SLO varies: rate or concurrency; empty does not search.
 	Search string `json:"search,omitempty"`
 	// SearchFrom and SearchTo bound the search, in requests per second or in flight.
 	SearchFrom float64 `json:"search_from,omitempty"`
@@ -177,7 +177,7 @@ func (a Arrivals) Open() bool { return a.Kind != "" }
 // Attainment of all scheduled requests are good.
 type SLO struct {
 	// TTFTMS limits the time to the first token, TPOTMS the mean time per further token, and E2EMS the time to the last
-	// token, in milliseconds; 0 is no limit. In an open loop times count from the scheduled arrival.
+	// token, in milliseconds; 0 sets none. In an open loop times count from the scheduled arrival.
 	TTFTMS float64 `json:"ttft_p95_ms,omitempty"`
 	TPOTMS float64 `json:"tpot_p95_ms,omitempty"` // see TTFTMS
 	E2EMS  float64 `json:"e2e_p95_ms,omitempty"`  // see TTFTMS

@@ -132,11 +132,11 @@ type Request struct {
 	// FirstUse reports whether the request includes the first use of a shape and is excluded from the
 	// latencies.
 	FirstUse bool `parquet:"first_use"`
-	// Point counts the loads of a search, from 0, in the order in which they ran; the last one is the run's own. Null
-	// without a load.
+	// Point counts the loads of a search, from 0, in their order; the last one is the run's own. Null without a
+	// load.
 	Point *int64 `parquet:"point,optional"`
-	// WrittenNS is when the client had written the request, in nanoseconds of CLOCK_MONOTONIC; null without a client, as
-	// FirstByteNS and DoneNS.
+	// WrittenNS is when the client had written the request, in nanoseconds of CLOCK_MONOTONIC; null without a client,
+	// as FirstByteNS and DoneNS.
 	WrittenNS *int64 `parquet:"written_ns,optional"`
 	// FirstByteNS is when the first byte of the answer arrived.
 	FirstByteNS *int64 `parquet:"first_byte_ns,optional"`
