@@ -5,7 +5,11 @@ board's energy counter (NVML) is read at two of its changes far apart. Their dif
 takes, is the energy of an iteration; a window is a fixed number of iterations between idle times. Windows begin at any
 phase of the counter. The tools take turns, each with the defaults of its makers.
 
-    OUT=/tmp/out python3 bench/device/meter.py [--windows 1,5,30] [--repeats 5,2,1] [--load sleep]
+After a pause the board may work at another clock and temperature than in the long run, so each window has a second
+truth: a process of its own notes all changes of the counter, and the difference of one before and one after the window
+is taken, less the idle power of the time between them and the window.
+
+    OUT=/tmp/out python3 bench/device/meter.py [--windows 1,5,30] [--repeats 8,2,1] [--load sleep]
 
 Raw numbers go to $OUT/meter.json, a table to standard output. LOAD sleep does nothing: a test of this program with an
 imitated driver.
@@ -14,46 +18,21 @@ imitated driver.
 from __future__ import annotations
 
 import argparse
-import ctypes
 import importlib.metadata
 import json
 import os
 import random
 import statistics
+import subprocess
 import sys
 import time
 import traceback
 from typing import Any, Callable, Dict, List, Tuple
 
+import counter
+
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "python", "src"))
 os.environ.setdefault("CODECARBON_LOG_LEVEL", "error")
-
-
-class Board:
-    """The energy counter of GPU 0."""
-
-    def __init__(self) -> None:
-        self.lib = ctypes.CDLL(os.environ.get("LLEM_NVML_LIBRARY") or "libnvidia-ml.so.1")
-        self.device = ctypes.c_void_p()
-        if self.lib.nvmlInit_v2() or self.lib.nvmlDeviceGetHandleByIndex_v2(0, ctypes.byref(self.device)):
-            raise SystemExit("NVML cannot be read")
-
-    def millijoules(self) -> int:
-        value = ctypes.c_ulonglong()
-        if self.lib.nvmlDeviceGetTotalEnergyConsumption(self.device, ctypes.byref(value)):
-            raise SystemExit("the energy counter cannot be read")
-        return value.value
-
-    def edge(self) -> Tuple[float, float]:
-        """Wait for a change of the counter: its time in seconds, and joules."""
-        old, before = self.millijoules(), time.monotonic()
-        while True:
-            value, now = self.millijoules(), time.monotonic()
-            if value != old:
-                return (before + now) / 2, value / 1e3
-            before = now
-            if now - before > 2:
-                raise SystemExit("the energy counter does not change")
 
 
 class Sleep:
@@ -126,7 +105,7 @@ def iteration(load: Any, n: int = 100) -> float:
     return float(load.seconds(a, b)) / n
 
 
-def truth(board: Board, load: Any, seconds: float) -> Dict[str, float]:
+def truth(board: counter.Board, load: Any, seconds: float) -> Dict[str, float]:
     """Joules and seconds of an iteration, from a long time without a pause."""
     block = max(1, round(0.05 / iteration(load)))
     queue: List[Any] = []
@@ -262,42 +241,52 @@ def windows(tools: List[Any], load: Any, seconds: float, each: Dict[str, float],
                 print(f"{load.name}, {seconds} s, {tool.name}: left out, the time is over", file=sys.stderr)
                 continue
             time.sleep(1 + random.random() * 0.2)
-            took = [0.0]
+            span = [0.0, 0.0]
 
             def work() -> None:
-                began = time.monotonic()
+                span[0] = time.monotonic()
                 load.launch(n)
                 load.sync()
-                took[0] = time.monotonic() - began
+                span[1] = time.monotonic()
 
             began = time.monotonic()
             got = attempt(f"{tool.name}, {seconds} s", lambda: tool.measure(work))
             if got is None:
                 continue
-            rows.append({"tool": tool.name, "load": load.name, "window_s": seconds, "iterations": n, "took_s": took[0],
-                         "around_s": time.monotonic() - began - took[0], **got})
+            rows.append({"tool": tool.name, "load": load.name, "window_s": seconds, "iterations": n, "began": span[0],
+                         "ended": span[1], "around_s": time.monotonic() - began - (span[1] - span[0]), **got})
+    time.sleep(1)
 
 
-def judge(rows: List[Dict[str, Any]], truths: Dict[str, List[Dict[str, float]]]) -> None:
-    """Set the true joules and the error of each window."""
+def judge(rows: List[Dict[str, Any]], truths: Dict[str, List[Dict[str, float]]],
+          changes: List[Tuple[float, float]]) -> None:
+    """Set the true joules and the errors of each window."""
     for row in rows:
         each = statistics.mean(t["iteration_j"] for t in truths[row["load"]])
         row["true_j"] = each * row["iterations"]
-        row["slower"] = row["took_s"] / (row["iterations"] * statistics.mean(t["iteration_s"] for t in
-                                                                              truths[row["load"]]))
+        row["slower"] = (row["ended"] - row["began"]) / (row["iterations"] * statistics.mean(
+            t["iteration_s"] for t in truths[row["load"]]))
+        row.update(attempt("the counter around", lambda: counter.around(changes, row["began"], row["ended"])) or {})
         if row["joules"] is not None:
             row["error_pct"] = 100 * (row["joules"] / row["true_j"] - 1)
+            if "counter_j" in row:
+                row["counter_error_pct"] = 100 * (row["joules"] / row["counter_j"] - 1)
+
+
+def signed(values: List[float]) -> List[str]:
+    return [f"{statistics.mean(values):+.2f} %", f"{max(values, key=abs):+.2f} %"] if values else ["–"] * 2
 
 
 def table(rows: List[Dict[str, Any]]) -> None:
-    print("\n| load | window | tool | windows | mean error | worst | stated ± | time around |")
-    print("|---|---|---|---|---|---|---|---|")
+    print("\n| load | window | tool | windows | refused | by the counter around: mean error | worst "
+          "| by the long run: mean error | worst | stated ± | time around |")
+    print("|---|---|---|---|---|---|---|---|---|---|---|")
     for key in sorted({(r["load"], r["window_s"], r["tool"]) for r in rows}):
         own = [r for r in rows if (r["load"], r["window_s"], r["tool"]) == key]
-        errors = [r["error_pct"] for r in own if "error_pct" in r]
         stated = [100 * r["half95"] / r["joules"] for r in own if r.get("half95") and r["joules"]]
-        cells = [key[0], f"{key[1]:g} s", key[2], str(len(own))]
-        cells += [f"{statistics.mean(errors):+.2f} %", f"{max(errors, key=abs):+.2f} %"] if errors else ["refused"] * 2
+        cells = [key[0], f"{key[1]:g} s", key[2], str(len(own)), str(sum(r["joules"] is None for r in own))]
+        cells += signed([r["counter_error_pct"] for r in own if "counter_error_pct" in r])
+        cells += signed([r["error_pct"] for r in own if "error_pct" in r])
         cells += [f"{statistics.mean(stated):.2f} %" if stated else "–",
                   f"{statistics.mean(r['around_s'] for r in own):.2f} s"]
         print("| " + " | ".join(cells) + " |")
@@ -306,7 +295,7 @@ def table(rows: List[Dict[str, Any]]) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--windows", default="1,5,30")
-    parser.add_argument("--repeats", default="5,2,1")
+    parser.add_argument("--repeats", default="8,2,1")
     parser.add_argument("--truth", type=float, default=14)
     parser.add_argument("--cost", type=float, default=12)
     parser.add_argument("--seconds", type=float, default=540)
@@ -315,7 +304,8 @@ def main() -> None:
     end = time.monotonic() + o.seconds
     out = os.environ.setdefault("OUT", "bench/device/out")
     os.makedirs(out, exist_ok=True)
-    board, gpu = Board(), o.load == "torch"
+    board, gpu, noted = counter.Board(), o.load == "torch", os.path.join(out, "changes.txt")
+    watcher = subprocess.Popen([sys.executable, counter.__file__, noted])
     loads = [Torch("matmul"), Torch("memory")] if gpu else [Sleep()]
     tools = [t for t in (attempt(kind.name, lambda: kind(gpu)) for kind in (Llem, Zeus, CodeCarbon)) if t]
     raw: Dict[str, Any] = {"tools": {t.name: t.version for t in tools}, "windows": [], "truth": {}, "cost": []}
@@ -323,7 +313,10 @@ def main() -> None:
     rows: List[Dict[str, Any]] = raw["windows"]
 
     def save() -> None:
-        judge([r for r in rows if raw["truth"].get(r["load"])], raw["truth"])
+        with open(noted, encoding="ascii") as file:
+            lines = [line.split() for line in file if line.endswith("\n")]
+        changes = [(float(t), float(joules)) for t, joules in lines]
+        judge([r for r in rows if raw["truth"].get(r["load"])], raw["truth"], changes)
         with open(os.path.join(out, "meter.json"), "w", encoding="utf-8") as file:
             json.dump(raw, file, indent=1)
 
@@ -343,6 +336,7 @@ def main() -> None:
         save()
     for tool in tools:
         tool.close()
+    watcher.terminate()
     table(rows)
     print("\n| load | true power | over | again | an iteration |\n|---|---|---|---|---|")
     for name, found in raw["truth"].items():
