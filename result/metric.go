@@ -62,7 +62,7 @@ func (m MetricInfo) Value(r *Record) (float64, bool) {
 }
 
 // fieldsTo returns the indices of the fields that lead from a type to a number of its JSON; nil if there is none. A
-// [Quantity] is its value.
+// [Quantity] or an [Estimate] is its value.
 func fieldsTo(t reflect.Type, path string) []int {
 	var out []int
 	for name := range strings.SplitSeq(path, ".") {
@@ -74,7 +74,7 @@ func fieldsTo(t reflect.Type, path string) []int {
 			t = t.Elem()
 		}
 	}
-	if t == reflect.TypeFor[Quantity]() {
+	if t == reflect.TypeFor[Quantity]() || t == reflect.TypeFor[Estimate]() {
 		out = append(out, fieldOf(t, "value"))
 	}
 	return out

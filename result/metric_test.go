@@ -22,7 +22,8 @@ var notMetrics = map[string]string{
 	`^warmup\.`:                   "what was done before the window; its time is timing.warmup_s",
 	`^backend\.engine_run$`:       "which run of its engine it is",
 	`\.n$`:                        "the number of values of another number",
-	`mono_ns$`:                    "a stamp",
+	`mono_ns(\[\])?$`:             "a stamp",
+	`^load\.search\.probes\[\]`:   "there are several; the run has the numbers of its own load",
 	`ci95\[\]$`:                   "the interval of another number",
 	`gain95$`:                     "the uncertainty of another number",
 	`^energy\.node_min_window_s$`: "what its meter needs, not what the run took",
@@ -49,7 +50,7 @@ func numbersOf(t reflect.Type, path string, into *[]string) {
 	case reflect.Pointer:
 		numbersOf(t.Elem(), path, into)
 	case reflect.Struct:
-		if t == reflect.TypeFor[Quantity]() {
+		if t == reflect.TypeFor[Quantity]() || t == reflect.TypeFor[Estimate]() {
 			*into = append(*into, path)
 			return
 		}

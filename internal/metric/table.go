@@ -30,7 +30,7 @@ var table = slices.Concat(energy, phases(), []Info{
 }, throughput, latencies(), []Info{
 	{"latency.excluded", "", lower, "first uses",
 		"Requests excluded from the latencies because they include the first use of a shape."},
-}, memory, compute, tokens, window, timing, harness, gpu)
+}, load(), memory, compute, tokens, window, timing, harness, gpu)
 
 // All returns all metrics.
 func All() []Info { return table }
@@ -107,8 +107,7 @@ var throughput = []Info{
 
 // latencies are the distributions of latencies: every number of each is a metric.
 func latencies() []Info {
-	var out []Info
-	for _, d := range []struct{ name, head, what string }{
+	return distributions("latency.", []distribution{
 		{"ttft_ms", "TTFT", "service times to the first token"},
 		{"itl_ms", "ITL", "times between two tokens"},
 		{"tpot_ms", "TPOT", "times per output token after the first, by request"},
@@ -116,7 +115,17 @@ func latencies() []Info {
 		{"queue_ms", "queue", "times from arrival to start, by request"},
 		{"response_ttft_ms", "TTFT+queue", "times from arrival to the first token"},
 		{"response_e2e_ms", "E2E+queue", "times from arrival to the last token"},
-	} {
+	})
+}
+
+// distribution is an object of result.json with the numbers of a distribution of times, the beginning of their heads,
+// and what the times are.
+type distribution struct{ name, head, what string }
+
+// distributions are the metrics of distributions whose names begin with a prefix.
+func distributions(prefix string, of []distribution) []Info {
+	var out []Info
+	for _, d := range of {
 		for _, n := range []struct{ name, head, what string }{
 			{"p50", "", "Median"},
 			{"p90", " p90", "90th percentile"},
@@ -127,7 +136,7 @@ func latencies() []Info {
 			{"min", " min", "Smallest"},
 			{"max", " max", "Largest"},
 		} {
-			out = append(out, Info{"latency." + d.name + "." + n.name, "ms", lower, d.head + n.head,
+			out = append(out, Info{prefix + d.name + "." + n.name, "ms", lower, d.head + n.head,
 				n.what + " of the " + d.what + "."})
 		}
 	}
