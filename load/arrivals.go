@@ -82,21 +82,23 @@ func mistakef(field, next, format string, args ...any) *Mistake {
 // variation. 1 is Poisson, below 1 is more bursty.
 func Burstiness(cv float64) float64 { return 1 / (cv * cv) }
 
+const wantRates = "write DURATION:RATE, such as 30s:2 1m:8.5 30s:0"
+
 // ParseRates reads pieces of constant rate, as DURATION:RATE separated by spaces: "30s:2 1m:8.5 30s:0".
 func ParseRates(text string) ([]Piece, error) {
 	var out []Piece
-	for _, word := range strings.Fields(text) {
+	for word := range strings.FieldsSeq(text) {
 		span, number, _ := strings.Cut(word, ":")
 		d, err := time.ParseDuration(span)
 		rate, wrong := strconv.ParseFloat(number, 64)
 		if err != nil || wrong != nil || d <= 0 || !(rate >= 0) || rate > MaxRate {
-			return nil, mistakef("rates", "write DURATION:RATE, such as 30s:2 1m:8.5 30s:0", "%q is not a duration and "+
-				"a rate from 0 to %g requests per second", word, float64(MaxRate))
+			return nil, mistakef("rates", wantRates, "%q is not a duration and a rate from 0 to %g requests per second",
+				word, float64(MaxRate))
 		}
 		out = append(out, Piece{d.Seconds(), rate})
 	}
 	if len(out) == 0 {
-		return nil, mistakef("rates", "write DURATION:RATE, such as 30s:2 1m:8.5 30s:0", "no rates are given")
+		return nil, mistakef("rates", wantRates, "no rates are given")
 	}
 	return out, nil
 }

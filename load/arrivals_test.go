@@ -91,7 +91,7 @@ func TestGaps(t *testing.T) {
 		if math.Abs(got/cv-1) > 0.02+0.03*cv {
 			t.Errorf("cv %g: got %g", cv, got)
 		}
-		// The distribution is that of the gaps before they are rounded to nanoseconds: at a large cv many are shorter.
+		// The gaps have their distribution before they are rounded to nanoseconds: at a large cv many are shorter.
 		src, k := newSource(5), Burstiness(cv)
 		exact := make([]float64, n)
 		for i := range exact {
