@@ -31,6 +31,8 @@ type length struct {
 	who     string
 	// warmNS is the duration of the first batch in the warm-up; 0 without one.
 	warmNS int64
+	// lasts is how long requests arrive; 0 if they do not arrive by themselves.
+	lasts time.Duration
 	// repeats is the number of rounds of the workload in the window.
 	repeats int
 	// forPhases reports whether the phases need this length; phasesTake is the length that they need if it

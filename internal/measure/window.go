@@ -60,6 +60,12 @@ func (d *desk) measureOnce(ctx context.Context, e *running, w work, l length) (m
 	if l.repeats > 1 {
 		detail = roundsText(len(w.requests), l.repeats)
 	}
+	return d.measureWork(ctx, e, w.repeated(l.repeats), w, l, detail)
+}
+
+// measureWork measures one window around an engine's workload.
+func (d *desk) measureWork(ctx context.Context, e *running, load backend.Workload, w work, l length,
+	detail string) (m *measured, err error) {
 	d.phase(event.Measure, detail)
 	m = &measured{length: l}
 	sampler := d.sampling().Sampler()
@@ -70,12 +76,11 @@ func (d *desk) measureOnce(ctx context.Context, e *running, w work, l length) (m
 		return m, err
 	}
 	m.anchor = d.Clock.Anchor()
-	load := w.repeated(l.repeats)
 	m.round = load.Round
 	for _, p := range load.Requests {
 		m.given += int64(len(p.Tokens))
+		m.asked += int64(load.Asked(p))
 	}
-	m.asked = int64(len(load.Requests)) * int64(load.OutputTokens)
 	load.Progress = func(done, total int) {
 		d.emit(event.Progress{Phase: event.Measure, Fraction: float64(done) / float64(max(total, 1)),
 			Detail: requestsText(done, total, l.repeats), Done: done, Total: total})
@@ -94,7 +99,7 @@ func (d *desk) measureOnce(ctx context.Context, e *running, w work, l length) (m
 	sampling.Mark(ctx, sampler)
 	m.spent.From = sampling.ReadCPU(cpu)
 	m.window.Start = d.Clock.Mono()
-	bounded, cancel := d.bounded(ctx, time.Duration(l.warmNS*int64(w.batches()*l.repeats)))
+	bounded, cancel := d.bounded(ctx, max(l.lasts, time.Duration(l.warmNS*int64(w.batches()*l.repeats))))
 	defer cancel()
 	m.log, err = e.session.Run(bounded, load)
 	if err == nil && m.window.End == 0 {
