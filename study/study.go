@@ -1,6 +1,7 @@
 package study
 
 import (
+	"cmp"
 	"encoding/json"
 	"strconv"
 
@@ -120,6 +121,16 @@ type Workload struct {
 	Load Arrivals `json:"load,omitzero"`
 	// SLO is what makes a request good; the zero value sets none.
 	SLO SLO `json:"slo,omitzero"`
+}
+
+// MaxContext returns the maximum length of a request with its output, in tokens: of a whole conversation, or of the
+// longest request that is taken from a trace.
+func (w Workload) MaxContext() int {
+	input, output := w.InputTokens, w.OutputTokens
+	if w.Load.Trace != "" {
+		input, output = cmp.Or(w.Load.MaxInput, input), cmp.Or(w.Load.MaxOutput, output)
+	}
+	return (input + output) * max(1, w.Load.Turns)
 }
 
 // Arrivals are when requests arrive at an engine that batches continuously, and how long.

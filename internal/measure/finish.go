@@ -167,7 +167,7 @@ func (c *collected) estimatedBytes() *int64 {
 		return nil
 	}
 	weights, kv := c.input.model.Config.EstimateBytes(c.input.dtype(), c.work.batch,
-		e.Workload.InputTokens+e.Workload.OutputTokens)
+		e.Workload.MaxContext())
 	if sum := weights + kv; weights > 0 {
 		return &sum
 	}

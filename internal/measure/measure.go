@@ -141,11 +141,15 @@ func (d *desk) collect(ctx context.Context, c *collected) error {
 		return err
 	}
 	c.processes.Poll(ctx, d.Meters)
-	l, err := d.newLength(ctx, c, warmNS)
-	if err != nil {
-		return err
+	if a := d.Experiment.Workload.Load; a.Open() {
+		c.measured, err = d.measureOpen(ctx, c, d.arrivalsFor(a, len(requests)), length{warmNS: warmNS})
+	} else {
+		var l length
+		if l, err = d.newLength(ctx, c, warmNS); err == nil {
+			c.measured, err = d.measureWindow(ctx, c, l)
+		}
 	}
-	if c.measured, err = d.measureWindow(ctx, c, l); err != nil {
+	if err != nil {
 		return err
 	}
 	c.processes.Poll(ctx, d.Meters)

@@ -45,7 +45,7 @@ func (s *Sharing) Loads(d engine.Descriptor, e study.Experiment) study.Experimen
 
 // lasting removes from an experiment what does not require a restart of the engine.
 func (s *Sharing) lasting(d engine.Descriptor, e study.Experiment) study.Experiment {
-	length := e.Workload.InputTokens + e.Workload.OutputTokens
+	length := e.Workload.MaxContext()
 	e.RecordedID = "" // of results of an earlier version
 	e.Workload, e.Decoding, e.Warmup, e.Baseline, e.Energy = study.Workload{}, study.Decoding{}, study.Warmup{},
 		study.Baseline{}, study.Energy{}

@@ -166,7 +166,7 @@ func Contexts(s *study.Study, e *Estimator) []Problem {
 		if _, seen := longest[x.Model]; !seen {
 			names = append(names, x.Model)
 		}
-		longest[x.Model] = max(longest[x.Model], x.Workload.InputTokens+x.Workload.OutputTokens)
+		longest[x.Model] = max(longest[x.Model], x.Workload.MaxContext())
 	}
 	var out []Problem
 	for _, name := range names {
@@ -177,7 +177,7 @@ func Contexts(s *study.Study, e *Estimator) []Problem {
 				Next: "lower workload.input_tokens or workload.output_tokens: some engines refuse it, others " +
 					"return nonsense"}},
 				func(x study.Experiment) bool {
-					return x.Model == name && x.Workload.InputTokens+x.Workload.OutputTokens > c.Context
+					return x.Model == name && x.Workload.MaxContext() > c.Context
 				}})
 		}
 	}

@@ -1,0 +1,64 @@
+package measure
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"time"
+
+	"github.com/llenergymeasure/llem/backend"
+	"github.com/llenergymeasure/llem/internal/digits"
+	"github.com/llenergymeasure/llem/load"
+	"github.com/llenergymeasure/llem/study"
+)
+
+// rampShare is the part of an open loop that the beginning, with the engine not yet in its steady state, is
+// expected to take at most.
+const rampShare = 0.25
+
+// arrivalsFor returns the arrivals of an open loop that are long enough for the sensors: without a duration
+// of its own, the workload is repeated.
+func (d *desk) arrivalsFor(a study.Arrivals, prompts int) study.Arrivals {
+	if a.DurationS > 0 || a.Rate <= 0 {
+		return a
+	}
+	a.DurationS = float64(prompts) / a.Rate
+	if len(d.Meters) > 0 {
+		a.DurationS = max(a.DurationS, d.minWindow()/(1-rampShare))
+	}
+	return a
+}
+
+// open returns the engine's workload of requests that arrive at the given times, in nanoseconds after the
+// start. The requests are repeated in their order. most is the maximum number in flight; 0 means any.
+func (w work) open(at []int64, most int) backend.Workload {
+	out := w.of(w.requests, (len(at)+len(w.requests)-1)/len(w.requests))
+	out.Requests, out.Round, out.Open, out.Concurrency = out.Requests[:len(at)], 0, true, most
+	for i := range out.Requests {
+		out.Requests[i].DueNS = at[i]
+	}
+	return out
+}
+
+// measureOpen measures a window in which requests arrive by themselves.
+func (d *desk) measureOpen(ctx context.Context, c *collected, a study.Arrivals, l length) (*measured, error) {
+	e := d.Experiment
+	e.Workload.Load = a
+	p, err := e.Process()
+	if err != nil {
+		return nil, err
+	}
+	times, err := load.Times(p)
+	if err != nil {
+		return nil, err
+	}
+	w := c.work.open(times, d.Experiment.Workload.Concurrency)
+	l.repeats = (len(times) + len(c.work.requests) - 1) / len(c.work.requests)
+	if n := len(times); n > 0 {
+		l.lasts = time.Duration(times[n-1])
+	}
+	l.lasts = max(l.lasts, digits.Duration(a.DurationS))
+	detail := fmt.Sprintf("%s over %s s", digits.Count(len(times), "request"),
+		digits.Significant(math.Ceil(l.lasts.Seconds()), 3))
+	return d.measureWork(ctx, c.engine, w, c.work, l, detail)
+}
