@@ -195,6 +195,9 @@ type Workload struct {
 	// Open sends each request when it is due, however many are in flight: an open loop. A Concurrency above 0 is then a
 	// cap; a request that waits for it is marked.
 	Open bool `json:"open,omitempty"`
+	// DrainNS is the time after the last arrival of an open loop, in nanoseconds, after which requests without an end
+	// are cut; 0 waits for all, as long as the engine makes progress.
+	DrainNS int64 `json:"drain_ns,omitempty"`
 	// Round is the number of requests that the engine receives at once. The next round follows when all of them have
 	// ended; 0 puts all requests into one round. Repetitions of a workload are rounds: without them the copies would
 	// run concurrently, as a different workload.
@@ -277,6 +280,8 @@ type Request struct {
 	DoneNS      int64 `json:"done_ns,omitempty"`       // see WrittenNS
 	// Capped reports that the request was due but waited for Workload.Concurrency.
 	Capped bool `json:"capped,omitempty"`
+	// Cut reports that the request had no end Workload.DrainNS after the last arrival; OK is then false.
+	Cut bool `json:"cut,omitempty"`
 	// TokenNS has one stamp per output token; the first equals FirstTokenNS.
 	TokenNS []int64 `json:"token_ns"`
 	// PromptTokens is the number of prompt tokens in the request.

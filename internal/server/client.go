@@ -16,10 +16,6 @@ import (
 	"github.com/llenergymeasure/llem/clock"
 )
 
-// Schedule returns how long after the start of a run a request is due, by its index in the workload. A request
-// still waits for a free stream: with fewer streams than requests the loop is closed.
-type Schedule func(i int) time.Duration
-
 // client streams a workload through a server.
 type client struct {
 	engine  Engine
@@ -27,8 +23,6 @@ type client struct {
 	address string
 	// streams is the maximum number of requests in flight: a new one is sent as soon as one ends. 0 sends all at once.
 	streams int
-	// schedule sets when each request is due; nil means at once.
-	schedule Schedule
 	// vital watches whether the engine makes progress.
 	vital vital
 	// vocab is the number of the model's token ids; 0 if unknown.
@@ -69,23 +63,43 @@ func (c *client) atOnce(w backend.Workload) int {
 	return most
 }
 
-// run sends all requests, round by round, and returns the outcome of each, in order. Connections are opened before
-// the clock starts.
+// run sends all requests, when they are due or round by round, and returns the outcome of each, in order. Connections
+// are opened before the clock starts.
 func (c *client) run(ctx context.Context, w backend.Workload) (*backend.Log, error) {
-	rounds, n := w.Rounds(), c.atOnce(w)
 	bodies := make([]Request, len(w.Requests))
 	for i, p := range w.Requests {
-		bodies[i] = c.engine.Request(c.spec, p, w.OutputTokens)
+		bodies[i] = c.engine.Request(c.spec, p, w.Asked(p))
+	}
+	log := &backend.Log{Requests: make([]backend.Request, len(w.Requests)), StepClock: "client"}
+	for i, p := range w.Requests {
+		log.Requests[i] = backend.Request{ID: p.ID, PromptTokens: len(p.Tokens),
+			TokenNS: make([]int64, 0, w.Asked(p))}
 	}
 	ctx, unwatch := c.vital.Watch(ctx)
 	defer unwatch()
+	loop := c.closed
+	if w.Open {
+		loop = c.open
+	}
+	if err := loop(ctx, w, bodies, log); err != nil {
+		return nil, err
+	}
+	if err := context.Cause(ctx); err != nil {
+		return log, err
+	}
+	return log, nil
+}
+
+// closed runs a workload as a closed loop: a request is sent when another has ended.
+func (c *client) closed(ctx context.Context, w backend.Workload, bodies []Request, log *backend.Log) error {
+	rounds, n := w.Rounds(), c.atOnce(w)
 	streams := make([]*stream, n)
 	for i := range streams {
 		s := &stream{client: c}
 		var err error
 		if s.conn, err = dial(ctx, c.address); err != nil {
 			closeAll(streams)
-			return nil, fmt.Errorf("connect to the server: %w", err)
+			return fmt.Errorf("connect to the server: %w", err)
 		}
 		streams[i] = s
 	}
@@ -96,76 +110,40 @@ func (c *client) run(ctx context.Context, w backend.Workload) (*backend.Log, err
 			closeAll(streams)
 		}
 	}()
-	log := &backend.Log{Requests: make([]backend.Request, len(w.Requests)), StepClock: "client"}
-	for i, p := range w.Requests {
-		log.Requests[i] = backend.Request{ID: p.ID, PromptTokens: len(p.Tokens),
-			TokenNS: make([]int64, 0, w.OutputTokens)}
-	}
 	log.StartNS = clock.Mono()
-	finished := make(chan struct{})
-	go func() {
-		defer close(finished)
-		var done atomic.Int64
-		begin := 0
-		for _, round := range rounds {
-			var next atomic.Int64
-			opened := clock.Mono()
-			end := begin + len(round)
-			var all sync.WaitGroup
-			for _, s := range streams {
-				all.Go(func() {
-					for ctx.Err() == nil {
-						i := begin + int(next.Add(1)) - 1
-						if i >= end || !c.due(ctx, log.StartNS, i) {
-							return
-						}
-						switch q := &log.Requests[i]; {
-						case c.schedule != nil:
-							q.ArrivedNS = log.StartNS + int64(c.schedule(i))
-						case n == len(rounds[0]): // in a closed loop it arrives when its client is free
-							q.ArrivedNS = opened
-						}
-						s.request(ctx, bodies[i], &log.Requests[i], w.OutputTokens)
-						if d := done.Add(1); w.Progress != nil {
-							w.Progress(int(d), len(bodies))
-						}
+	var done atomic.Int64
+	begin := 0
+	for _, round := range rounds {
+		var next atomic.Int64
+		opened := clock.Mono()
+		end := begin + len(round)
+		var all sync.WaitGroup
+		for _, s := range streams {
+			all.Go(func() {
+				for ctx.Err() == nil {
+					i := begin + int(next.Add(1)) - 1
+					if i >= end {
+						return
 					}
-				})
-			}
-			all.Wait()
-			begin = end
+					if n == len(rounds[0]) { // in a closed loop it arrives when its client is free
+						log.Requests[i].ArrivedNS = opened
+					}
+					s.request(ctx, bodies[i], &log.Requests[i], w.Asked(w.Requests[i]))
+					if d := done.Add(1); w.Progress != nil {
+						w.Progress(int(d), len(bodies))
+					}
+				}
+			})
 		}
-	}()
-	<-finished
+		all.Wait()
+		begin = end
+	}
 	log.EndNS = clock.Mono()
 	for _, s := range streams {
 		log.Reconnects += s.reconnects
 		log.SharedStamps += s.shared
 	}
-	if err := context.Cause(ctx); err != nil {
-		return log, err
-	}
-	return log, nil
-}
-
-// due waits until a request is due; it returns false if the run ends first.
-func (c *client) due(ctx context.Context, start int64, i int) bool {
-	if c.schedule == nil {
-		return true
-	}
-	defer func() { c.heard(clock.Mono()) }() // the engine had nothing to do
-	wait := time.Duration(start + int64(c.schedule(i)) - clock.Mono())
-	if wait <= 0 {
-		return true
-	}
-	timer := time.NewTimer(wait)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return true
-	case <-ctx.Done():
-		return false
-	}
+	return nil
 }
 
 func closeAll(streams []*stream) {
@@ -205,6 +183,7 @@ func (s *stream) request(ctx context.Context, body Request, out *backend.Request
 		s.renew(ctx)
 		return
 	}
+	out.DoneNS = s.conn.stamp
 	if err := s.interpret(out, output); err != nil {
 		fail("%v", err)
 	}
@@ -231,12 +210,15 @@ func (s *stream) post(ctx context.Context, body Request, out *backend.Request) (
 	out.PrefillStartNS = out.SubmittedNS
 	out.ArrivedNS = cmp.Or(out.ArrivedNS, out.SubmittedNS)
 	status, err := s.conn.send("POST", body.Path, body.Body)
+	out.WrittenNS, out.FirstByteNS = s.conn.wrote, s.conn.first
 	if err == nil || !s.conn.idleClosed(err) || ctx.Err() != nil {
 		return status, err
 	}
 	s.renew(ctx)
 	s.reconnects++
-	return s.conn.send("POST", body.Path, body.Body)
+	status, err = s.conn.send("POST", body.Path, body.Body)
+	out.WrittenNS, out.FirstByteNS = s.conn.wrote, s.conn.first
+	return status, err
 }
 
 // renew replaces an unusable connection. If none can be opened, the next request fails on the old one.

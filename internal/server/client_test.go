@@ -29,7 +29,7 @@ func (completions) Request(_ backend.Spec, p backend.Prompt, output int) Request
 }
 
 // stubbed returns a client of a stub in this process, with steps of the given duration.
-func stubbed(t *testing.T, streams int, s Schedule, step time.Duration) *client {
+func stubbed(t *testing.T, streams int, step time.Duration) *client {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -38,7 +38,7 @@ func stubbed(t *testing.T, streams int, s Schedule, step time.Duration) *client 
 	go func() {
 		_ = servertest.New(servertest.Options{Dialect: servertest.VLLM{}, Step: step}).Serve(l)
 	}()
-	return &client{engine: completions{}, address: l.Addr().String(), streams: streams, schedule: s,
+	return &client{engine: completions{}, address: l.Addr().String(), streams: streams,
 		vital: &watch.Engine{Limit: 5 * time.Second, Talks: true}}
 }
 
@@ -65,45 +65,67 @@ func mostAtOnce(log *backend.Log) int {
 	return most
 }
 
-// TestLoad covers all at once, a closed loop, and a schedule.
+// due makes requests due one after another.
+func due(w backend.Workload, gap time.Duration) backend.Workload {
+	w.Open = true
+	for i := range w.Requests {
+		w.Requests[i].DueNS = int64(i) * gap.Nanoseconds()
+	}
+	return w
+}
+
+// TestLoad covers all at once, closed loops, and open loops.
 func TestLoad(t *testing.T) {
-	due := func(i int) time.Duration { return time.Duration(i) * 30 * time.Millisecond }
-	soon := func(i int) time.Duration { return time.Duration(i) * time.Millisecond }
 	for name, q := range map[string]struct {
 		streams int
-		due     Schedule
+		gap     time.Duration // of an open loop
 		round   int
 		most    int // in flight together
 	}{
-		"at once":           {0, nil, 0, 6},
-		"one after another": {1, nil, 0, 1},
-		"closed loop":       {2, nil, 0, 2},
-		"loop of four":      {4, nil, 0, 4},
-		"schedule":          {0, due, 0, 0}, // the number depends on the speed of the machine
-		"soon":              {0, soon, 0, 6},
-		"rounds":            {0, nil, 4, 4},
-		"loops of a round":  {2, nil, 3, 2},
+		"at once":           {0, 0, 0, 6},
+		"one after another": {1, 0, 0, 1},
+		"closed loop":       {2, 0, 0, 2},
+		"loop of four":      {4, 0, 0, 4},
+		"open":              {0, 30 * time.Millisecond, 0, 0}, // the number depends on the speed of the machine
+		"open with a cap":   {2, time.Millisecond, 0, 2},
+		"rounds":            {0, 0, 4, 4},
+		"loops of a round":  {2, 0, 3, 2},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			w := sixPrompts()
 			w.Round = q.round
-			c := stubbed(t, q.streams, q.due, 40*time.Millisecond)
+			if q.gap > 0 {
+				w = due(w, q.gap)
+				w.Concurrency = q.streams
+			}
+			w.Requests[3].Output = 7
+			c := stubbed(t, q.streams, 40*time.Millisecond)
 			log, err := c.run(t.Context(), w)
 			if err != nil {
 				t.Fatal(err)
 			}
 			for i, r := range log.Requests {
-				if !r.OK || r.OutputTokens != 5 {
+				if !r.OK || r.OutputTokens != w.Asked(w.Requests[i]) {
 					t.Errorf("request %+v", r)
 				}
-				if q.due != nil && r.SubmittedNS < log.StartNS+int64(q.due(i)) {
-					t.Errorf("request %d was sent %v after the start, it was due at %v", i,
-						time.Duration(r.SubmittedNS-log.StartNS), q.due(i))
+				if r.SubmittedNS > r.WrittenNS || r.FirstByteNS <= r.SubmittedNS ||
+					r.FirstByteNS > r.FirstTokenNS || r.DoneNS < r.EndNS || r.DoneNS > log.EndNS {
+					t.Errorf("request %d has the stamps %+v", i, r)
+				}
+				if at := log.StartNS + w.Requests[i].DueNS; w.Open && (r.ArrivedNS != at || r.SubmittedNS < at) {
+					t.Errorf("request %d arrived at %d and was sent at %d, it was due at %d", i, r.ArrivedNS,
+						r.SubmittedNS, at)
+				}
+				if r.Capped && (q.gap == 0 || q.streams == 0) {
+					t.Errorf("request %d waited for a cap that is not there", i)
 				}
 			}
 			if n := mostAtOnce(log); q.most > 0 && n != q.most {
 				t.Errorf("%d requests at once, want %d", n, q.most)
+			}
+			if capped := log.Requests[5].Capped; q.gap > 0 && capped != (q.streams > 0) {
+				t.Errorf("the last request waited for the cap: %v", capped)
 			}
 			if log.EndNS < slices.MaxFunc(log.Requests,
 				func(a, b backend.Request) int { return int(a.EndNS - b.EndNS) }).EndNS {

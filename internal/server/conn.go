@@ -36,6 +36,8 @@ type conn struct {
 	iov     unix.Iovec
 	got     int
 	errno   unix.Errno
+	// wrote is when the last request was written, and first when the first byte after it arrived; 0 for neither.
+	wrote, first int64
 	// served counts requests whose answer has begun.
 	served int
 	body   body
@@ -112,6 +114,9 @@ func (c *conn) fill() error {
 		if at := wall + monoOfWall(); at > before-clockError && at < c.woke {
 			c.stamp = max(at, before)
 		}
+	}
+	if c.first == 0 {
+		c.first = c.stamp
 	}
 	c.w += c.got
 	return nil
@@ -190,9 +195,11 @@ func (c *conn) send(method, path string, payload []byte) (status int, err error)
 		head = fmt.Appendf(head, "Content-Type: application/json\r\nContent-Length: %d\r\n", len(payload))
 	}
 	head = append(append(head, "\r\n"...), payload...)
+	c.wrote, c.first = 0, 0
 	if _, err := c.tcp.Write(head); err != nil {
 		return 0, err
 	}
+	c.wrote = clock.Mono()
 	status, err = c.head()
 	if err == nil {
 		c.served++

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"cmp"
 	"context"
 	"math"
 	"slices"
@@ -81,6 +82,30 @@ func queued(list []reading) bool {
 		}
 	}
 	return false
+}
+
+// most returns the maximum number of requests of a run that were in flight.
+func (c *client) most(w backend.Workload, requests []backend.Request) int {
+	if !w.Open {
+		return c.atOnce(w)
+	}
+	type edge struct {
+		at   int64
+		step int
+	}
+	var edges []edge
+	for _, q := range requests {
+		if q.SubmittedNS > 0 {
+			edges = append(edges, edge{q.SubmittedNS, 1}, edge{q.EndNS, -1})
+		}
+	}
+	slices.SortFunc(edges, func(a, b edge) int { return cmp.Or(cmp.Compare(a.at, b.at), a.step-b.step) })
+	most, now := 0, 0
+	for _, e := range edges {
+		now += e.step
+		most = max(most, now)
+	}
+	return most
 }
 
 // startedAtOnce stamps the start of requests if the engine had room for all of them: each started when it was

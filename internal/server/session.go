@@ -29,8 +29,6 @@ type Options struct {
 	StopTimeout  time.Duration // between TERM and KILL; default 20 s
 	// Streams is the maximum number of requests in flight; 0 sends all at once.
 	Streams int
-	// Schedule sets when requests are due; nil means at once.
-	Schedule Schedule
 	// Poll is the time between two readings of the engine's counters; default 100 ms.
 	Poll time.Duration
 }
@@ -317,7 +315,7 @@ func (s *Session) Run(ctx context.Context, w backend.Workload) (*backend.Log, er
 		return nil, err
 	}
 	c := &client{engine: s.engine, spec: s.spec, address: s.address, streams: cmp.Or(w.Concurrency, s.opt.Streams),
-		schedule: s.opt.Schedule, vital: s.child.Vital(s.opt.StallTimeout, true),
+		vital: s.child.Vital(s.opt.StallTimeout, true),
 		vocab: s.loaded.Vocab}
 	ctx, dead := context.WithCancelCause(ctx)
 	defer dead(nil)
@@ -342,7 +340,7 @@ func (s *Session) Run(ctx context.Context, w backend.Workload) (*backend.Log, er
 		if w.Finished != nil {
 			w.Finished()
 		}
-		startedAtOnce(log.Requests, c.atOnce(w), cmp.Or(s.spec.BatchSize, s.launch.Together), readings)
+		startedAtOnce(log.Requests, c.most(w, log.Requests), cmp.Or(s.spec.BatchSize, s.launch.Together), readings)
 		log.Steps, log.StepClock = steps(readings, log), "counters"
 		return log, s.brokenFormat(log)
 	}

@@ -10,22 +10,26 @@ import (
 // TestArrived: requests of a round arrive together, requests of a closed loop when their client is free, and
 // requests of a schedule when they are due, even if they are sent later.
 func TestArrived(t *testing.T) {
-	due := func(i int) time.Duration { return time.Duration(i) * time.Millisecond }
 	for name, q := range map[string]struct {
 		streams, round int
-		due            Schedule
+		gap            time.Duration
 		want           func(log *backend.Log, i int) int64
 	}{
-		"at once":     {0, 0, nil, func(log *backend.Log, _ int) int64 { return log.Requests[0].ArrivedNS }},
-		"rounds":      {0, 3, nil, func(log *backend.Log, i int) int64 { return log.Requests[i/3*3].ArrivedNS }},
-		"closed loop": {2, 0, nil, func(log *backend.Log, i int) int64 { return log.Requests[i].SubmittedNS }},
-		"schedule":    {1, 0, due, func(log *backend.Log, i int) int64 { return log.StartNS + int64(due(i)) }},
+		"at once":     {0, 0, 0, func(log *backend.Log, _ int) int64 { return log.Requests[0].ArrivedNS }},
+		"rounds":      {0, 3, 0, func(log *backend.Log, i int) int64 { return log.Requests[i/3*3].ArrivedNS }},
+		"closed loop": {2, 0, 0, func(log *backend.Log, i int) int64 { return log.Requests[i].SubmittedNS }},
+		"open loop": {1, 0, time.Millisecond,
+			func(log *backend.Log, i int) int64 { return log.StartNS + int64(i)*int64(time.Millisecond) }},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			w := sixPrompts()
 			w.Round = q.round
-			log, err := stubbed(t, q.streams, q.due, 5*time.Millisecond).run(t.Context(), w)
+			if q.gap > 0 {
+				w = due(w, q.gap)
+				w.Concurrency = q.streams
+			}
+			log, err := stubbed(t, q.streams, 5*time.Millisecond).run(t.Context(), w)
 			if err != nil {
 				t.Fatal(err)
 			}
