@@ -88,7 +88,7 @@ func (c *client) open(ctx context.Context, w backend.Workload, bodies []Request,
 // errDrain is the cause of a context whose requests are cut.
 var errDrain = errors.New("the time after the last arrival is over")
 
-// quiet tells the watch that an engine without requests is not stalled.
+// quiet keeps the watch from counting the time without requests.
 func (o *openLoop) quiet() {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -117,7 +117,7 @@ func (o *openLoop) arrive(ctx context.Context, i int) {
 	o.all.Go(func() { o.serve(ctx, s, i) })
 }
 
-// serve sends a request over an open connection, or a new one, and then those that waited for the cap.
+// serve sends a request over an open connection or a new one, and then requests that waited for the cap.
 func (o *openLoop) serve(ctx context.Context, s *stream, i int) {
 	if s == nil {
 		s = o.connect(ctx)
