@@ -17,7 +17,7 @@ import (
 //
 // It doubles the load until one does not meet the objective, and then halves the bracket, on a logarithmic scale,
 // until its limits are within the tolerance. Each decision is by the Wilson interval at 95 %; a probe that it does not
-// resolve is extended, twice at most. What then stays unresolved is no limit of the bracket: the search continues on
+// resolve is extended, twice at most. What then stays unresolved does not limit the bracket: the search continues on
 // both sides of it. Two sustained runs follow, at the lower limit and at 0.9 of it.
 type Search struct {
 	// From and To bound the loads, in requests per second or in flight.
@@ -59,7 +59,7 @@ type Probe struct {
 	Extension int
 }
 
-// Outcome is what a run of a probe told.
+// Outcome is the result of a run of a probe.
 type Outcome struct {
 	// Scheduled is the number of requests, and Good how many met the limits.
 	Scheduled int64
@@ -271,7 +271,7 @@ func (s *Search) nextSustained() (float64, bool) {
 	return 0, false
 }
 
-// Report tells the outcome of the probe that [Search.Next] returned.
+// Report takes the outcome of the probe that [Search.Next] returned.
 func (s *Search) Report(o Outcome) {
 	if len(s.tried) == 0 || s.tried[len(s.tried)-1].done {
 		return

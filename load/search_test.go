@@ -224,7 +224,7 @@ func TestReasons(t *testing.T) {
 	}
 }
 
-// TestAbort: a probe that was cut off is no limit.
+// TestAbort: a probe that was cut off does not limit the bracket.
 func TestAbort(t *testing.T) {
 	s := &Search{From: 1, To: 8}
 	s.Next()
