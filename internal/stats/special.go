@@ -13,6 +13,12 @@ func normalQuantile(p float64) float64 {
 	return math.Sqrt2 * math.Erfinv(2*p-1)
 }
 
+// StudentQuantile is the half width in standard errors of the 95 % interval of an estimate with so many degrees of
+// freedom.
+func StudentQuantile(freedom int) float64 {
+	return studentQuantile((1-DefaultLevel)/2, float64(freedom))
+}
+
 // studentQuantile is the t that a Student variable of df degrees of freedom
 // exceeds with probability q, for 0 < q < 0.5.
 //

@@ -11,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/llenergymeasure/llem/cmd/llem/internal/loads"
 	"github.com/llenergymeasure/llem/cmd/llem/internal/named"
 	"github.com/llenergymeasure/llem/cmd/llem/internal/picture"
 	"github.com/llenergymeasure/llem/cmd/llem/internal/recheck"
@@ -21,6 +22,7 @@ import (
 	"github.com/llenergymeasure/llem/internal/shell"
 	"github.com/llenergymeasure/llem/internal/studies"
 	"github.com/llenergymeasure/llem/result"
+	"github.com/llenergymeasure/llem/study"
 )
 
 // reportFlags are the flags of llem report.
@@ -30,7 +32,7 @@ type reportFlags struct {
 	json, recompute, verbose, line bool
 	cite                           bool
 	metrics                        bool
-	sort, format, best             string
+	sort, format, best, slo        string
 	where, pareto, columns, chart  []string
 	limit, top                     int
 }
@@ -104,6 +106,9 @@ func newReport(env *Env) *cobra.Command {
 				return &usageError{"--limit is negative", "give a number of lines, or 0 for all"}
 			case f.top < 0:
 				return &usageError{"--top is negative", "give a number of configurations"}
+			case f.recompute && f.slo != "":
+				return &usageError{"--recompute and --slo exclude each other",
+					"leave one of them out: --recompute checks the numbers of the study's own objective"}
 			case f.top > 0 && cmd.Flags().Changed("limit"):
 				return &usageError{"--top and --limit exclude each other", "leave one of them out"}
 			}
@@ -136,6 +141,8 @@ func newReport(env *Env) *cobra.Command {
 	flags.StringVarP(&f.out, "output", "o", "", "with the format of another benchmark: the file, or a folder for them")
 	flags.StringVar(&f.best, "best", "", "name the configuration with the best value of a metric")
 	flags.StringArrayVar(&f.where, "where", nil, "with --best: a limit to meet, such as 'TTFT p99<200'")
+	flags.StringVar(&f.slo, "slo", "",
+		"judge the stored requests by another objective, such as ttft=500ms,tpot=50ms,attainment=0.95")
 	flags.BoolVar(&f.metrics, "metrics", false, "list all metrics: head, name, unit and meaning; no DIR is needed")
 	flags.StringVar(&f.html, "html", "", "write the report as one HTML file; - is standard output")
 	flags.BoolVar(&f.json, "json", false, "print the result as one JSON document")
@@ -219,6 +226,13 @@ func (env *Env) report(dir string, f reportFlags, limited bool) error {
 		return &usageError{"-o goes with the format of another benchmark",
 			"use --html FILE for a page, or redirect the output"}
 	}
+	var slo study.SLO
+	if f.slo != "" {
+		var err error
+		if slo, err = loads.ParseSLO(f.slo); err != nil {
+			return err
+		}
+	}
 	asked := slices.Concat([]*string{&f.sort, &f.best}, pointers(f.pareto), pointers(f.columns))
 	if err := nameMetrics(asked...); err != nil {
 		return err
@@ -230,11 +244,21 @@ func (env *Env) report(dir string, f reportFlags, limited bool) error {
 		if len(f.chart) > 0 {
 			return &usageError{"--chart compares the configurations of a study", "give the folder of the study"}
 		}
+		if slo.Set() {
+			if one.Record, err = loads.JudgeRun(one.Dir, one.Record, slo); err != nil {
+				return err
+			}
+		}
 		return env.printRun(one, f)
 	}
 	res, damage := env.open(dir)
 	if res == nil {
 		return damage
+	}
+	if slo.Set() {
+		if err := loads.Judge(res, slo); err != nil {
+			return errors.Join(err, damage)
+		}
 	}
 	// What can be read is printed, and then what is wrong.
 	return errors.Join(env.printReport(res, f, limited), damage)

@@ -39,6 +39,9 @@ func (t Terminal) table(b *strings.Builder, s *result.StudyResult) error {
 		t.runs(b, s, runs)
 		t.ofStudy(b, s)
 	}
+	if err := t.loads(b, s); err != nil {
+		return err
+	}
 	t.exclusions(b, s)
 	b.WriteString(crew.SpentText(s.Workers, t.Columns, t.width(), t.Limited, t.bold))
 	t.shared(b, s, view.Doubts(s), view.Runs(s))

@@ -60,6 +60,9 @@ func NewView(r *result.Record) View {
 	if r.Throughput != nil {
 		v.Sections = []Section{speed(r), energy(r)}
 	}
+	if r.Load != nil {
+		v.Sections = append(v.Sections, load(r)...)
+	}
 	if r.Energy.NodeJ != nil || r.Energy.NodeReason != "" {
 		v.Sections = append(v.Sections, node(r))
 	}

@@ -30,7 +30,11 @@ func (p *page) run(r *result.Record, s *result.StudyResult) {
 	p.phases(r)
 	p.power(s.Dir, r)
 	p.devices(r)
-	p.latency(r)
+	if r.Load != nil {
+		p.load(r)
+	} else {
+		p.latency(r)
+	}
 	p.amounts(r)
 	p.blank()
 	p.cautions(s.Dir, doubtsOf(r, s), told(r))
@@ -67,7 +71,13 @@ func (p *page) headline(r *result.Record, s *result.StudyResult) {
 	if first := firstToken(r.Latency); first != "" {
 		parts = append(parts, first)
 	}
+	if r.Load != nil {
+		parts = append(loadHeadline(r), parts...)
+	}
 	switch q := e.PerOutputTokenJ; {
+	case r.Load != nil && r.Load.PerGoodTokenJ != nil:
+		parts = append([]string{digits.SI(r.Load.PerGoodTokenJ.Value, "J") + " per good token" + unreal(e.Provenance)},
+			parts...)
 	case q != nil:
 		parts = append([]string{digits.SI(q.Value, "J") + " per output token" + unreal(e.Provenance)}, parts...)
 	case refused:

@@ -12,6 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/llenergymeasure/llem/cmd/llem/internal/chart"
+	"github.com/llenergymeasure/llem/cmd/llem/internal/loads/loadstest"
 	"github.com/llenergymeasure/llem/cmd/llem/internal/report"
 	"github.com/llenergymeasure/llem/internal/codes"
 	"github.com/llenergymeasure/llem/internal/store"
@@ -116,7 +117,37 @@ func cases(t *testing.T) map[string]*result.StudyResult {
 		"queued":   open(t, "queued"),
 		"cycles":   one,
 		"made-not": {Name: "early", Planned: 3},
+		"loads":    atLoads(t),
+		"at-load":  ofOneLoad(t, 8),
+		"overload": ofOneLoad(t, 16),
 	}
+}
+
+// atLoads is a study of two configurations over rates; its folder has the same name wherever it is.
+func atLoads(t *testing.T) *result.StudyResult {
+	dir, err := loadstest.Folder(t.TempDir(), 2)
+	if err != nil {
+		t.Fatal(err)
+	}
+	found, err := store.Open(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	found.Dir = "results/loads"
+	return found.StudyResult
+}
+
+// ofOneLoad is a study of a single run at a rate.
+func ofOneLoad(t *testing.T, rate float64) *result.StudyResult {
+	t.Helper()
+	for _, e := range loadstest.Study(1).Experiments {
+		if e.Workload.Load.Rate == rate && e.DType == "bfloat16" {
+			r, _ := loadstest.Run(e, 1)
+			return &result.StudyResult{Dir: "results/loads", Planned: 1, Runs: []*result.Record{r}}
+		}
+	}
+	t.Fatalf("no run at %g", rate)
+	return nil
 }
 
 var escape = regexp.MustCompile("\x1b\\[[0-9;]*m")

@@ -9,6 +9,7 @@ import (
 
 	"github.com/llenergymeasure/llem/cmd/llem/internal/chart"
 	"github.com/llenergymeasure/llem/cmd/llem/internal/crew"
+	"github.com/llenergymeasure/llem/cmd/llem/internal/loads"
 	"github.com/llenergymeasure/llem/cmd/llem/internal/report"
 	"github.com/llenergymeasure/llem/cmd/llem/internal/view"
 	"github.com/llenergymeasure/llem/internal/codes"
@@ -89,6 +90,14 @@ func (p *page) columns(s *result.StudyResult) []column {
 	return out
 }
 
+// loadsOf are the loads of a study, if it has several configurations and no other table was asked for.
+func (p *page) loadsOf(s *result.StudyResult) (loads.Study, error) {
+	if len(s.Experiments) < 2 || len(p.Show)+len(p.Front) > 0 || p.Sort != "" {
+		return loads.Study{}, nil
+	}
+	return loads.Of(s)
+}
+
 func known(s *result.StudyResult, metric string) bool {
 	return slices.ContainsFunc(s.Experiments, func(e result.ExperimentSummary) bool {
 		_, ok := e.Metrics.Get(metric)
@@ -109,6 +118,12 @@ func (p *page) study(s *result.StudyResult) error {
 	named := view.NameConfigurations(s)
 	if common := named.Common(); common != "" {
 		p.facts(plain, "", "  ", strings.Split(common, separator))
+	}
+	if all, err := p.loadsOf(s); err != nil {
+		return err
+	} else if len(all.Groups) > 0 {
+		p.loads(all)
+		return p.notes(s, named, columns)
 	}
 	shown := p.Limited(len(s.Experiments))
 	rows := make([]row, shown)
