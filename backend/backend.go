@@ -177,6 +177,9 @@ type Loaded struct {
 	LoadNS int64 `json:"load_ns"`
 	// Tier is how closely steps can be observed; empty means TierExact.
 	Tier Tier `json:"tier,omitempty"`
+	// Schedules reports that the engine takes requests while it works, see [Workload.Open]. A worker that does not say
+	// so is given none.
+	Schedules bool `json:"schedules,omitempty"`
 	// SharedClock reports that the handshake proved engine and parent to read the same clock. Without it, steps cannot
 	// be matched with power samples.
 	SharedClock bool `json:"shared_clock"`
@@ -190,7 +193,8 @@ type Workload struct {
 	Requests []Prompt `json:"requests"`
 	// OutputTokens is the number of output tokens per request. End-of-sequence tokens do not stop a request.
 	OutputTokens int `json:"output_tokens"`
-	// Concurrency is the maximum number of requests in flight at a server; 0 sends all at once.
+	// Concurrency is the maximum number of requests in flight; 0 sends all at once. An engine that does not take
+	// requests while it works ignores it.
 	Concurrency int `json:"concurrency,omitempty"`
 	// Open sends each request when it is due, however many are in flight: an open loop. A Concurrency above 0 is then a
 	// cap; a request that waits for it is marked.

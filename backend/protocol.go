@@ -28,8 +28,18 @@ import (
 // readings before and after must enclose it: that proves that both sides read
 // one clock. A worker that fails answers {"event":"error","failure":{…}}.
 //
+// The requests of a run arrive all at once, round by round. A worker whose
+// "loaded" says "schedules":true takes more: with "open":true a request arrives
+// "due_ns" after the start of the run, which is "start_ns" of "finished"; "after"
+// names the request whose prompt and output come before its tokens, and which
+// ended at least "wait_ns" earlier; "concurrency" bounds the requests in flight;
+// "output" replaces "output_tokens"; "drain_ns" after the last arrival the run
+// ends, and what is left is cut. Only such a worker is sent these. It looks for requests that are due between two steps, and in a
+// pause it sleeps until the next one.
+//
 // Nothing is written between the start of a run and "finished" except progress
-// between two batches. The logs follow after "finished", in parts of bounded
+// between two batches, and once a second in a pause, so that a worker without
+// requests is not taken for one that hangs. The logs follow after "finished", in parts of bounded
 // size, so that no line grows without bound. A worker whose command
 // pipe ends exits at once: it never outlives its parent.
 const protocolVersion = 1

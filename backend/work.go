@@ -33,16 +33,37 @@ func (w Workload) Batches(size int) [][]Prompt {
 }
 
 // Check refuses work that an engine would refuse in the middle of the run, or do in part: requests longer than the
-// context it was started for, or with ids outside its vocabulary (0: unknown).
+// context it was started for, or with ids outside its vocabulary (0: unknown), and times or histories that cannot be.
 func (w Workload) Check(maxContext, vocab int) error {
 	if w.OutputTokens < 1 {
 		return note.Failf(codes.ClassConfig, "set workload.output_tokens to 1 or more", "no output tokens asked for")
 	}
-	for _, p := range w.Requests {
+	follows := slices.ContainsFunc(w.Requests, func(p Prompt) bool { return p.After != nil })
+	lengths := map[int]int{} // of conversations so far
+	for i, p := range w.Requests {
+		if follows && !w.Open && w.Round > 0 && i%w.Round == 0 {
+			clear(lengths)
+		}
 		if len(p.Tokens) == 0 {
 			return note.Failf(codes.ClassConfig, "remove the empty prompt", "prompt %d has no tokens", p.ID)
 		}
-		if n := len(p.Tokens) + w.Asked(p); n > maxContext {
+		if p.Output < 0 || p.DueNS < 0 || p.WaitNS < 0 {
+			return note.Failf(codes.ClassConfig, "this is a bug in llem",
+				"prompt %d has a negative output, time or pause", p.ID)
+		}
+		n := len(p.Tokens) + w.Asked(p)
+		if p.After != nil {
+			history, known := lengths[*p.After]
+			if !known {
+				return note.Failf(codes.ClassConfig, "this is a bug in llem",
+					"prompt %d continues prompt %d, which is not before it in its round", p.ID, *p.After)
+			}
+			n += history
+		}
+		if follows {
+			lengths[p.ID] = n
+		}
+		if n > maxContext {
 			return note.Failf(codes.ClassKVTooSmall, "use shorter prompts or fewer output tokens",
 				"prompt %d needs a context of %d tokens, but the engine was started with %d", p.ID, n, maxContext)
 		}
@@ -51,6 +72,27 @@ func (w Workload) Check(maxContext, vocab int) error {
 				return note.Failf(codes.ClassConfig, "use the tokenizer of this model",
 					"prompt %d contains token id %d, outside the vocabulary of %d", p.ID, id, vocab)
 			}
+		}
+	}
+	return nil
+}
+
+// CheckTogether refuses work of an engine that receives all requests of a batch at once and computes as many tokens
+// for each: arrivals, outputs of different lengths and conversations.
+func (w Workload) CheckTogether() error {
+	refuse := func(what string) error {
+		return note.Failf(codes.ClassConfig, "use an engine that batches continuously",
+			"the engine receives all requests of a batch at once: %s", what)
+	}
+	if w.Open {
+		return refuse("they cannot arrive by themselves")
+	}
+	for _, p := range w.Requests {
+		switch {
+		case p.After != nil:
+			return refuse("none can continue another one")
+		case w.Asked(p) != w.OutputTokens:
+			return refuse("they have outputs of one length")
 		}
 	}
 	return nil

@@ -220,6 +220,11 @@ func (w *worker) tokens(ctx context.Context, c command, doing string, n int) ([]
 
 // Run implements Session.
 func (w *worker) Run(ctx context.Context, work Workload) (*Log, error) {
+	if !w.loaded.Schedules {
+		if err := work.CheckTogether(); err != nil {
+			return nil, err
+		}
+	}
 	id, err := w.write(ctx, command{Op: "run", Run: &work}, "running")
 	if err != nil {
 		return nil, err

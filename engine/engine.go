@@ -90,8 +90,9 @@ type Descriptor struct {
 	// Serves reports whether requests are sent one by one, to a server; nil means a worker, which receives all at
 	// once.
 	Serves func(Section) bool
-	// Schedules reports whether a worker accepts requests that arrive by themselves; nil means it does not. A server
-	// always does.
+	// Schedules reports whether a worker takes requests while it works: when they are due, a number of them at a time,
+	// or after the answer that they continue, each with an output of its own; nil means it does not. A server always
+	// does.
 	Schedules func(Section) bool
 	// GPU reports whether the engine may use a GPU, from its settings; nil means always. What an engine really uses is
 	// in backend.Loaded.

@@ -195,6 +195,8 @@ func TestIdentityDependsOnEveryKey(t *testing.T) {
 		switch f.Key { // keys that need another key
 		case "pytorch.compile":
 			base["pytorch.cache_implementation"] = "static"
+		case "fake.prefix_cache":
+			base["fake.batching"] = "continuous"
 		case "pytorch.matmul_precision":
 			base["dtype"] = "float32"
 		}

@@ -114,8 +114,8 @@ type Workload struct {
 	InputTokens int `json:"input_tokens"`
 	// OutputTokens is the number of output tokens per request; end-of-sequence tokens are ignored.
 	OutputTokens int `json:"output_tokens"`
-	// Concurrency is the maximum number of requests in flight at a server: a new one follows as soon as one ends. 0
-	// sends all at once; engines that are not servers accept only 0.
+	// Concurrency is the maximum number of requests in flight: a new one follows as soon as one ends. 0 sends all at
+	// once; an engine that does not take requests while it works accepts only 0.
 	Concurrency int `json:"concurrency,omitempty"`
 	// Load is when requests arrive; the zero value is a closed loop.
 	Load Arrivals `json:"load,omitzero"`

@@ -35,6 +35,10 @@ type Suite struct {
 	// Template, if set, returns the token ids of a conversation in the model's chat template. Without it the engine
 	// must refuse.
 	Template func(chat.Conversation) []int32
+	// Schedules reports that the engine takes requests while it works. A worker without it must refuse them.
+	Schedules bool
+	// Serves reports that the engine is a server, whose client has tests of its own for arrivals.
+	Serves bool
 	// StepSlack tolerates step limits that come from another clock (CUDA events).
 	StepSlack time.Duration
 	// Parallel runs the parts of the suite concurrently: for an engine that waits more than it computes.
@@ -68,6 +72,11 @@ func Run(t *testing.T, s Suite) {
 	run("Repeatable", s.repeatable)
 	run("Adapt", s.adapt)
 	run("Refuses", s.refuses)
+	if s.Schedules {
+		run("Arrivals", s.arrivals)
+	} else if !s.Serves {
+		run("RefusesArrivals", s.refusesArrivals)
+	}
 	run("Cancel", s.cancel)
 	run("Crash", s.crash)
 	run("Hang", s.hang)

@@ -17,24 +17,51 @@ func CheckLog(t *testing.T, w backend.Workload, log *backend.Log, before, after 
 	if len(log.Requests) != len(w.Requests) {
 		t.Fatalf("%d requests in the log, want %d", len(log.Requests), len(w.Requests))
 	}
-	prompt := 0
+	prompt, decoded := 0, 0
+	earlier := map[int]backend.Request{}
 	for i, r := range log.Requests {
-		checkRequest(t, w.Requests[i], w.OutputTokens, r, log)
-		prompt += len(w.Requests[i].Tokens)
+		p := w.Requests[i]
+		length := len(p.Tokens)
+		if p.After != nil {
+			before := earlier[*p.After]
+			length += before.PromptTokens + before.OutputTokens
+		}
+		checkRequest(t, p.ID, length, w.Asked(p), r, log)
+		if w.Open || p.After != nil {
+			checkArrival(t, w, p, r, earlier, log.StartNS)
+		}
+		earlier[p.ID] = r
+		prompt += length
+		decoded += w.Asked(p) - 1
 	}
-	decoded := len(w.Requests) * (w.OutputTokens - 1)
 	checkSteps(t, log, prompt, decoded, slack)
 	checkCover(t, log, slack)
 }
 
-func checkRequest(t *testing.T, want backend.Prompt, output int, r backend.Request, log *backend.Log) {
+// checkArrival checks that a request arrives when it is due, and when its conversation has come so far.
+func checkArrival(t *testing.T, w backend.Workload, p backend.Prompt, r backend.Request,
+	earlier map[int]backend.Request, start int64) {
 	t.Helper()
-	if r.ID != want.ID || !r.OK || r.FinishReason != "length" {
-		t.Errorf("request = %+v, want id %d finished by length", r, want.ID)
+	want := int64(0)
+	if w.Open {
+		want = start + p.DueNS
 	}
-	if r.PromptTokens != len(want.Tokens) || r.PromptComputed != len(want.Tokens) {
-		t.Errorf("request %d: prompt %d, computed %d, want %d", r.ID, r.PromptTokens, r.PromptComputed,
-			len(want.Tokens))
+	if p.After != nil {
+		want = max(want, earlier[*p.After].EndNS+p.WaitNS)
+	}
+	if w.Open && r.ArrivedNS != want || r.ArrivedNS < want || r.SubmittedNS < want {
+		t.Errorf("request %d arrived %v and was submitted %v after its time", r.ID, time.Duration(r.ArrivedNS-want),
+			time.Duration(r.SubmittedNS-want))
+	}
+}
+
+func checkRequest(t *testing.T, id, length, output int, r backend.Request, log *backend.Log) {
+	t.Helper()
+	if r.ID != id || !r.OK || r.FinishReason != "length" {
+		t.Errorf("request = %+v, want id %d finished by length", r, id)
+	}
+	if r.PromptTokens != length || r.PromptComputed != length {
+		t.Errorf("request %d: prompt %d, computed %d, want %d", r.ID, r.PromptTokens, r.PromptComputed, length)
 	}
 	if r.OutputTokens != output || len(r.TokenNS) != output || len(r.Output) != output {
 		t.Fatalf("request %d: %d output tokens, %d stamps, %d ids, want %d",

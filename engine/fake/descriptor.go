@@ -13,7 +13,8 @@ func Descriptor() engine.Descriptor {
 		Lacks: map[string]string{"lora": "the simulated engine has no weights to add an adapter to"},
 		Decoding: map[string]string{"temperature": "no setting changes anything: it computes no tokens", "top_p": "",
 			"top_k": "", "seed": "", "min_p": "", "repetition_penalty": ""},
-		Section: func() engine.Section { return &settings{BatchSize: 1, Batching: sim.Static, Speed: 1} },
+		Section:  func() engine.Section { return &settings{BatchSize: 1, Batching: sim.Static, Speed: 1} },
+		Conflict: conflict,
 		// The engine only passes the time.
 		Forget: func(s engine.Section) bool {
 			*s.(*settings) = settings{}
@@ -26,6 +27,15 @@ func Descriptor() engine.Descriptor {
 		Profile:   profile(),
 		New:       func(e engine.Env) backend.Backend { return launcher{Simulation: e.Simulation} },
 	}
+}
+
+// conflict returns values that do not fit together, or nil.
+func conflict(section engine.Section, _ engine.Job) *engine.Conflict {
+	if s := section.(*settings); s.PrefixCache == engine.On && s.Batching != sim.Continuous {
+		return engine.Conflictf("fake.prefix_cache", "set fake.batching: continuous",
+			"fake.prefix_cache has no effect with fake.batching static: the prompts of a batch are computed together")
+	}
+	return nil
 }
 
 // profile is for tests only: an engine that computes nothing is not estimated.

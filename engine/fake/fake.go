@@ -148,6 +148,9 @@ func (e *worker) Load(ctx context.Context, spec backend.Spec, progress func(stri
 	l.Parameters = config.Parameters().Total
 	l.Settings = map[string]string{"dtype": l.DType, "batch_size": strconv.Itoa(options.BatchSize),
 		"batching": o.Batching, "speed": strconv.FormatFloat(o.Speed, 'g', -1, 64)}
+	if o.Batching == sim.Continuous {
+		l.Settings["prefix_cache"] = strconv.FormatBool(options.PrefixCache)
+	}
 	l.Info, err = e.Info()
 	return l, err
 }

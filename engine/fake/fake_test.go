@@ -78,7 +78,7 @@ func TestConformance(t *testing.T) {
 					}
 					return ids
 				},
-				Parallel: true,
+				Parallel: true, Schedules: batching == sim.Continuous,
 			})
 		})
 	}

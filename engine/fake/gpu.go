@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/llenergymeasure/llem/backend"
+	"github.com/llenergymeasure/llem/engine"
 	"github.com/llenergymeasure/llem/internal/shape"
 	"github.com/llenergymeasure/llem/internal/sim"
 )
@@ -49,6 +50,7 @@ func engineOptions(c shape.Config, spec backend.Spec, o settings) sim.EngineOpti
 	_, all := c.EstimateBytes(spec.DType, o.BatchSize, spec.MaxContext)
 	return sim.EngineOptions{
 		Model: m, Batching: o.Batching, BatchSize: o.BatchSize, ChunkTokens: 512 + o.BatchSize, Seed: spec.Seed,
-		Memory: weights + all,
+		PrefixCache: o.PrefixCache == engine.On,
+		Memory:      weights + all,
 	}
 }

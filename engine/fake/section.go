@@ -10,6 +10,8 @@ type settings struct {
 	Batching string
 	// Speed divides the duration of every step.
 	Speed float64
+	// PrefixCache keeps what was computed of common prompt beginnings.
+	PrefixCache engine.Toggle
 }
 
 // Fields implements engine.Section.
@@ -19,5 +21,7 @@ func (s *settings) Fields() []engine.Field {
 		engine.Choice(&s.Batching, "batching", "whether the place of a finished sequence is refilled at once", "static",
 			"continuous"),
 		engine.Number(&s.Speed, "speed", 0.01, 100, "divides the duration of every step"),
+		engine.Switch(&s.PrefixCache, "prefix_cache",
+			"keep the cache of common prompt beginnings within a run").Optional(),
 	}
 }

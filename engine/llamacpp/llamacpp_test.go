@@ -57,7 +57,7 @@ func TestRealServer(t *testing.T) {
 	s.Options = []byte(`{"threads":1}`)
 	b := newBackend(program)
 	b.Options = server.Options{StartTimeout: time.Minute, StallTimeout: time.Minute, StopTimeout: 5 * time.Second}
-	backendtest.Run(t, backendtest.Suite{Backend: b, Spec: s, Tokens: model.ByteTokenizer{}.Encode})
+	backendtest.Run(t, backendtest.Suite{Backend: b, Spec: s, Tokens: model.ByteTokenizer{}.Encode, Serves: true})
 }
 
 // TestRealModels: llama-server loads models that this program writes, and computes all of a prompt that it has

@@ -58,7 +58,8 @@ func TestRealVLLM(t *testing.T) {
 		t.Run(mode, func(t *testing.T) {
 			spec := realSpec(t, mode)
 			spec.MaxContext = 0 // the suite's
-			backendtest.Run(t, backendtest.Suite{Backend: b, Spec: spec, Tokens: model.ByteTokenizer{}.Encode})
+			backendtest.Run(t, backendtest.Suite{Backend: b, Spec: spec, Tokens: model.ByteTokenizer{}.Encode,
+				Schedules: mode == offlineMode, Serves: mode != offlineMode})
 		})
 	}
 }

@@ -87,7 +87,7 @@ func TakesGGUF(d *engine.Descriptor, isFile bool) bool { return d.GGUF || d.Simu
 // common finds conflicts that concern every engine; it runs before the engine's own check.
 func common(d *engine.Descriptor, s engine.Section, j engine.Job) *engine.Conflict {
 	switch {
-	case j.Concurrency > 0 && (d.Serves == nil || !d.Serves(s)):
+	case j.Concurrency > 0 && !Schedules(d, s):
 		return engine.Conflictf("workload.concurrency", "leave it out, or set the batch size",
 			"workload.concurrency is %d, but the %s backend receives all requests at once", j.Concurrency, d.Name)
 	case j.Open && !Schedules(d, s):

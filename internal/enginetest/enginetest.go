@@ -31,7 +31,8 @@ func Conformance(t *testing.T, dialect string, stub func(servertest.Stubbed) bac
 	t.Helper()
 	b := stub(servertest.Stubbed{Command: servertest.Command(t, dialect, servertest.None), Start: 20 * time.Second,
 		Stall: 3 * time.Second})
-	backendtest.Run(t, backendtest.Suite{Backend: b, Spec: spec, Tokens: tokens, Template: template, Parallel: true})
+	backendtest.Run(t, backendtest.Suite{Backend: b, Spec: spec, Tokens: tokens, Template: template, Parallel: true,
+		Serves: true})
 }
 
 // Refused checks that a conversation which the stub's template refuses is a failure in the words of the server,

@@ -1,8 +1,10 @@
 package sim
 
 import (
+	"cmp"
 	"context"
 	"hash/fnv"
+	"math"
 	"os"
 	"time"
 
@@ -34,6 +36,9 @@ type EngineOptions struct {
 	Arrivals    Arrivals
 	// OutputVary is the largest relative deviation from the requested output length in continuous batching.
 	OutputVary float64
+	// PrefixCache keeps what was computed of earlier requests of a run, in blocks; the other requests of continuous
+	// batching that begin alike do not compute it again. A run begins with an empty cache.
+	PrefixCache bool
 	// StepGap and BatchGap are the idle times after each step and each static batch.
 	StepGap, BatchGap time.Duration
 	// StampLag is the delay of true power after the logged limits of steps, and StampJitter the largest
@@ -66,6 +71,7 @@ type Engine struct {
 	// stamped is the last true limit, and stamp the logged time for it.
 	stamped, stamp int64
 	stamps         int64
+	cached         blocks
 }
 
 var _ backend.Engine = (*Engine)(nil)
@@ -117,7 +123,8 @@ func (e *Engine) Load(ctx context.Context, spec backend.Spec, progress func(stri
 		return backend.Loaded{}, err
 	}
 	e.spec = spec
-	l := backend.Loaded{Info: info, DType: spec.DType, Vocab: Vocab, TextVocab: Vocab / 2, WeightBytes: e.opts.Memory}
+	l := backend.Loaded{Info: info, DType: spec.DType, Vocab: Vocab, TextVocab: Vocab / 2, WeightBytes: e.opts.Memory,
+		Schedules: e.opts.Batching == Continuous}
 	for gpu, scale := range e.opts.Scale {
 		if scale > 0 {
 			l.DeviceUUIDs = append(l.DeviceUUIDs, e.file.UUID(gpu))
@@ -160,7 +167,7 @@ func (e *Engine) Run(ctx context.Context, w backend.Workload) (*backend.Log, err
 	e.file.head.runs.Add(1)
 	log := &backend.Log{StepClock: "simulated", StartNS: e.now(), PeakMemoryBytes: e.opts.Memory,
 		MemorySource: "simulated"}
-	e.at = 0
+	e.at, e.cached = 0, blocks{}
 	err := e.pad(ctx)
 	if err == nil {
 		if e.opts.Batching == Continuous {
@@ -190,25 +197,12 @@ func (e *Engine) check(w backend.Workload) error {
 	if e.source == nil {
 		return note.Failf(codes.ClassProtocol, "load it first", "run before load")
 	}
-	if w.OutputTokens < 1 {
-		return note.Failf(codes.ClassConfig, "ask for one or more", "no output tokens were requested")
-	}
-	for _, p := range w.Requests {
-		if len(p.Tokens) == 0 {
-			return note.Failf(codes.ClassConfig, "remove it", "prompt %d has no tokens", p.ID)
-		}
-		if n := len(p.Tokens) + w.OutputTokens; e.spec.MaxContext > 0 && n > e.spec.MaxContext {
-			return note.Failf(codes.ClassKVTooSmall, "use a shorter prompt or fewer output tokens",
-				"prompt %d needs a context of %d tokens, the limit is %d", p.ID, n, e.spec.MaxContext)
-		}
-		for _, id := range p.Tokens {
-			if id < 0 || id >= Vocab {
-				return note.Failf(codes.ClassConfig, "use the engine's own tokenizer",
-					"prompt %d contains token id %d", p.ID, id)
-			}
+	if e.opts.Batching != Continuous {
+		if err := w.CheckTogether(); err != nil {
+			return err
 		}
 	}
-	return nil
+	return w.Check(cmp.Or(e.spec.MaxContext, math.MaxInt), Vocab)
 }
 
 // step runs one step and logs it.
