@@ -6,7 +6,7 @@ from unittest import mock
 
 import torch
 
-from tinymodels import TINY_GEMMA, TINY_LLAMA, ModelTest, execute, load, prompts, reference, spec, write_model
+from tinymodels import TINY_GEMMA, TINY_LLAMA, ModelTest, carry_out, execute, load, prompts, reference, spec, write_model
 
 from llem_worker import continuous, failures, generate, loading, run
 
@@ -127,6 +127,72 @@ class ContinuousTest(ModelTest):
         _, log, steps = execute(engine, requests, 6)
         self.assertEqual([entry["output"] for entry in log], expected)
         self.assertEqual(max(step["sequences"] for step in steps), 3)
+
+    def open_work(self, *lengths) -> dict:
+        """An open loop with outputs of their own, a pause, and a conversation of three turns."""
+        requests = prompts(*lengths)
+        for request, due_ms, output in zip(requests, (0, 150, 5, 20, 10), (0, 3, 1, 20, 9)):
+            request.update(due_ns=due_ms * 1_000_000, output=output)
+        requests[2].update(after=0, wait_ns=30_000_000)
+        requests[4]["after"] = 2
+        return {"requests": requests, "output_tokens": 7, "open": True}
+
+    def test_arrivals(self):
+        """Requests come at their times, in an idle engine too; a turn has its history."""
+        engine = load(self.folder, batch_size=4, options=options())
+        self.assertTrue(engine.describe()["schedules"])
+        self.assertFalse(load(self.folder).describe()["schedules"])
+        work = self.open_work(5, 17, 3, 9, 4)
+        window, log, steps = carry_out(engine, work)
+        asked = work["requests"]
+        for entry, request in zip(log, asked):
+            due = window["start_ns"] + request["due_ns"]
+            if "after" in request:
+                due = max(due, log[request["after"]]["end_ns"] + request.get("wait_ns", 0))
+            self.assertEqual(entry["arrived_ns"], due)
+            self.assertLessEqual(due, entry["submitted_ns"])
+            self.assertLessEqual(entry["submitted_ns"], entry["started_ns"])
+            self.assertEqual(len(entry["output"]), request["output"] or 7)
+            self.assertNotIn("capped", entry)
+        history = list(asked[0]["tokens"])
+        for turn in (0, 2, 4):
+            whole = history if turn == 0 else history + asked[turn]["tokens"]
+            alone = reference(load(self.folder).model, [{"tokens": whole}], len(log[turn]["output"]))[0]
+            self.assertEqual(log[turn]["output"], alone)
+            self.assertEqual((log[turn]["prompt_tokens"], log[turn]["prompt_computed"]), (len(whole), len(whole)))
+            history = whole + log[turn]["output"]
+        self.assertEqual(sum(step["prefill_tokens"] for step in steps), sum(e["prompt_tokens"] for e in log))
+        self.assertEqual(sum(step["decode_tokens"] for step in steps), sum(len(e["output"]) - 1 for e in log))
+
+    def test_clients(self):
+        """A number of clients; in an open loop it is a cap, and what waits for it says so."""
+        engine = load(self.folder, batch_size=4, options=options())
+        requests = prompts(4, 4, 4, 4, 4)
+        closed = {"requests": requests, "output_tokens": 6, "concurrency": 2}
+        _, log, steps = carry_out(engine, closed)
+        self.assertEqual(max(step["sequences"] for step in steps), 2)
+        self.assertEqual([entry["output"] for entry in log], reference(load(self.folder).model, requests, 6))
+        self.assertGreaterEqual(log[2]["arrived_ns"], min(log[0]["end_ns"], log[1]["end_ns"]))
+        _, log, _ = carry_out(engine, {**closed, "open": True})
+        self.assertEqual([entry.get("capped", False) for entry in log], [False, False, True, True, True])
+
+    def test_cut(self):
+        """The end of a run ends its requests with what they have; the next run is whole."""
+        engine = load(self.folder, batch_size=2, options=options())
+        requests = prompts(4, 4, 4, 4)
+        requests[0]["output"], requests[3]["due_ns"] = 2, 3_600_000_000_000
+        work = {"requests": requests, "output_tokens": 200, "open": True}
+        asked = []
+        with mock.patch.object(continuous.Schedule, "over", lambda self, now: asked.append(now) or len(asked) > 20):
+            _, log, _ = carry_out(engine, work)
+        self.assertEqual([entry["ok"] for entry in log], [True, False, False, False])
+        for entry in log[1:]:
+            self.assertTrue(entry["cut"])
+            self.assertEqual(entry["output_tokens"], len(entry["token_ns"]))
+            self.assertEqual(entry["output_tokens"], len(entry["output"]))
+        self.assertTrue(log[1]["output"])
+        self.assertEqual([entry["output"] for entry in execute(engine, requests[1:3], 5)[1]],
+                         reference(load(self.folder).model, requests[1:3], 5))
 
 
 if __name__ == "__main__":

@@ -19,13 +19,14 @@ func Descriptor() engine.Descriptor {
 			"hf"}, Summary: "transformers in a Python worker", Chats: true,
 		Decoding: map[string]string{"temperature": "", "top_p": "", "top_k": "", "seed": "", "min_p": "",
 			"repetition_penalty": "not with `batching: continuous`: the library's scheduler does not have it"},
-		Section:  func() engine.Section { return defaults() },
-		Conflict: func(s engine.Section, j engine.Job) *engine.Conflict { return s.(*settings).conflict(j) },
-		Forget:   forget,
-		Settle:   func(s engine.Section, batch, _ int) { s.(*settings).BatchSize = batch },
-		Estimate: estimate,
-		HostToo:  true,
-		GPU:      func(s engine.Section) bool { return s.(*settings).Device != "cpu" },
+		Section:   func() engine.Section { return defaults() },
+		Conflict:  func(s engine.Section, j engine.Job) *engine.Conflict { return s.(*settings).conflict(j) },
+		Forget:    forget,
+		Settle:    func(s engine.Section, batch, _ int) { s.(*settings).BatchSize = batch },
+		Schedules: func(s engine.Section) bool { return s.(*settings).Batching == "continuous" },
+		Estimate:  estimate,
+		HostToo:   true,
+		GPU:       func(s engine.Section) bool { return s.(*settings).Device != "cpu" },
 		Demands: func(s engine.Section) bool {
 			device := s.(*settings).Device
 			return device != "auto" && device != "cpu"

@@ -280,7 +280,7 @@ func conforms(t *testing.T, section string) {
 		Noisy:   launcher{Python: noisy(t, python)},
 		Tokens:  model.ByteTokenizer{}.Encode,
 		// Most of a part's time is one thread that imports torch.
-		Parallel: true,
+		Parallel: true, Schedules: strings.Contains(section, "continuous"),
 	})
 }
 

@@ -89,7 +89,11 @@ def prompts(*lengths: int) -> list[dict]:
 
 def execute(engine: loading.Engine, requests: list[dict], output_tokens: int):
     """Run a workload; returns the window and both logs."""
-    work = {"requests": requests, "output_tokens": output_tokens}
+    return carry_out(engine, {"requests": requests, "output_tokens": output_tokens})
+
+
+def carry_out(engine: loading.Engine, work: dict):
+    """Run a workload in the form of the protocol; returns the window and both logs."""
     window, results = run.run_workload(engine, work, lambda: False, lambda done: None)
     return window, list(run.request_log(results)), list(run.step_log(results))
 

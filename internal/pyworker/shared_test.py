@@ -12,7 +12,7 @@ from unittest import mock
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 
-from llem_protocol import failures, process, serve, spec, tokens, work  # noqa: E402
+from llem_protocol import arrivals, failures, process, serve, spec, tokens, work  # noqa: E402
 
 
 class SpecTest(unittest.TestCase):
@@ -148,6 +148,100 @@ class WorkTest(unittest.TestCase):
         process.reset_peak_memory()
         peak, source = process.peak_memory()
         self.assertEqual((peak > 1 << 20, source), (True, "VmHWM"))
+
+
+class ScheduleTest(unittest.TestCase):
+    """Arrivals on an imagined clock."""
+
+    def schedule(self, requests, **more):
+        requests = [{"id": i, "tokens": [i], **request} for i, request in enumerate(requests)]
+        return arrivals.Schedule({"requests": requests, "output_tokens": 5, **more}, 1000)
+
+    def ids(self, taken):
+        return [arrival.id for arrival in taken]
+
+    def test_rounds(self):
+        """A round comes when the one before it has ended; nothing is said of arrivals."""
+        s = self.schedule([{}] * 3, round=2)
+        first = s.take(1001)
+        self.assertEqual((self.ids(first), [a.times() for a in first]), ([0, 1], [{"submitted_ns": 1001}] * 2))
+        s.end(0, 2000, [9])
+        self.assertEqual(s.take(2001), [])
+        s.end(1, 3000, [9])
+        self.assertTrue(s.left)
+        self.assertEqual(self.ids(s.take(3001)), [2])
+        s.end(2, 4000, [9])
+        self.assertFalse(s.left)
+
+    def test_due(self):
+        """In any order; while the engine works a request is in its queue at its time, after a pause when it wakes up."""
+        s = self.schedule([{"due_ns": 70}, {"due_ns": 10, "output": 2}, {"due_ns": 70}], open=True, round=1)
+        self.assertEqual(s.take(1009), [])
+        (one,) = s.take(1050)
+        self.assertEqual((one.id, one.output, one.times()), (1, 2, {"arrived_ns": 1010, "submitted_ns": 1010}))
+        both = s.take(1090, woken=True)
+        self.assertEqual(self.ids(both), [0, 2])
+        self.assertEqual(both[0].times(), {"arrived_ns": 1070, "submitted_ns": 1090})
+
+    def test_clients(self):
+        """Each client has one request; in an open loop the others have waited for one."""
+        for open_loop in (False, True):
+            s = self.schedule([{"due_ns": 5}] * 3, concurrency=2, open=open_loop)
+            self.assertEqual(self.ids(s.take(1010)), [0, 1])
+            s.end(1, 1500, [9])
+            (last,) = s.take(1510)
+            self.assertEqual((last.arrived_ns, last.submitted_ns, last.capped),
+                             (1005, 1510, True) if open_loop else (1500, 1510, False))
+
+    def test_conversation(self):
+        """A turn has the history before it, and comes at its time or after its pause, whichever is later."""
+        s = self.schedule([{}, {"after": 0, "wait_ns": 50}, {"after": 1, "due_ns": 9000}], open=True)
+        s.take(1000)
+        s.end(0, 2000, [7, 8])
+        self.assertEqual(s.take(2049), [])
+        (second,) = s.take(2060)
+        self.assertEqual((second.arrived_ns, second.tokens), (2050, [0, 7, 8, 1]))
+        s.end(1, 3000, [6])
+        self.assertEqual(s.take(9999), [])
+        (third,) = s.take(10_000)
+        self.assertEqual((third.arrived_ns, third.tokens), (10_000, [0, 7, 8, 1, 6, 2]))
+
+    def test_unsent(self):
+        """What had not come at the end has failed, and took no time."""
+        s = self.schedule([{"due_ns": 100}, {"after": 0}, {"after": 1}], open=True, drain_ns=400)
+        self.assertFalse(s.over(1499))
+        self.assertTrue(s.over(1500))
+        (first,) = s.take(1100)
+        entries = [first.cut(1500, [1200], [7], 1, 1100), *s.unsent(1500)]
+        self.assertEqual([(e["ok"], e["cut"], e["end_ns"], e["output_tokens"]) for e in entries],
+                         [(False, True, 1500, 1)] + [(False, True, 1500, 0)] * 2)
+
+    def test_rest(self):
+        """A pause ends at its time, with a report in between, or with a cancel."""
+        clock, naps, beats = [1000], [], []
+
+        def sleep(seconds):
+            naps.append(seconds)
+            clock[0] += round(seconds * 1e9)
+
+        with mock.patch.object(arrivals.time, "monotonic_ns", lambda: clock[0]), \
+                mock.patch.object(arrivals.time, "sleep", sleep):
+            s = self.schedule([{"due_ns": 3_500_000_000}], open=True)
+            s.rest(lambda: False, lambda: beats.append(1))
+            self.assertEqual((clock[0], len(beats)), (3_500_001_000, 3))
+            self.assertLessEqual(max(naps), 0.2)
+            s = self.schedule([{"due_ns": 10**13}], open=True)
+            s.rest(lambda: len(naps) > 20, lambda: None)
+            self.assertEqual(len(naps), 21)
+
+    def test_context(self):
+        """A conversation needs room for all of it; its first turn comes before it."""
+        turns = [{"id": 0, "tokens": [1] * 10}, {"id": 1, "tokens": [1] * 10, "after": 0, "output": 30}]
+        work.check_requests(turns, 5, 9, 55)
+        with self.assertRaisesRegex(failures.Failure, "request 1 needs 55 tokens"):
+            work.check_requests(turns, 5, 9, 54)
+        with self.assertRaisesRegex(failures.Failure, "continues request 0"):
+            work.check_requests(turns[1:], 5, 9, 55)
 
 
 if __name__ == "__main__":

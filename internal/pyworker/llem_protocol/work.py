@@ -32,17 +32,24 @@ def check_requests(requests: list[dict], output_tokens: int, vocab: int, longest
     """
     if not requests or output_tokens < 1:
         raise Failure("config", "nothing to run: a workload needs requests and at least one output token")
+    lengths: dict[int, int] = {}  # of conversations so far
     for request in requests:
         tokens = request.get("tokens")
         if not tokens:
             raise Failure("config", f"request {request.get('id')} has an empty prompt")
         if min(tokens) < 0 or max(tokens) >= vocab:
             raise Failure("config", f"request {request['id']} has a token id outside of [0, {vocab})")
-        if longest is not None and len(tokens) + output_tokens > longest:
+        length = len(tokens) + (request.get("output") or output_tokens)
+        if request.get("after") is not None:
+            if request["after"] not in lengths:
+                raise Failure("config", f"request {request['id']} continues request {request['after']}, "
+                              "which is not before it", "this is a bug in llem")
+            length += lengths[request["after"]]
+        lengths[request["id"]] = length
+        if longest is not None and length > longest:
             raise Failure(
                 "config",
-                f"request {request['id']} needs {len(tokens) + output_tokens} tokens of context, "
-                f"the model was loaded for {longest}",
+                f"request {request['id']} needs {length} tokens of context, the model was loaded for {longest}",
                 "shorten workload.input_tokens or workload.output_tokens",
             )
 

@@ -5,8 +5,8 @@ side. The library's own loop runs here on the worker's thread, one step after th
 so that every step is seen: its limits on the host's clock, once the tokens are there,
 and what it held. For that the library may not prepare a step while one runs
 (use_async_batching), which it does with flash attention only; and without CUDA graphs,
-which it would record in the middle of a run. Requests arrive all at once. Blocks are not
-shared between requests: each prompt is computed.
+which it would record in the middle of a run. Requests come as the workload says, and are
+taken in between two steps. Blocks are not shared between requests: each prompt is computed.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ import time
 
 import torch
 
+from llem_protocol.arrivals import Arrival, Schedule
 from llem_protocol.failures import Failure
 
 from .sampling import Decoding
@@ -32,11 +33,35 @@ NO_END = -1  # no token ends a request
 class Progress:
     """What has been done for one request."""
 
-    request: dict
+    arrival: Arrival
     prefill_start_ns: int = 0
     computed: int = 0
     cached: int = 0
     token_ns: list[int] = dataclasses.field(default_factory=list)
+    state: object = None  # the library's
+
+    def whole(self, output: list[int]) -> dict:
+        """Its entry of the request log."""
+        return {
+            "id": self.arrival.id,
+            **self.arrival.times(),
+            "started_ns": self.prefill_start_ns,
+            "prefill_start_ns": self.prefill_start_ns,
+            "first_token_ns": self.token_ns[0],
+            "end_ns": self.token_ns[-1],
+            "token_ns": self.token_ns,
+            "prompt_tokens": len(self.arrival.tokens),
+            "prompt_computed": self.computed,
+            "output_tokens": len(output),
+            "finish_reason": "length",
+            "ok": True,
+            "output": output,
+        }
+
+    def cut(self, at_ns: int) -> dict:
+        """Its entry if it was cut off."""
+        output = list(self.state.generated_tokens[: len(self.token_ns)]) if self.state else []
+        return self.arrival.cut(at_ns, self.token_ns, output, self.computed, self.prefill_start_ns)
 
 
 @dataclasses.dataclass
@@ -80,56 +105,58 @@ class Scheduler:
         self.used = self.manager.continuous_batching_config
         check_used(self.used, batch_size)
 
-    def run(self, rounds: list[list[dict]], output_tokens: int, cancelled, progress) -> Log:
-        """Run all requests to their end, round by round."""
-        self.processor.reset()
-        self.manager.background_thread_status.clear()
-        if self.decoding.temperature:  # the library draws from the generators of the process
-            torch.manual_seed(self.decoding.seed % 2**63)
-        log = Log([], [])
-        for requests in rounds:
-            before = len(log.requests)
-            part = self.run_round(requests, output_tokens, cancelled, lambda done: progress(before + done))
-            log.requests += part.requests
-            log.steps += part.steps
-        return log
-
-    def run_round(self, requests: list[dict], output_tokens: int, cancelled, progress) -> Log:
-        """Run the requests of one round, all at once."""
+    def run(self, workload: dict, start_ns: int, cancelled, progress, beat=lambda done: None) -> Log:
+        """Run all requests to their end, as they come. beat hears of pauses."""
         from .generate import Cancelled
 
         manager, processor = self.manager, self.processor
-        open_requests = {str(request["id"]): Progress(request) for request in requests}
-        submitted_ns = time.monotonic_ns()
-        for key, entry in open_requests.items():
-            manager.add_request(
-                entry.request["tokens"], request_id=key, max_new_tokens=output_tokens, eos_token_id=NO_END)
-        steps, done = [], 0
-        while done < len(requests):
-            if cancelled():
+        processor.reset()
+        manager.background_thread_status.clear()
+        if self.decoding.temperature:  # the library draws from the generators of the process
+            torch.manual_seed(self.decoding.seed % 2**63)
+        schedule = Schedule(workload, start_ns)
+        open_requests: dict[str, Progress] = {}
+        entries, steps, woken = {}, [], False
+        while schedule.left:
+            now_ns = time.monotonic_ns()
+            if (over := schedule.over(now_ns)) or cancelled():
                 processor.reset()
                 drop(manager)
-                raise Cancelled
-            start_ns = time.monotonic_ns()
+                if not over:
+                    raise Cancelled
+                cut = [entry.cut(now_ns) for entry in open_requests.values()] + schedule.unsent(now_ns)
+                entries.update((entry["id"], entry) for entry in cut)
+                break
+            for arrival in schedule.take(now_ns, woken):
+                open_requests[str(arrival.id)] = Progress(arrival)
+                manager.add_request(arrival.tokens, request_id=str(arrival.id), max_new_tokens=arrival.output,
+                                    eos_token_id=NO_END)
+            if woken := not open_requests:
+                schedule.rest(cancelled, lambda: beat(len(entries)))
+                continue
+            start_step_ns = time.monotonic_ns()
             if not processor.prepare_next_batch():
-                raise Failure("engine_error", f"the scheduler stopped with {done} of {len(requests)} requests done",
+                raise Failure("engine_error",
+                              f"the scheduler stopped with {len(open_requests)} requests under way",
                               "the reason is in the engine log")
             batch = list(processor.inputs_and_outputs.requests_in_batch)
             processor._generation_step(manager.model)
             processor.update_batch()
             end_ns = time.monotonic_ns()
-            steps.append(self.account(batch, open_requests, start_ns, end_ns))
-            finished = self.results(open_requests)
-            if finished:
-                done += len(finished)
-                progress(done)
-        return Log([request_entry(entry, submitted_ns) for entry in open_requests.values()], steps)
+            steps.append(self.account(batch, open_requests, start_step_ns, end_ns))
+            for request_id, output in self.results():
+                entry = open_requests.pop(request_id)
+                schedule.end(entry.arrival.id, end_ns, output)
+                entries[entry.arrival.id] = entry.whole(output)
+                progress(len(entries))
+        return Log([entries[request["id"]] for request in workload["requests"]], steps)
 
     def account(self, batch, open_requests: dict[str, Progress], start_ns: int, end_ns: int) -> dict:
         """One entry of the step log; the requests of the step get their stamps."""
         prefill = decode = context = 0
         for future in batch:
             entry = open_requests[future.state.request_id]
+            entry.state = future.state
             if entry.token_ns:
                 decode += 1
             else:
@@ -143,17 +170,15 @@ class Scheduler:
         return {"start_ns": start_ns, "end_ns": end_ns, "prefill_tokens": prefill, "decode_tokens": decode,
                 "sequences": len(batch), "context_tokens": context}
 
-    def results(self, open_requests: dict[str, Progress]) -> list:
-        """Outputs of the requests that this step has finished."""
-        found, queue = [], self.manager.output_router.output_queue
+    def results(self):
+        """The requests that this step has finished, each with its output."""
+        queue = self.manager.output_router.output_queue
         while not queue.empty():
             result = queue.get_nowait()
             if result.error is not None:
                 raise Failure("engine_error", f"request {result.request_id}: {result.error}",
                               "the whole text is in the engine log")
-            open_requests[result.request_id].request["output"] = result.generated_tokens
-            found.append(result)
-        return found
+            yield result.request_id, list(result.generated_tokens)
 
     def settings(self) -> dict[str, str]:
         """What the library made of it."""
@@ -171,26 +196,6 @@ def chosen(decoding: Decoding) -> dict:
         return {"do_sample": False}
     return {"do_sample": True, "temperature": decoding.temperature, "top_k": decoding.top_k, "top_p": decoding.top_p,
             "min_p": decoding.min_p or None}
-
-
-def request_entry(entry: Progress, submitted_ns: int) -> dict:
-    """One entry of the request log."""
-    output = entry.request.pop("output")
-    return {
-        "id": entry.request["id"],
-        "submitted_ns": submitted_ns,
-        "started_ns": entry.prefill_start_ns,
-        "prefill_start_ns": entry.prefill_start_ns,
-        "first_token_ns": entry.token_ns[0],
-        "end_ns": entry.token_ns[-1],
-        "token_ns": entry.token_ns,
-        "prompt_tokens": len(entry.request["tokens"]),
-        "prompt_computed": entry.computed,
-        "output_tokens": len(output),
-        "finish_reason": "length",
-        "ok": True,
-        "output": output,
-    }
 
 
 def drop(manager) -> None:

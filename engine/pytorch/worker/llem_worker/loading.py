@@ -61,6 +61,7 @@ class Engine:
             # Of shared weights each rank has as many.
             "weight_bytes": quantise.weight_bytes(self.model) * (self.group.size if self.group else 1),
             "settings": self.settings(),
+            "schedules": isinstance(self.forward, continuous.Scheduler),
             "notes": self.notes,
         }
 

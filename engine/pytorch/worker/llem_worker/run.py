@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 import torch
 from llem_protocol import process
 from llem_protocol.failures import Failure
-from llem_protocol.work import Reporter, check_requests, quiet_collector, rounds
+from llem_protocol.work import Reporter, check_requests, quiet_collector
 
 from . import continuous, parallel
 from .batches import Batch, make_batches
@@ -34,7 +34,8 @@ def run_workload(
     told = Reporter(progress)
     if isinstance(engine.forward, continuous.Scheduler):
         clock_name = engine.forward.step_clock
-        work = functools.partial(engine.forward.run, rounds(requests, together), output_tokens, cancelled, told)
+        work = functools.partial(engine.forward.run, {**workload, "requests": requests}, cancelled=cancelled,
+                                 progress=told, beat=progress)
     else:
         clock = clock_for(engine.device, output_tokens)
         clock_name = clock.name
@@ -42,12 +43,12 @@ def run_workload(
         if output_tokens > 1:
             engine.forward.prepare({batch.size for batch in batches})
         engine.forward.choose.begin()
-        work = functools.partial(run_batches, engine, batches, output_tokens, clock, cancelled, told)
+        work = functools.partial(run_batches, engine, batches, output_tokens, clock, cancelled=cancelled, told=told)
     graphs = compiled_graphs()
     with quiet_collector(), engine.forward.grad_mode():
         reset_peak_memory(engine.devices)
         start_ns = time.monotonic_ns()
-        results = work()
+        results = work(start_ns=start_ns)
         end_ns = time.monotonic_ns()
     if compiled_graphs() > graphs:
         raise Failure("graph_compile",
@@ -67,8 +68,10 @@ def run_workload(
     return window, results
 
 
-def run_batches(engine: Engine, batches: list[Batch], output_tokens: int, clock, cancelled, told) -> list[BatchResult]:
-    """Static batches, one after the other."""
+def run_batches(
+    engine: Engine, batches: list[Batch], output_tokens: int, clock, *, start_ns: int, cancelled, told,
+) -> list[BatchResult]:
+    """Static batches, one after the other; the first one is there at the start."""
     results, done = [], 0
     for batch in batches:
         if engine.group:  # a rank that is late would make this one's prefill wait
