@@ -24,6 +24,9 @@ var titles = map[string]string{
 	"latency.itl_ms.p50":                "ITL, median",
 	"latency.tpot_ms.p50":               "TPOT, median",
 	"latency.e2e_ms.p50":                "end to end, median",
+	"load.per_good_token_j":             "energy per good token",
+	"load.attainment":                   "fraction of requests within the objective",
+	"load.goodput_rps":                  "good requests per second",
 }
 
 // others are further names that results use for a metric.

@@ -27,19 +27,22 @@ func newPlot(env *Env) *cobra.Command {
 			"  power     power over the window of one run, with the phases of the engine below\n" +
 			"  latency   distribution of TTFT, or of itl, tpot, e2e, energy (--x) over the requests\n" +
 			"  scaling   a metric over a swept number, such as the batch size\n" +
-			"  cycles    a metric of every run, in the order in which they ran",
+			"  cycles    a metric of every run, in the order in which they ran\n\n" +
+			"of a study with loads (workload.load):\n\n" +
+			"  load      power, or --y J/request, over the rate of requests, with the load line\n" +
+			"  frontier  energy per good token over the attainment of the objective",
 		Example: "  llem plot results/batches pareto -o pareto.pdf\n" +
 			"  llem plot results/batches scaling --y TTFT -o ttft.svg --grey",
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) != 2 {
 				return &usageError{"plot takes a study's folder and a chart",
-					"charts: " + strings.Join(picture.Kinds(), ", ")}
+					"charts: " + strings.Join(allCharts(), ", ")}
 			}
 			return nil
 		},
 		ValidArgsFunction: func(_ *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
 			if len(args) == 1 {
-				return picture.Kinds(), cobra.ShellCompDirectiveNoFileComp
+				return allCharts(), cobra.ShellCompDirectiveNoFileComp
 			}
 			return nil, cobra.ShellCompDirectiveFilterDirs
 		},
@@ -51,7 +54,7 @@ func newPlot(env *Env) *cobra.Command {
 		"the file to write: NAME.svg, NAME.pdf or NAME.png (default CHART.svg)")
 	flags.StringVar(&f.options.X, "x", "",
 		"the metric across, for pareto (llem report --metrics lists all); ttft, itl, tpot, e2e or energy for latency")
-	flags.StringVar(&f.options.Y, "y", "", "the metric upwards, for pareto, scaling and cycles")
+	flags.StringVar(&f.options.Y, "y", "", "the metric upwards, for pareto, scaling, cycles and load")
 	flags.StringVar(&f.options.Over, "over", "", "the swept key across, for scaling")
 	flags.StringVar(&f.options.Run, "run", "", "the run, for power: ID-c2 or the first digits of an id")
 	flags.IntVar(&f.file.Columns, "columns", 1, "width in columns of a paper: 1 is 86 mm, 2 is 178 mm")
@@ -64,6 +67,9 @@ func newPlot(env *Env) *cobra.Command {
 	completeMetrics(cmd, "x", "y")
 	return cmd
 }
+
+// allCharts are the charts of any study, and of studies with loads.
+func allCharts() []string { return append(picture.Kinds(), picture.LoadKinds()...) }
 
 // plot writes a chart and its data.
 func (env *Env) plot(dir, chart string, f plotFlags) error {

@@ -142,7 +142,7 @@ func newReport(env *Env) *cobra.Command {
 	flags.StringVar(&f.best, "best", "", "name the configuration with the best value of a metric")
 	flags.StringArrayVar(&f.where, "where", nil, "with --best: a limit to meet, such as 'TTFT p99<200'")
 	flags.StringVar(&f.slo, "slo", "",
-		"judge the stored requests by another objective, such as ttft=500ms,tpot=50ms,attainment=0.95")
+		"judge the stored requests by another objective, such as ttft=500ms,tpot=50ms (also e2e=10s, attainment=0.99)")
 	flags.BoolVar(&f.metrics, "metrics", false, "list all metrics: head, name, unit and meaning; no DIR is needed")
 	flags.StringVar(&f.html, "html", "", "write the report as one HTML file; - is standard output")
 	flags.BoolVar(&f.json, "json", false, "print the result as one JSON document")

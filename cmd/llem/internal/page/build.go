@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/llenergymeasure/llem/cmd/llem/internal/loads"
 	"github.com/llenergymeasure/llem/cmd/llem/internal/picture"
 	"github.com/llenergymeasure/llem/cmd/llem/internal/view"
 	"github.com/llenergymeasure/llem/internal/compare"
@@ -197,16 +198,22 @@ func (b *builder) course() error {
 		return nil
 	}
 	for _, f := range []struct {
-		kind, caption string
-		height        float64
-	}{{"scaling", "Energy per output token over the first swept number, with 95 % intervals.", 65},
-		{"cycles", "Every run in the order in which it ran; a line is the mean of a configuration.",
+		kind, y, caption string
+		height           float64
+	}{{picture.LoadChart, "", "Mean power over the rate of completed requests, with the load line and its 95 % band; " +
+		"open marks are saturated.", 65},
+		{picture.LoadChart, loads.RequestMetric, "Energy per request over the rate: the load line divided by the rate, which " +
+			"approaches the marginal energy of a request (dashed).", 65},
+		{picture.Frontier, "", "Energy per output token of good requests over the fraction of requests within the " +
+			"objective, with 95 % intervals; faint marks are dominated.", 65},
+		{"scaling", "", "Energy per output token over the first swept number, with 95 % intervals.", 65},
+		{"cycles", "", "Every run in the order in which it ran; a line is the mean of a configuration.",
 			55 + 4*float64(len(b.Experiments))}} {
 		if f.kind == "cycles" && (len(b.Experiments) > 12 || b.OK <= len(b.Experiments)) {
 			continue
 		}
 		var svg template.HTML
-		if err := b.draw(f.kind, picture.Options{}, 105, f.height, &svg); err != nil {
+		if err := b.draw(f.kind, picture.Options{Y: f.y}, 105, f.height, &svg); err != nil {
 			return err
 		}
 		if svg != "" {

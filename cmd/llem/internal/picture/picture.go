@@ -60,7 +60,7 @@ func IsData(line string) bool {
 	return strings.HasPrefix(line, "id,configuration,") || strings.HasPrefix(line, "seconds,watts,")
 }
 
-// Kinds are the charts in the order in which help lists them.
+// Kinds are the charts of every study, in the order in which help lists them; see [LoadKinds].
 func Kinds() []string {
 	return []string{Pareto, "phases", PowerChart, "latency", "scaling", "cycles"}
 }
@@ -100,9 +100,11 @@ func (s Study) Groups() (names []string, of []int) { return s.groups() }
 func (s Study) New(kind string, o Options) (*Picture, error) {
 	p := s.study
 	draw, ok := map[string]func(Options) (*Picture, error){Pareto: p.pareto, "phases": p.phases, PowerChart: p.power,
-		"latency": p.latency, "scaling": p.scaling, "cycles": p.cycles}[kind]
+		"latency": p.latency, "scaling": p.scaling, "cycles": p.cycles,
+		LoadChart: p.load, Frontier: p.frontier}[kind]
 	if !ok {
-		return nil, &Error{fmt.Sprintf("there is no chart %q", kind), "use one of " + strings.Join(Kinds(), ", ")}
+		return nil, &Error{fmt.Sprintf("there is no chart %q", kind),
+			"use one of " + strings.Join(append(Kinds(), LoadKinds()...), ", ")}
 	}
 	out, err := draw(o)
 	if err != nil {
@@ -116,7 +118,7 @@ func (s Study) New(kind string, o Options) (*Picture, error) {
 	case "scaling": // which names no configurations
 		out.Notes = s.notes[s.flagNotes:]
 	default:
-		out.Notes = s.notes
+		out.Notes = append(out.Notes, s.notes...)
 	}
 	return out, nil
 }
@@ -254,7 +256,7 @@ func (s study) title() string {
 // measured is named so.
 func (s study) axis(m result.MetricInfo) (figure.Axis, float64) {
 	label := Label(m)
-	if kind := s.source(); kind != "" && strings.HasPrefix(m.Name, "energy.") {
+	if kind := s.source(); kind != "" && (strings.HasPrefix(m.Name, "energy.") || m.Unit == "J") {
 		label += ", " + kind
 	}
 	switch m.Unit {

@@ -162,5 +162,6 @@ func (t Terminal) loads(b *strings.Builder, s *result.StudyResult) error {
 			t.wrap(b, "  ", "    ", missing+" "+strings.TrimPrefix(why, "? "))
 		}
 	}
+	b.WriteString("\n")
 	return nil
 }

@@ -25,6 +25,9 @@ func (t Terminal) table(b *strings.Builder, s *result.StudyResult) error {
 	if len(s.Runs)+len(s.Rows) == 0 {
 		return nil
 	}
+	if err := t.loads(b, s); err != nil {
+		return err
+	}
 	runs, err := t.firstRuns(s)
 	if err != nil {
 		return err
@@ -38,9 +41,6 @@ func (t Terminal) table(b *strings.Builder, s *result.StudyResult) error {
 	} else {
 		t.runs(b, s, runs)
 		t.ofStudy(b, s)
-	}
-	if err := t.loads(b, s); err != nil {
-		return err
 	}
 	t.exclusions(b, s)
 	b.WriteString(crew.SpentText(s.Workers, t.Columns, t.width(), t.Limited, t.bold))
