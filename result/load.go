@@ -79,6 +79,8 @@ type Load struct {
 	GoodputRPS float64 `json:"goodput_rps"`
 	// SLOMet is yes, no or unresolved: whether Attainment reaches the objective; empty without an objective.
 	SLOMet string `json:"slo_met,omitempty"`
+	// SLOReason is why SLOMet is unresolved, or no whatever the attainment is.
+	SLOReason string `json:"slo_reason,omitempty"`
 	// Search is the search for the highest load within the objective; nil without one.
 	Search *Search `json:"search,omitempty"`
 }
@@ -105,6 +107,8 @@ type Halves struct {
 type Search struct {
 	// Over is rate or concurrency.
 	Over string `json:"over"`
+	// Load is the load of this run, in requests per second or in flight.
+	Load float64 `json:"load"`
 	// Lower is the highest load that met the objective, and Upper the lowest one that did not; null if there is none.
 	Lower *float64 `json:"lower"`
 	Upper *float64 `json:"upper"` // see Lower
@@ -126,6 +130,8 @@ type Probe struct {
 	StartMonoNS  int64    `json:"start_mono_ns"`
 	WindowMonoNS [2]int64 `json:"window_mono_ns"` // see StartMonoNS
 	EndMonoNS    int64    `json:"end_mono_ns"`    // see StartMonoNS
+	// HorizonMonoNS is when the last request was scheduled.
+	HorizonMonoNS int64 `json:"horizon_mono_ns"`
 	// Scheduled is the number of requests of the window, and Good how many were good.
 	Scheduled int64 `json:"scheduled"`
 	Good      int64 `json:"good"` // see Scheduled

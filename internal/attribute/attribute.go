@@ -167,6 +167,16 @@ func (c *Curve) upTo(t int64) float64 {
 // Joules returns the integral between two instants, over the known power.
 func (c *Curve) Joules(start, end int64) float64 { return c.upTo(end) - c.upTo(start) }
 
+// MeanPower returns the mean of the known power between two instants, in watts, or NaN if less than half of it is
+// known.
+func (c *Curve) MeanPower(start, end int64) float64 {
+	known := c.covered(Window{start, end})
+	if known <= 0 || 2*known < end-start {
+		return math.NaN()
+	}
+	return c.Joules(start, end) / digits.Seconds(known)
+}
+
 // covered returns the known part of a window, in nanoseconds.
 func (c *Curve) covered(w Window) int64 {
 	var sum int64

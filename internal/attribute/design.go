@@ -172,7 +172,11 @@ type design struct {
 	columns []column
 	basis   *basis
 	line    []stretch
-	// energy[c] has the joules per unit of column c that belong to each phase.
+	// part is the share of each stretch that lies in the part of the window whose energy is wanted, and whole reports
+	// that this is all of the window.
+	part  []float64
+	whole bool
+	// energy[c] has the joules per unit of column c that belong to each phase, in that part.
 	energy []split
 }
 
@@ -184,8 +188,11 @@ type split struct{ prefill, decode, other, both float64 }
 // it.
 const reach = int64(400e6)
 
-func newDesign(line []stretch, w Window) *design {
-	d := &design{columns: model(line, w), line: line}
+func newDesign(line []stretch, w, part Window) *design {
+	d := &design{columns: model(line, w), line: line, part: make([]float64, len(line)), whole: part == w}
+	for i, s := range line {
+		d.part[i] = float64(max(0, min(s.end, part.End)-max(s.start, part.Start))) / float64(max(1, s.ns()))
+	}
 	power := fold(line, w)
 	breaks := make([]int64, 0, len(line)+3)
 	breaks = append(breaks, w.Start-reach)
@@ -214,7 +221,7 @@ func newDesign(line []stretch, w Window) *design {
 			}
 			density[c][i] = v
 			if i > 0 && i <= len(line) {
-				d.energy[c].add(line[i-1].kind, col.share, v*digits.Seconds(p.ns()))
+				d.energy[c].add(line[i-1].kind, col.share, v*digits.Seconds(p.ns())*d.part[i-1])
 			}
 		}
 	}

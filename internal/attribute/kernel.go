@@ -505,7 +505,7 @@ func FitKernel(samples []power.Sample, on []Window, span Window) (Kernel, error)
 	if err != nil {
 		return Kernel{}, err
 	}
-	d := newDesign(line, span)
+	d := newDesign(line, span, span)
 	// Time outside the span counts as a pause; the load counts as prompts.
 	wide := max(30e6, 1.5*spacing, float64(obs[0].window))
 	r := &regression{design: d, obs: obs}

@@ -126,7 +126,7 @@ func (o Outlook) foresee(turns int, seed uint64) (Split, error) {
 	if err != nil {
 		return Split{}, err
 	}
-	p.Samples = o.samples(newDesign(line, p.Window), p.Window, seed)
+	p.Samples = o.samples(newDesign(line, p.Window, p.Window), p.Window, seed)
 	return Phases(p)
 }
 

@@ -25,6 +25,9 @@ type Options struct {
 	Requests []backend.Request
 	// Window is the interval whose energy is split.
 	Window Window
+	// Part, if set, is the part of the window whose energy is wanted: the power of the work is then determined from
+	// all of the window, and the phases are of the part.
+	Part Window
 	// Tier is how well the steps are known.
 	Tier backend.Tier
 	// Profile, if set, is the self-test's profile of the sensor.
@@ -121,7 +124,7 @@ func Phases(o Options) (Split, error) {
 	if err := covered(obs, o.Window); err != nil {
 		return Split{}, o.asking(err)
 	}
-	r := &regression{design: newDesign(line, o.Window), obs: obs}
+	r := &regression{design: newDesign(line, o.Window, o.part()), obs: obs}
 	priors := priorsOf(o.Samples[0].Source, o.Profile)
 	condition, err := r.design.choose(func(b *basis) [][]float64 { return rows(b, obs, priors[0], priors[0].mean) })
 	if err != nil {
@@ -142,6 +145,14 @@ func Phases(o Options) (Split, error) {
 		s.boundsOnly()
 	}
 	return s, nil
+}
+
+// part returns the interval that the phases are of.
+func (o Options) part() Window {
+	if o.Part == (Window{}) {
+		return o.Window
+	}
+	return o.Part
 }
 
 // splitOf returns the split of one fit.
@@ -227,7 +238,10 @@ const maxHoles = 1 - minCoverage
 
 // fill computes the phases from the fit.
 func (s *Split) fill(r *regression, line []stretch) {
-	for _, t := range line {
+	var prompt, output float64
+	for i, t := range line {
+		part := r.design.part[i]
+		ns := time.Duration(math.Round(part * float64(t.ns())))
 		p := &s.Other
 		switch t.kind {
 		case prefill:
@@ -237,13 +251,13 @@ func (s *Split) fill(r *regression, line []stretch) {
 		}
 		if t.kind == mixed {
 			// The time of a mixed step counts for both phases; its tokens do not.
-			s.Prefill.Duration += time.Duration(t.ns())
+			s.Prefill.Duration += ns
 			p = &s.Decode
 		}
-		p.Duration += time.Duration(t.ns())
-		s.Prefill.Tokens += int64(t.prompt)
-		s.Decode.Tokens += int64(t.output)
+		p.Duration += ns
+		prompt, output = prompt+part*t.prompt, output+part*t.output
 	}
+	s.Prefill.Tokens, s.Decode.Tokens = int64(math.Round(prompt)), int64(math.Round(output))
 	d := r.design
 	part := func(of func(split) float64) []float64 {
 		c := make([]float64, len(d.energy))

@@ -13,7 +13,8 @@ type Shares struct {
 
 // PerRequest distributes the energy of the phases to the requests, in their order: each prefill step by the
 // prompt tokens of its requests, each decode step equally over its tokens. The sums over all requests are the
-// energies of the phases; failed requests get nothing.
+// energies of the phases; failed requests get nothing. If the phases are of a part of the window, the requests get
+// their energies in all of it.
 func (s Split) PerRequest(requests []backend.Request) []Shares {
 	out := make([]Shares, len(requests))
 	d := s.fit.design
@@ -35,6 +36,9 @@ func (s Split) PerRequest(requests []backend.Request) []Shares {
 	eachToken(d.line, requests, func(st *stretch, q *backend.Request, _ int) {
 		out[position[q]].Decode += cost[index[st]].decode / st.output
 	})
+	if !d.whole {
+		return out
+	}
 	scale(out, s.Prefill.Joules, func(e *Shares) *float64 { return &e.Prefill })
 	scale(out, s.Decode.Joules, func(e *Shares) *float64 { return &e.Decode })
 	return out

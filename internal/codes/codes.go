@@ -178,6 +178,16 @@ const (
 	TokenOutside      note.Code = "token_outside"
 )
 
+// Codes of notes about a load.
+const (
+	SendLag      note.Code = "send_lag"
+	LoadCapped   note.Code = "load_capped"
+	Saturated    note.Code = "saturated"
+	LoadUnsteady note.Code = "load_unsteady"
+	LoadFew      note.Code = "load_few"
+	LoadLost     note.Code = "load_lost"
+)
+
 // Codes of notes about a configuration or a study over its runs.
 const (
 	PrecisionNotReached   note.Code = "precision_not_reached"
@@ -324,6 +334,15 @@ func Codes() []Entry {
 			"The model's family is unknown, so FLOPs are computed as for an ordinary transformer."},
 		{PartCounted, Told, "The model has a vision tower; the note states what is counted."},
 		{TokenOutside, Care, "The model's config.json names a first or last token outside its vocabulary."},
+
+		{SendLag, Flagged, "Requests were sent later than scheduled, by so much that the latencies show it."},
+		{LoadCapped, Flagged, "Requests that were due waited for workload.concurrency, so the load was less than " +
+			"offered."},
+		{Saturated, Missing, "The requests in flight increased all the time: the engine cannot serve the offered " +
+			"load, and latencies are null."},
+		{LoadUnsteady, Flagged, "The halves of the window differ in power or in tokens per second."},
+		{LoadFew, Care, "The window has too few independent requests for what it tells."},
+		{LoadLost, Care, "Requests of a load failed or were cut off; they are not good, and their energy is counted."},
 
 		{PrecisionNotReached, Care, "The wanted precision was not reached within the allowed number of cycles."},
 		{PrecisionUnknown, Missing, "The metric with a wanted precision was not measured."},

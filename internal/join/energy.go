@@ -66,6 +66,7 @@ func (j *join) energy(tokens result.Tokens) {
 		e.Reason = why
 		return
 	}
+	j.counted = counted
 	j.totals(counted, tokens)
 	j.phases(counted)
 }

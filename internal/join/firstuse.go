@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"github.com/llenergymeasure/llem/backend"
+	"github.com/llenergymeasure/llem/internal/atload"
 	"github.com/llenergymeasure/llem/internal/codes"
 	"github.com/llenergymeasure/llem/internal/digits"
 	"github.com/llenergymeasure/llem/internal/shapes"
@@ -17,25 +18,33 @@ const mostExcluded = 0.25
 // excluded and reported; if there are many, all count.
 func (j *join) steady() []backend.Request {
 	j.firstUses = shapes.FirstUses(j.Requests, j.Steps)
-	n, ok := len(j.firstUses), 0
-	for _, q := range j.Requests {
+	requests := j.Requests
+	if j.Load != nil {
+		requests = atload.Scheduled(requests, j.Window)
+	}
+	n, ok := 0, 0
+	for _, q := range requests {
 		if q.OK {
 			ok++
 		}
+		if j.firstUses[q.ID] {
+			n++
+		}
 	}
+	j.firstUsed = n
 	switch {
 	case n == 0:
-		return j.Requests
+		return requests
 	case float64(n) > mostExcluded*float64(ok):
 		j.warn(codes.FirstUse,
 			fmt.Sprintf("%d of %d requests include the first use of a shape in the window, so many that they count in "+
 				"the latencies; raise warmup.max_seconds, or check what the warm-up does not cover", n,
 				ok))
-		j.firstUses = nil
-		return j.Requests
+		j.firstUses, j.firstUsed = nil, 0
+		return requests
 	}
 	var out []backend.Request
-	for _, q := range j.Requests {
+	for _, q := range requests {
 		if !j.firstUses[q.ID] {
 			out = append(out, q)
 		}
@@ -51,7 +60,7 @@ func (j *join) steady() []backend.Request {
 
 // mark marks the rows of requests that are excluded from the latencies.
 func (j *join) mark(rows []series.Request) {
-	for i := range rows {
+	for i := range j.Requests {
 		rows[i].FirstUse = j.firstUses[int(rows[i].ID)]
 	}
 }

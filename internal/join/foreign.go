@@ -51,7 +51,7 @@ func (j *join) foreignWork(counted []*deviceEnergy) (why string) {
 
 // inWindow reports whether a process was on its GPU during the window.
 func (j *join) inWindow(t result.Tenant) bool {
-	return t.ToS >= 0 && t.FromS <= j.Window.Duration().Seconds()
+	return t.ToS >= 0 && t.FromS <= j.whole().Duration().Seconds()
 }
 
 // workWithin returns the evidence that other processes worked in the window. If the driver does not report
@@ -116,7 +116,10 @@ func (j *join) idleBefore() attribute.Window {
 	if j.Bare.End > j.Bare.Start {
 		return j.Bare
 	}
-	end := j.Window.Start
+	end := j.whole().Start
+	if len(j.loads) > 0 {
+		end = min(end, j.loads[0].Start) // the first probe of a search
+	}
 	if j.Resident.Start > 0 {
 		end = j.Resident.Start
 	}
@@ -137,7 +140,8 @@ func Worked(trace power.Trace, device string, w attribute.Window) bool {
 
 // there reports whether a process was on its GPU during a whole interval.
 func (j *join) there(t result.Tenant, w attribute.Window) bool {
-	from, to := float64(w.Start-j.Window.Start)/1e9, float64(w.End-j.Window.Start)/1e9
+	start := j.whole().Start
+	from, to := float64(w.Start-start)/1e9, float64(w.End-start)/1e9
 	return w.End > w.Start && t.FromS <= from+1 && t.ToS >= to-1
 }
 

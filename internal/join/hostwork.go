@@ -26,7 +26,7 @@ const (
 // the processors' energy. A simulated run is not affected.
 func (j *join) hostWork() {
 	h := j.record.Harness
-	seconds := j.Window.Duration().Seconds()
+	seconds := j.whole().Duration().Seconds()
 	if h == nil || h.OtherCPUS == nil || h.HostCPUS == nil || h.HostCores == 0 || seconds <= 0 ||
 		result.Measured.Of(j.record.Backend.Name) == result.Simulated {
 		return

@@ -23,8 +23,9 @@ import (
 // of the program. show, if not nil, also receives the warnings that a user should see at once.
 func Compute(m *Material, rec *result.Record, show func(code note.Code, message string)) series.All {
 	latencies.Stamp(m.Requests, rec, m.Engine.Tier == backend.TierExact)
+	loads := m.loads(rec)
 	s := m.store(rec)
-	j := &join{Material: m, record: rec, show: show}
+	j := &join{Material: m, record: rec, show: show, loads: loads}
 	j.compute()
 	shareOut(s.Requests, j.shares)
 	j.mark(s.Requests)
@@ -35,13 +36,20 @@ func Compute(m *Material, rec *result.Record, show func(code note.Code, message 
 func (j *join) compute() {
 	seconds := j.Window.Duration().Seconds()
 	j.record.Window.DurationS = seconds
-	countTokens(j.record.Tokens, j.Requests)
+	if j.Load != nil {
+		j.tellLoad()
+	} else {
+		countTokens(j.record.Tokens, j.Requests)
+	}
 	if j.metered() {
 		countSteps(j.record.Tokens, j.Steps)
 	}
 	tokens := *j.record.Tokens
 	j.record.Latency = latency(j.steady(), j.record.Config.BatchSize())
-	j.record.Latency.Excluded = len(j.firstUses)
+	j.record.Latency.Excluded = j.firstUsed
+	if l := j.record.Load; l != nil && l.Saturated {
+		j.record.Latency = &result.Latency{Reason: saturatedReason}
+	}
 	if j.metered() {
 		j.record.Latency.Reason = "a metered window has no requests"
 	}
@@ -52,11 +60,19 @@ func (j *join) compute() {
 			RequestsPerS:     float64(tokens.RequestsOK) / seconds,
 		}
 	}
-	j.checkWork(tokens)
+	if j.Load != nil {
+		j.loadNotes()
+		j.checkLoad()
+	} else {
+		j.checkWork(tokens)
+	}
 	if c := j.record.Compute; c != nil {
 		c.FLOPsPerS = c.FLOPs / seconds
 	}
 	j.energy(tokens)
+	if j.Load != nil {
+		j.loadEnergy()
+	}
 	j.telemetryWarnings()
 	j.state()
 	j.hostWork()

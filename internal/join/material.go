@@ -28,6 +28,9 @@ type Material struct {
 	// Window contains the workload; Bare and Resident are the idle intervals before the engine was started
 	// and with the model loaded. An empty interval was not measured.
 	Window, Bare, Resident attribute.Window
+	// Load describes the arrivals; nil for a workload without them, and without an objective. [Compute] then sets
+	// Window to the steady part of the load.
+	Load *LoadRun
 	// PhasesTakeS is how long a window takes that can be split by phase, as was expected of this one, in seconds: 0
 	// where this one was to do, or nothing is known, and less than 0 where no length helps.
 	PhasesTakeS float64
@@ -42,6 +45,41 @@ type Material struct {
 	Telemetry []power.Telemetry
 	Gaps      []power.Gap
 	Errors    []string
+}
+
+// LoadRun is what is known about a load but its requests, which are those of the material. The kind of arrivals, the
+// concurrency and the objective are in the experiment.
+type LoadRun struct {
+	// StartNS and EndNS enclose the load, in nanoseconds of CLOCK_MONOTONIC: from before the first arrival until the
+	// last answer had come, or was given up.
+	StartNS, EndNS int64
+	// HorizonNS is when the last request was scheduled, or the arrivals ended; 0 takes the last scheduled request.
+	HorizonNS int64
+	// Search is the search that found the load; nil without one.
+	Search *SearchRun
+}
+
+// SearchRun is what is known about a search for the highest load within the objective.
+type SearchRun struct {
+	// Over, Load, Lower, Upper, Resolved and Reason are as in [result.Search].
+	Over         string
+	Load         float64
+	Lower, Upper *float64
+	Resolved     bool
+	Reason       string
+	// Probes are the loads that were tried, in order, without the run's own.
+	Probes []ProbeRun
+}
+
+// ProbeRun is one load of a search.
+type ProbeRun struct {
+	// Role and Load are as in [result.Probe].
+	Role string
+	Load float64
+	// StartNS, EndNS and HorizonNS are as in [LoadRun].
+	StartNS, EndNS, HorizonNS int64
+	// Requests of the probe.
+	Requests []backend.Request
 }
 
 // Engine is what the computation needs to know about the engine.

@@ -45,6 +45,7 @@ var parts = []part{
 	listOf(func(m *Material) *[]backend.Request { return &m.Requests },
 		func(s *series.All) *[]series.Request { return &s.Requests }, packRequest, latencies.Unpack),
 	{storeTasks, loadTasks}, // after the requests
+	{storeLoad, loadLoad},   // after the tasks
 }
 
 // store writes the material to a record and returns the rows of its series.
@@ -201,7 +202,7 @@ func storeTasks(m *Material, _ *result.Record, s *series.All) {
 
 func loadTasks(m *Material, _ *result.Record, s *series.All) {
 	m.Tasks = map[int]string{}
-	for _, q := range s.Requests {
+	for _, q := range series.Own(s.Requests) {
 		m.Tasks[int(q.ID)] = q.Task
 	}
 }

@@ -28,8 +28,9 @@ func (j *join) phases(counted []*deviceEnergy) {
 	var sources []string
 	out := &result.Phases{Method: attribute.Method}
 	for _, d := range counted {
-		s, err := attribute.Phases(attribute.Options{Samples: d.samples, Steps: j.Steps, Requests: j.Requests,
-			Window: j.Window, Tier: j.Engine.Tier, Profile: d.device.Profile, Takes: digits.Duration(j.PhasesTakeS)})
+		s, err := attribute.Phases(attribute.Options{Samples: between(j.samples(d.device.ID), j.whole()),
+			Steps: j.Steps, Requests: j.Requests, Window: j.whole(), Part: j.Window, Tier: j.Engine.Tier,
+			Profile: d.device.Profile, Takes: digits.Duration(j.PhasesTakeS)})
 		if err != nil {
 			refused = d.device.ID + ": " + err.Error()
 			break

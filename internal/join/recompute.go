@@ -233,6 +233,7 @@ func same(a, b any) bool {
 func flat(r *result.Record) map[string]any {
 	part := map[string]any{"window": r.Window.DurationS, "tokens": r.Tokens, "latency": r.Latency,
 		"throughput": r.Throughput,
+		"load":       r.Load,
 		"energy":     r.Energy, "compute": r.Compute, "harness": r.Harness, "gpu": r.GPU,
 		"warnings": map[string]note.Code{"work": unequal(r)}}
 	text, err := json.Marshal(part)

@@ -1,6 +1,7 @@
 package join
 
 import (
+	"github.com/llenergymeasure/llem/internal/atload"
 	"github.com/llenergymeasure/llem/internal/attribute"
 	"github.com/llenergymeasure/llem/internal/study/terms"
 	"github.com/llenergymeasure/llem/note"
@@ -16,6 +17,12 @@ type join struct {
 	show func(code note.Code, message string)
 	// firstUses has the ids of the requests that are excluded from the latencies.
 	firstUses map[int]bool
+	// firstUsed is the number of those among the requests whose latencies count.
+	firstUsed int
+	// loads are the run's load, and before it the probes of its search; nil without a load.
+	loads []atload.Run
+	// counted are the devices of the total; nil without a total of the run's own.
+	counted []*deviceEnergy
 	// shares are the requests' shares of the phases; nil without a split.
 	shares []attribute.Shares
 }
@@ -29,4 +36,12 @@ func (j *join) warn(code note.Code, message string) {
 	if j.show != nil {
 		j.show(code, message)
 	}
+}
+
+// whole returns the time in which the engine worked for the run: the window, or all of a load.
+func (m *Material) whole() attribute.Window {
+	if m.Load != nil {
+		return attribute.Window{Start: m.Load.StartNS, End: m.Load.EndNS}
+	}
+	return m.Window
 }

@@ -66,3 +66,19 @@ func (j *join) uneven() (n int) {
 	}
 	return n
 }
+
+// checkLoad compares the engine's work with the workload over all requests of a load: a window has parts of requests.
+// Failed requests are a result of a load.
+func (j *join) checkLoad() {
+	var all result.Tokens
+	countTokens(&all, j.Requests)
+	c := j.record.Config.Workload.Load
+	grows := c.Turns > 1 // a prompt holds the answers before it
+	switch {
+	case all.RequestsFailed > 0:
+	case all.Output != j.Asked || !grows && all.Prompt != j.Given:
+		j.warn(codes.UnequalWork,
+			fmt.Sprintf("over the whole load, the engine was given %d prompt and asked for %d output tokens, but took "+
+				"%d and returned %d: the run is not compared with others", j.Given, j.Asked, all.Prompt, all.Output))
+	}
+}

@@ -68,6 +68,7 @@ func Read(dir string, rec *result.Record) (Values, error) {
 	if err != nil {
 		return nil, err
 	}
+	rows = series.Own(rows)
 	var requests []backend.Request
 	for _, q := range rows {
 		requests = append(requests, Unpack(q))
@@ -75,7 +76,7 @@ func Read(dir string, rec *result.Record) (Values, error) {
 	if !Earlier(rows) {
 		Stamp(requests, rec, backend.Tier(rec.Backend.Tier) == backend.TierExact)
 		for i := range requests {
-			requests[i].OK = requests[i].OK && !rows[i].FirstUse
+			requests[i].OK = requests[i].OK && !rows[i].FirstUse && counts(requests[i], rec)
 		}
 		v, _, _ := Of(requests)
 		return v, nil
@@ -88,6 +89,13 @@ func Read(dir string, rec *result.Record) (Values, error) {
 		v.drop("response_ttft_ms", "response_e2e_ms")
 	}
 	return v, nil
+}
+
+// counts reports whether the latencies of a request are those of its run: with a load, if it was scheduled in the
+// window, and unless the backlog grew.
+func counts(q backend.Request, rec *result.Record) bool {
+	w, l := rec.Window, rec.Load
+	return l == nil || w == nil || !l.Saturated && q.ArrivedNS >= w.StartMonoNS && q.ArrivedNS < w.EndMonoNS
 }
 
 // Earlier reports whether the rows are from a version that recorded a single stamp for the arrival of a

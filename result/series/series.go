@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/llenergymeasure/llem/internal/disk"
@@ -144,6 +145,20 @@ type Request struct {
 	DoneNS *int64 `parquet:"done_ns,optional"`
 	// Capped reports that the request was due but waited for a limit of the requests in flight.
 	Capped bool `parquet:"capped"`
+}
+
+// Own returns the requests of the run's own load, without those of earlier loads of a search.
+func Own(rows []Request) []Request {
+	own := int64(0)
+	for _, q := range rows {
+		if q.Point != nil {
+			own = max(own, *q.Point)
+		}
+	}
+	if own == 0 {
+		return rows
+	}
+	return slices.DeleteFunc(slices.Clone(rows), func(q Request) bool { return q.Point == nil || *q.Point != own })
 }
 
 // Step is a row of steps.parquet.

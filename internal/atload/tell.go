@@ -1,0 +1,249 @@
+package atload
+
+import (
+	"cmp"
+	"math"
+	"slices"
+
+	"github.com/llenergymeasure/llem/backend"
+	"github.com/llenergymeasure/llem/internal/attribute"
+	"github.com/llenergymeasure/llem/internal/stats"
+	"github.com/llenergymeasure/llem/result"
+)
+
+// Tell returns what a load tells in a window: all but its energies, and the search.
+func (r Run) Tell(w attribute.Window) *result.Load {
+	f, scheduled := r.inFlight(), inOrder(Scheduled(r.Requests, w))
+	seconds := w.Duration().Seconds()
+	l := &result.Load{Kind: r.Kind, StartMonoNS: r.Start, EndMonoNS: r.End, HorizonMonoNS: r.horizon(),
+		RampS: float64(w.Start-r.Start) / 1e9, DrainS: float64(r.End-w.End) / 1e9,
+		Scheduled: int64(len(scheduled)), InFlight: f.mean(w), MaxInFlight: f.most(w)}
+	for _, idle := range f.none(w) {
+		l.IdleS += idle.Duration().Seconds()
+	}
+	r.rates(l, w)
+	for _, q := range scheduled {
+		switch {
+		case q.OK:
+		case Cut(q):
+			l.Cut++
+		default:
+			l.Failed++
+		}
+		if q.Capped {
+			l.Capped++
+		}
+	}
+	l.GapCV = gapCV(scheduled)
+	l.SendLagMS = result.DistributionOf(sendLags(scheduled))
+	l.BacklogSlope = f.slope(w)
+	l.Saturated = !r.closed() && growing(l.BacklogSlope, l.InFlight, seconds)
+	l.Halves = r.halves(w)
+	r.responses(l, scheduled, seconds)
+	t := r.Produced(w)
+	l.GoodTokens, l.WastedTokens = t.Good, t.Wasted
+	good, share := Attained(scheduled, r.SLO)
+	l.Good, l.Attainment, l.GoodputRPS = int64(good), share, float64(good)/seconds
+	if r.SLO.Set() {
+		l.SLOMet, l.SLOReason = r.verdict(l)
+	}
+	return l
+}
+
+// rates counts the requests that were scheduled, sent and completed in the window.
+func (r Run) rates(l *result.Load, w attribute.Window) {
+	seconds := w.Duration().Seconds()
+	in := func(t int64) bool { return t >= w.Start && t < w.End }
+	for _, q := range r.Requests {
+		if q.SubmittedNS != 0 && in(q.SubmittedNS) {
+			l.SentRPS += 1 / seconds
+		}
+		if q.OK && in(q.EndNS) {
+			l.CompletedRPS += 1 / seconds
+		}
+	}
+	l.OfferedRPS = float64(l.Scheduled) / seconds
+}
+
+// responses computes what depends on the times of the answers.
+func (r Run) responses(l *result.Load, scheduled []backend.Request, seconds float64) {
+	var first, all, ttft, e2e []float64
+	sum, ended := 0.0, true
+	for _, q := range scheduled {
+		if ended = ended && !Cut(q); !Cut(q) {
+			sum += float64(q.EndNS-q.ArrivedNS) / 1e9
+		}
+		if !q.OK {
+			continue
+		}
+		first = append(first, milliseconds(q.FirstTokenNS-q.ArrivedNS))
+		all = append(all, milliseconds(q.EndNS-q.ArrivedNS))
+		ttft = append(ttft, milliseconds(q.FirstTokenNS-q.SubmittedNS))
+		e2e = append(e2e, milliseconds(q.EndNS-q.SubmittedNS))
+	}
+	if want := sum / seconds; ended && want > 0 {
+		l.LittlePct = new(100 * (l.InFlight/want - 1))
+	}
+	if n := len(first); n >= 4 {
+		l.EffectiveN = new(min(stats.EffectiveSize(first), stats.EffectiveSize(all)))
+	}
+	if !l.Saturated {
+		l.ServiceTTFTMS, l.ServiceE2EMS = result.DistributionOf(ttft), result.DistributionOf(e2e)
+	}
+}
+
+func milliseconds(ns int64) float64 { return float64(ns) / 1e6 }
+
+// sendLags returns the times from schedule to sending, in milliseconds, without requests that waited for a cap.
+func sendLags(requests []backend.Request) []float64 {
+	var lags []float64
+	for _, q := range requests {
+		if q.SubmittedNS != 0 && !q.Capped {
+			lags = append(lags, milliseconds(q.SubmittedNS-q.ArrivedNS))
+		}
+	}
+	return lags
+}
+
+// gapCV returns the coefficient of variation of the times between requests in order; nil if there are too few.
+func gapCV(requests []backend.Request) *float64 {
+	var gaps []float64
+	for i := 1; i < len(requests); i++ {
+		gaps = append(gaps, float64(requests[i].ArrivedNS-requests[i-1].ArrivedNS))
+	}
+	s, ok := stats.Summarize(gaps)
+	if !ok || s.N < 2 || s.Mean <= 0 {
+		return nil
+	}
+	return new(s.SD / s.Mean)
+}
+
+// Limits of the lag between schedule and sending.
+const (
+	// lagMS is the lag that is never reported, and lagShare the share of the median time to the first token.
+	lagMS, lagShare = 1.0, 0.01
+	// lagOfSLO is the share of the objective's time to the first token above which it is not judged.
+	lagOfSLO = 0.1
+)
+
+// Lag returns the 99th percentile of the lag of sending, or the longest lag of few requests, in milliseconds.
+func Lag(l *result.Load) float64 {
+	d := l.SendLagMS
+	if d == nil {
+		return 0
+	}
+	return *cmp.Or(d.P99, &d.Max)
+}
+
+// Late reports whether requests were sent so late that it shows in the latencies. median is the median time to the
+// first token, in milliseconds.
+func Late(l *result.Load, median float64) bool { return Lag(l) > max(lagMS, lagShare*median) }
+
+// verdict judges the objective, with the reason if it cannot be met or judged.
+func (r Run) verdict(l *result.Load) (verdict, reason string) {
+	verdict = Verdict(l.Attainment, r.SLO)
+	switch {
+	case r.SLO.TTFTMS > 0 && Lag(l) > lagOfSLO*r.SLO.TTFTMS:
+		return Unresolved, "requests were sent too late to judge the time to the first token"
+	case l.Saturated:
+		return NotMet, "the backlog grows: no objective holds for long"
+	case l.Scheduled == 0:
+		return Unresolved, "no request was scheduled in the window"
+	case verdict == Unresolved:
+		return verdict, "the interval of the attainment holds the objective: more requests are needed"
+	}
+	return verdict, ""
+}
+
+// blocks is the number of equal parts of a window whose differences estimate a scatter, even.
+const blocks = 10
+
+// slope returns the change of the number in flight per second. Numbers in flight are strongly correlated in time, and
+// those of a queue without limit are a random walk: the slope is the mean of their changes over equal blocks, which are
+// nearly independent then, with Student's interval. In a steady queue the changes cancel each other, and the interval
+// is wider than need be.
+func (f flight) slope(w attribute.Window) *result.Estimate {
+	seconds := w.Duration().Seconds()
+	if len(f.at) == 0 || seconds <= 0 {
+		return nil
+	}
+	at := func(i int) float64 {
+		return float64(f.numberAt(w.Start + int64(float64(w.End-w.Start)*float64(i)/blocks)))
+	}
+	changes := make([]float64, blocks)
+	for i := range changes {
+		changes[i] = (at(i+1) - at(i)) * blocks / seconds
+	}
+	e, err := stats.MeanInterval(changes, stats.DefaultLevel)
+	if err != nil || !e.HasInterval() {
+		return nil
+	}
+	return &result.Estimate{Value: e.Value, CI95: [2]float64{e.Low, e.High}}
+}
+
+// grown is the growth of the requests in flight over a window, relative to their mean, from which a slope above zero
+// means that the backlog grows.
+const grown = 0.25
+
+func growing(slope *result.Estimate, mean, seconds float64) bool {
+	return slope != nil && slope.CI95[0] > 0 && slope.Value*seconds > max(2, grown*mean)
+}
+
+// Limits of the difference of two halves.
+const (
+	// apart is the difference in percent from which it matters.
+	apart = 5.0
+	// chance is the confidence with which a difference is not chance. Two are tested.
+	chance = 0.99
+)
+
+// halves compares the halves of the window in power and in output tokens per second.
+func (r Run) halves(w attribute.Window) *result.Halves {
+	part := func(i int) attribute.Window {
+		at := func(i int) int64 { return w.Start + int64(float64(w.End-w.Start)*float64(i)/(2*blocks)) }
+		return attribute.Window{Start: at(i), End: at(i + 1)}
+	}
+	var power, rate []float64
+	for i := range 2 * blocks {
+		p := part(i)
+		n := int64(0)
+		for _, q := range r.Requests {
+			n += OutputIn(q, p)
+		}
+		rate = append(rate, float64(n))
+		if r.Power != nil {
+			power = append(power, r.Power(p.Start, p.End))
+		}
+	}
+	h := &result.Halves{Stationary: true}
+	for _, v := range []struct {
+		values []float64
+		to     **float64
+	}{{power, &h.PowerPct}, {rate, &h.RatePct}} {
+		pct, differ, ok := halfDifference(v.values)
+		if ok {
+			*v.to = &pct
+			h.Stationary = h.Stationary && !(differ && math.Abs(pct) > apart)
+		}
+	}
+	return h
+}
+
+// halfDifference returns the difference of the means of the second and the first half, in percent of the mean, and
+// whether chance does not explain it.
+func halfDifference(values []float64) (pct float64, differ, ok bool) {
+	n := len(values) / 2
+	mean := stats.Mean(values)
+	if n < 2 || mean <= 0 || slices.ContainsFunc(values, math.IsNaN) {
+		return 0, false, false
+	}
+	pairs := make([]float64, n)
+	for i := range pairs {
+		pairs[i] = values[n+i] - values[i]
+	}
+	e, err := stats.MeanInterval(pairs, chance)
+	if err != nil || !e.HasInterval() {
+		return 0, false, false
+	}
+	return 100 * e.Value / mean, e.Low > 0 || e.High < 0, true
+}

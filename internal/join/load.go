@@ -1,0 +1,228 @@
+package join
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/llenergymeasure/llem/backend"
+	"github.com/llenergymeasure/llem/internal/atload"
+	"github.com/llenergymeasure/llem/internal/attribute"
+	"github.com/llenergymeasure/llem/internal/latencies"
+	"github.com/llenergymeasure/llem/power"
+	"github.com/llenergymeasure/llem/result"
+)
+
+// loads returns the run's load, after the probes of its search, and sets the window to the steady part of it.
+func (m *Material) loads(rec *result.Record) []atload.Run {
+	if m.Load == nil {
+		return nil
+	}
+	var all []atload.Run
+	exact := m.Engine.Tier == backend.TierExact
+	if s := m.Load.Search; s != nil {
+		for _, p := range s.Probes {
+			latencies.Stamp(p.Requests, rec, exact)
+			all = append(all, m.loadOf(rec, p))
+		}
+	}
+	own := ProbeRun{StartNS: m.Load.StartNS, EndNS: m.Load.EndNS, HorizonNS: m.Load.HorizonNS, Requests: m.Requests}
+	if s := m.Load.Search; s != nil {
+		own.Load = s.Load
+	}
+	run := m.loadOf(rec, own)
+	run.Steps = m.Steps
+	steady, _ := m.steadyPart(run)
+	if w := rec.Window; w != nil { // the wall clock of the new limits
+		w.Start = w.Start.Add(time.Duration(steady.Start - m.Window.Start))
+		w.End = w.End.Add(time.Duration(steady.End - m.Window.End))
+	}
+	m.Window = steady
+	return append(all, run)
+}
+
+// loadOf returns a load as its window is chosen and its requests are judged.
+func (m *Material) loadOf(rec *result.Record, p ProbeRun) atload.Run {
+	c := rec.Config.Workload
+	r := atload.Run{Kind: c.Load.Kind, Requests: p.Requests, Start: p.StartNS, End: p.EndNS, Horizon: p.HorizonNS,
+		SLO: c.SLO, Concurrency: c.Concurrency,
+		Power: m.powerOf(attribute.Window{Start: p.StartNS, End: p.EndNS})}
+	if r.Kind == "" {
+		r.Kind = atload.Closed
+		if p.Load > 0 {
+			r.Concurrency = int(p.Load)
+		}
+	}
+	return r
+}
+
+// powerOf returns the power of the devices that run the model as a function of time; nil if it is not known.
+func (m *Material) powerOf(w attribute.Window) func(from, to int64) float64 {
+	var curves []*attribute.Curve
+	for _, d := range m.Devices {
+		if !m.Engine.Counts(d.Device) {
+			continue
+		}
+		c, err := attribute.NewCurve(between(m.samples(d.ID), w))
+		if err != nil {
+			return nil
+		}
+		curves = append(curves, c)
+	}
+	if len(curves) == 0 {
+		return nil
+	}
+	return func(from, to int64) (watts float64) {
+		for _, c := range curves {
+			watts += c.MeanPower(from, to)
+		}
+		return watts
+	}
+}
+
+// steadyPart returns the steady part of a load, with its limits at readings of the energy counter if there are some near
+// them.
+func (m *Material) steadyPart(r atload.Run) (attribute.Window, string) {
+	w, method := r.Steady()
+	for _, d := range m.Devices {
+		if !m.Engine.Counts(d.Device) {
+			continue
+		}
+		if snapped, ok := snap(m.readings(d.ID), w); ok {
+			return snapped, method + "; both limits moved inwards to a reading of the energy counter"
+		}
+	}
+	return w, method
+}
+
+// Limits of moving the limits of a window to readings of a counter.
+const (
+	// nearby is the distance in nanoseconds within which a reading at a change of the counter is preferred.
+	nearby = int64(time.Second)
+	// kept is the share of the window that must remain.
+	kept = 0.8
+)
+
+// snap moves the limits of a window inwards to the nearest readings of a counter. The energy between two readings does
+// not depend on the power around them.
+func snap(readings []power.Reading, w attribute.Window) (attribute.Window, bool) {
+	var first, last *power.Reading
+	for i := range readings {
+		r := &readings[i]
+		if r.At() < w.Start || r.At() > w.End {
+			continue
+		}
+		if first == nil || r.Snapped && !first.Snapped && r.At()-first.At() <= nearby {
+			first = r
+		}
+		if last == nil || r.Snapped || !last.Snapped || r.At()-last.At() > nearby {
+			last = r
+		}
+	}
+	if first == nil || last == first {
+		return w, false
+	}
+	out := attribute.Window{Start: first.At(), End: last.At()}
+	return out, float64(out.Duration()) >= kept*float64(w.Duration())
+}
+
+// saturatedReason is why a load whose backlog grows has no latencies.
+const saturatedReason = "the backlog grew: the latencies would describe the length of the run, not the engine"
+
+// tellLoad fills in what a load tells but its energies, and counts the tokens of the window.
+func (j *join) tellLoad() {
+	run := j.loads[len(j.loads)-1]
+	search := j.record.Load.Search
+	l := run.Tell(j.Window)
+	_, l.WindowMethod = j.steadyPart(run)
+	l.Search = search
+	j.record.Load = l
+	made, t := run.Produced(j.Window), j.record.Tokens
+	t.Prompt, t.PromptComputed, t.Output = made.Prompt, made.Computed, made.Output
+	t.RequestsFailed = l.Failed + l.Cut
+	t.RequestsOK = l.Scheduled - t.RequestsFailed
+	if search == nil {
+		return
+	}
+	for i, p := range j.loads[:len(j.loads)-1] {
+		probe := &search.Probes[i]
+		w, _ := j.steadyPart(p)
+		tells := p.Tell(w)
+		probe.WindowMonoNS = [2]int64{w.Start, w.End}
+		probe.HorizonMonoNS = tells.HorizonMonoNS
+		probe.Scheduled, probe.Good, probe.Attainment = tells.Scheduled, tells.Good, tells.Attainment
+		probe.Verdict = tells.SLOMet
+	}
+}
+
+// Judge returns what a probe of a search tells, but its energies: the same as the record of the run will.
+func Judge(m *Material, rec *result.Record) *result.Load {
+	latencies.Stamp(m.Requests, rec, m.Engine.Tier == backend.TierExact)
+	r := m.loadOf(rec, ProbeRun{StartNS: m.Load.StartNS, EndNS: m.Load.EndNS, HorizonNS: m.Load.HorizonNS,
+		Requests: m.Requests})
+	w, method := m.steadyPart(r)
+	l := r.Tell(w)
+	l.WindowMethod = method
+	return l
+}
+
+// loadEnergy fills in the energies of a load.
+func (j *join) loadEnergy() {
+	l := j.record.Load
+	total := j.record.Energy.TotalJ
+	if total == nil || j.counted == nil {
+		l.EnergyReason = j.record.Energy.Reason
+		return
+	}
+	ramp := attribute.Window{Start: j.Load.StartNS, End: j.Window.Start}
+	drain := attribute.Window{Start: j.Window.End, End: j.Load.EndNS}
+	var why [2]string
+	l.RampJ, why[0] = j.energyIn(ramp)
+	l.DrainJ, why[1] = j.energyIn(drain)
+	for i, name := range []string{"ramp_j", "drain_j"} {
+		if why[i] != "" {
+			l.EnergyReason += fmt.Sprintf("%s: %s. ", name, why[i])
+		}
+	}
+	if l.GoodTokens > 0 {
+		l.PerGoodTokenJ = over(total, float64(l.GoodTokens))
+	}
+	if all := l.GoodTokens + l.WastedTokens; all > 0 {
+		l.WastedJ = partOf(total, float64(l.WastedTokens)/float64(all))
+	}
+	if l.Search == nil {
+		return
+	}
+	for i := range l.Search.Probes {
+		p := &l.Search.Probes[i]
+		w := attribute.Window{Start: p.WindowMonoNS[0], End: p.WindowMonoNS[1]}
+		p.TotalJ, _ = j.energyIn(w)
+		if t := j.loads[i].Produced(w); t.Good > 0 {
+			p.PerGoodTokenJ = over(p.TotalJ, float64(t.Good))
+		}
+	}
+}
+
+// partOf returns a part of a quantity.
+func partOf(q *result.Quantity, of float64) *result.Quantity {
+	if of == 0 {
+		return &result.Quantity{Method: q.Method, Source: q.Source}
+	}
+	return over(q, 1/of)
+}
+
+// energyIn returns the energy of the counted devices in another interval than the window, or why it has none.
+func (j *join) energyIn(w attribute.Window) (*result.Quantity, string) {
+	if w.End <= w.Start {
+		return nil, ""
+	}
+	var all []*deviceEnergy
+	for _, d := range j.counted {
+		e := &deviceEnergy{device: d.device, counted: true, longer: d.longer, out: &result.Device{}}
+		e.measure(between(j.samples(d.device.ID), w), j.readings(d.device.ID), w)
+		if e.err != nil {
+			return nil, fmt.Sprintf("%s: %v", d.device.ID, e.err)
+		}
+		all = append(all, e)
+	}
+	return addUp(all).times(1), ""
+}

@@ -1,0 +1,65 @@
+package join
+
+import (
+	"fmt"
+	"math"
+
+	"github.com/llenergymeasure/llem/internal/atload"
+	"github.com/llenergymeasure/llem/internal/codes"
+	"github.com/llenergymeasure/llem/internal/digits"
+	"github.com/llenergymeasure/llem/internal/stats"
+)
+
+// loadNotes warns of what a load does not tell, or not well.
+func (j *join) loadNotes() {
+	l := j.record.Load
+	if l.Saturated {
+		j.warn(codes.Saturated, fmt.Sprintf("%s requests/s were offered and %s completed: the requests in flight "+
+			"increased by %s per second, so %s; throughput and energy are those of a saturated engine; lower the rate",
+			digits.Significant(l.OfferedRPS, 3), digits.Significant(l.CompletedRPS, 3),
+			digits.Significant(l.BacklogSlope.Value, 2), saturatedReason))
+	}
+	if n := l.Capped; n > 0 {
+		j.warn(codes.LoadCapped, fmt.Sprintf("%d of %d requests (%.0f %%) were due but waited for workload.concurrency: "+
+			"the load was less than offered, and latencies from the schedule include the wait; raise "+
+			"workload.concurrency or set it to 0", n, l.Scheduled, percent(n, l.Scheduled)))
+	}
+	if d := j.record.Latency.ResponseTTFT; d != nil && atload.Late(l, d.P50) {
+		j.warn(codes.SendLag, fmt.Sprintf("requests were sent up to %s after their time (99th percentile): latencies "+
+			"from the schedule include it; leave more processors to llem, or lower the rate",
+			digits.SI(atload.Lag(l)/1e3, "s")))
+	}
+	if h := l.Halves; h != nil && !h.Stationary {
+		j.warn(codes.LoadUnsteady, fmt.Sprintf("the second half of the window differs from the first one%s%s, by more "+
+			"than chance explains: the load is not steady; let it run for longer (workload.load.duration_s)",
+			differs(" in power", h.PowerPct), differs(" in tokens per second", h.RatePct)))
+	}
+	if n := l.Failed + l.Cut; n > 0 {
+		j.warn(codes.LoadLost, fmt.Sprintf("%d of %d requests failed and %d had no answer at the end of the run: they "+
+			"are not good, and total_j includes their energy; see failure in requests.parquet", l.Failed, l.Scheduled,
+			l.Cut))
+	}
+	j.fewRequests()
+}
+
+// fewRequests warns if the requests are worth too few independent ones for percentiles, although they are many.
+func (j *join) fewRequests() {
+	l := j.record.Load
+	floor := stats.PercentileFloor(95)
+	if l.EffectiveN == nil || l.Saturated || *l.EffectiveN >= float64(floor) {
+		return
+	}
+	j.warn(codes.LoadFew, fmt.Sprintf("the %d requests of the window are worth %.0f independent ones, because their "+
+		"times resemble those of their neighbours; a 95th percentile needs %d: let the load run for longer "+
+		"(workload.load.duration_s)", l.Scheduled, math.Floor(*l.EffectiveN), floor))
+}
+
+func percent(n, of int64) float64 { return 100 * float64(n) / float64(max(1, of)) }
+
+// differs describes a difference in percent; empty if it is unknown.
+func differs(what string, pct *float64) string {
+	if pct == nil {
+		return ""
+	}
+	return fmt.Sprintf("%s by %+.1f %%", what, *pct)
+}
