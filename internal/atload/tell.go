@@ -159,8 +159,8 @@ func (r Run) verdict(l *result.Load) (verdict, reason string) {
 const blocks = 10
 
 // slope returns the change of the number in flight per second. Numbers in flight are strongly correlated in time, and
-// those of a queue without limit are a random walk: the slope is the mean of their changes over equal blocks, which are
-// nearly independent then, with Student's interval. In a steady queue the changes cancel each other, and the interval
+// a random walk in a queue without limit: the slope is the mean of their changes over equal blocks, which are nearly
+// independent then, with Student's interval. In a steady queue the changes cancel each other, and the interval
 // is wider than need be.
 func (f flight) slope(w attribute.Window) *result.Estimate {
 	seconds := w.Duration().Seconds()

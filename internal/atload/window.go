@@ -142,8 +142,8 @@ const (
 )
 
 // mser returns how many of the batch means at the beginning are to be left out, up to half of them. The best cut has
-// the smallest score: the mean square of the rest's deviations, divided by their number once more. A shorter one that is
-// nearly as good is taken. It reports false without values.
+// the smallest score: the mean square of the rest's deviations, divided by their number once more. A shorter one that
+// is nearly as good is taken. It reports false without values.
 func mser(values []float64) (cut int, ok bool) {
 	n := len(values)
 	if n == 0 {

@@ -79,8 +79,8 @@ func (m *Material) powerOf(w attribute.Window) func(from, to int64) float64 {
 	}
 }
 
-// steadyPart returns the steady part of a load, with its limits at readings of the energy counter if there are some near
-// them.
+// steadyPart returns the steady part of a load, with its limits at readings of the energy counter if there are some
+// near them.
 func (m *Material) steadyPart(r atload.Run) (attribute.Window, string) {
 	w, method := r.Steady()
 	for _, d := range m.Devices {

@@ -4,7 +4,6 @@ import (
 	"math"
 	"testing"
 
-	"github.com/google/go-cmp/cmp"
 	"github.com/llenergymeasure/llem/backend"
 	"github.com/llenergymeasure/llem/engine/engines"
 	"github.com/llenergymeasure/llem/internal/attribute"
@@ -29,7 +28,8 @@ func offered(every, lasts int64) (*Material, *result.Record) {
 	}
 	for at := int64(start); at < start+lasts; at += every {
 		q := backend.Request{ID: len(m.Requests), ArrivedNS: at * ms, SubmittedNS: at*ms + ms/10, StartedNS: at * ms,
-			FirstTokenNS: (at + 100) * ms, PromptTokens: promptLen, PromptComputed: promptLen, OutputTokens: 20, OK: true}
+			FirstTokenNS: (at + 100) * ms, PromptTokens: promptLen, PromptComputed: promptLen,
+			OutputTokens: 20, OK: true}
 		for i := range int64(20) {
 			q.TokenNS = append(q.TokenNS, (at+100+20*i)*ms)
 		}
@@ -64,7 +64,6 @@ func TestLoad(t *testing.T) {
 		}
 	}
 	w := rec.Window.DurationS
-	t.Logf("window %v s, %s", w, l.WindowMethod)
 	near("ramp, window and drain", l.RampS+w+l.DrainS, 20.48, 1e-6)
 	near("offered", l.OfferedRPS, 10, 0.1)
 	near("completed", l.CompletedRPS, 10, 0.1)
@@ -108,8 +107,5 @@ func TestLoadAgain(t *testing.T) {
 	again := Recompute(onDisk(t, rec, s))
 	if again.Error != "" || len(again.Differ) > 0 || again.Numbers < 100 {
 		t.Errorf("%+v", again)
-	}
-	if diff := cmp.Diff(rec.Load.Search.Probes[0].Scheduled, int64(rec.Load.Search.Probes[0].Good)); diff != "" {
-		t.Error(diff)
 	}
 }

@@ -15,14 +15,15 @@ func (j *join) loadNotes() {
 	l := j.record.Load
 	if l.Saturated {
 		j.warn(codes.Saturated, fmt.Sprintf("%s requests/s were offered and %s completed: the requests in flight "+
-			"increased by %s per second, so %s; throughput and energy are those of a saturated engine; lower the rate",
+			"increased by %s per second, so %s; throughput and energy describe a saturated engine; "+
+			"lower the rate",
 			digits.Significant(l.OfferedRPS, 3), digits.Significant(l.CompletedRPS, 3),
 			digits.Significant(l.BacklogSlope.Value, 2), saturatedReason))
 	}
 	if n := l.Capped; n > 0 {
-		j.warn(codes.LoadCapped, fmt.Sprintf("%d of %d requests (%.0f %%) were due but waited for workload.concurrency: "+
-			"the load was less than offered, and latencies from the schedule include the wait; raise "+
-			"workload.concurrency or set it to 0", n, l.Scheduled, percent(n, l.Scheduled)))
+		j.warn(codes.LoadCapped, fmt.Sprintf("%d of %d requests (%.0f %%) were due but waited for "+
+			"workload.concurrency: the load was less than offered, and latencies from the schedule include the wait; "+
+			"raise workload.concurrency or set it to 0", n, l.Scheduled, percent(n, l.Scheduled)))
 	}
 	if d := j.record.Latency.ResponseTTFT; d != nil && atload.Late(l, d.P50) {
 		j.warn(codes.SendLag, fmt.Sprintf("requests were sent up to %s after their time (99th percentile): latencies "+
@@ -50,7 +51,7 @@ func (j *join) fewRequests() {
 		return
 	}
 	j.warn(codes.LoadFew, fmt.Sprintf("the %d requests of the window are worth %.0f independent ones, because their "+
-		"times resemble those of their neighbours; a 95th percentile needs %d: let the load run for longer "+
+		"times resemble the times of their neighbours; a 95th percentile needs %d: let the load run for longer "+
 		"(workload.load.duration_s)", l.Scheduled, math.Floor(*l.EffectiveN), floor))
 }
 

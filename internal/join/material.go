@@ -47,7 +47,7 @@ type Material struct {
 	Errors    []string
 }
 
-// LoadRun is what is known about a load but its requests, which are those of the material. The kind of arrivals, the
+// LoadRun is what is known about a load beside the requests of the material. The kind of arrivals, the
 // concurrency and the objective are in the experiment.
 type LoadRun struct {
 	// StartNS and EndNS enclose the load, in nanoseconds of CLOCK_MONOTONIC: from before the first arrival until the

@@ -91,7 +91,7 @@ func Read(dir string, rec *result.Record) (Values, error) {
 	return v, nil
 }
 
-// counts reports whether the latencies of a request are those of its run: with a load, if it was scheduled in the
+// counts reports whether the latencies of a request count for its run: with a load, if it was scheduled in the
 // window, and unless the backlog grew.
 func counts(q backend.Request, rec *result.Record) bool {
 	w, l := rec.Window, rec.Load

@@ -147,7 +147,7 @@ type Request struct {
 	Capped bool `parquet:"capped"`
 }
 
-// Own returns the requests of the run's own load, without those of earlier loads of a search.
+// Own returns the requests of the run's own load, without the requests of earlier loads of a search.
 func Own(rows []Request) []Request {
 	own := int64(0)
 	for _, q := range rows {
