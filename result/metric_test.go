@@ -23,6 +23,7 @@ var notMetrics = map[string]string{
 	`^backend\.engine_run$`:       "which run of its engine it is",
 	`\.n$`:                        "the number of values of another number",
 	`mono_ns(\[\])?$`:             "a stamp",
+	`^load\.search\.load$`:        "what was offered; load.offered_rps is what arrived",
 	`^load\.search\.probes\[\]`:   "there are several; the run has the numbers of its own load",
 	`ci95\[\]$`:                   "the interval of another number",
 	`gain95$`:                     "the uncertainty of another number",

@@ -62,7 +62,7 @@ func (r Run) endOf(q backend.Request) int64 {
 }
 
 // Cut reports whether a request had no end when the run was stopped.
-func Cut(q backend.Request) bool { return !q.OK && q.EndNS == 0 }
+func Cut(q backend.Request) bool { return !q.OK && (q.Cut || q.EndNS == 0) }
 
 // Scheduled returns the requests that were scheduled in a window.
 func Scheduled(requests []backend.Request, w attribute.Window) []backend.Request {

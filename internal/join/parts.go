@@ -243,7 +243,7 @@ func packRequest(q backend.Request) series.Request {
 		FirstTokenNS: q.FirstTokenNS, EndNS: q.EndNS, TokenNS: q.TokenNS, PromptTokens: int64(q.PromptTokens),
 		PromptComputed: int64(q.PromptComputed), OutputTokens: int64(q.OutputTokens),
 		FinishReason: q.FinishReason, OK: q.OK, Failure: q.Failure, WrittenNS: knownStamp(q.WrittenNS),
-		FirstByteNS: knownStamp(q.FirstByteNS), DoneNS: knownStamp(q.DoneNS), Capped: q.Capped}
+		FirstByteNS: knownStamp(q.FirstByteNS), DoneNS: knownStamp(q.DoneNS), Capped: q.Capped, Cut: q.Cut}
 }
 
 // knownStamp returns a stamp of a request, or nil if there is none.

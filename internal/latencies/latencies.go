@@ -125,7 +125,7 @@ func Unpack(q series.Request) backend.Request {
 		FirstTokenNS: q.FirstTokenNS, EndNS: q.EndNS, TokenNS: q.TokenNS, PromptTokens: int(q.PromptTokens),
 		PromptComputed: int(q.PromptComputed), OutputTokens: int(q.OutputTokens),
 		FinishReason: q.FinishReason, OK: q.OK, Failure: q.Failure, WrittenNS: stamp(q.WrittenNS),
-		FirstByteNS: stamp(q.FirstByteNS), DoneNS: stamp(q.DoneNS), Capped: q.Capped}
+		FirstByteNS: stamp(q.FirstByteNS), DoneNS: stamp(q.DoneNS), Capped: q.Capped, Cut: q.Cut}
 }
 
 // Stamp completes the stamps of the requests if the engine does not report them or the files are from a

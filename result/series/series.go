@@ -145,6 +145,8 @@ type Request struct {
 	DoneNS *int64 `parquet:"done_ns,optional"`
 	// Capped reports that the request was due but waited for a limit of the requests in flight.
 	Capped bool `parquet:"capped"`
+	// Cut reports that the request had no end when the run was stopped.
+	Cut bool `parquet:"cut"`
 }
 
 // Own returns the requests of the run's own load, without the requests of earlier loads of a search.
