@@ -22,12 +22,12 @@ const (
 
 // Bounds of a schedule. They hold before memory is used.
 const (
-	MaxRequests = 10_000_000           // most requests of a schedule
-	MaxDuration = 7 * 24 * time.Hour   // longest schedule
-	MaxRate     = 1e6                  // highest rate, in requests per second
-	MinRate     = 1.0 / (24 * 60 * 60) // lowest rate: one request a day
-	MaxCV       = 20.0                 // highest coefficient of variation
-	MinCV       = 0.01                 // lowest coefficient of variation
+	MaxRequests = 10_000_000         // most requests of a schedule
+	MaxDuration = 7 * 24 * time.Hour // longest schedule
+	MaxRate     = 1e6                // highest rate, in requests per second
+	MinRate     = 1e-5               // lowest rate, in requests per second
+	MaxCV       = 20.0               // highest coefficient of variation
+	MinCV       = 0.01               // lowest coefficient of variation
 )
 
 // Process describes arrivals. Requests or DurationS bounds it; if both are set, the first that is reached.

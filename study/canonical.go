@@ -120,8 +120,7 @@ func (e Experiment) canonical() Experiment {
 	if n := e.filledBatch(); n < e.BatchSize() {
 		e.Section = withBatch(e.Section, n)
 	}
-	// A repeated workload has no more requests under way than it contains.
-	e.Workload.Concurrency = min(e.Workload.Concurrency, e.Workload.Prompts)
+	e.Workload = e.Workload.canonical()
 	if e.Energy.Sources == "none" {
 		e.Energy.MinWindow, e.Baseline.Seconds = 0, usualBaseline.Seconds
 	}
@@ -129,6 +128,9 @@ func (e Experiment) canonical() Experiment {
 		e.Baseline.ResidentSeconds = usualBaseline.ResidentSeconds
 	}
 	e.Warmup = e.Warmup.canonical()
+	if e.Workload.Load.Seed == e.Seed {
+		e.Workload.Load.Seed = 0
+	}
 	e.Decoding, e.Seed = e.seeds(!known || t.simulated)
 	return e
 }
@@ -158,7 +160,8 @@ func (e Experiment) filledBatch() int {
 // simulated engine draws its noise from it.
 func (e Experiment) seeds(always bool) (Decoding, uint64) {
 	d, dataset := e.Decoding.canonical(), e.Workload.Dataset
-	used := always || isRandom(e.Model) || dataset == builtin || dataset == synthetic ||
+	arrivals := e.Workload.Load.seeded() && e.Workload.Load.Seed == 0
+	used := always || arrivals || isRandom(e.Model) || dataset == builtin || dataset == synthetic ||
 		strings.Contains(string(e.Section), `"lora":"random:`)
 	switch {
 	case used && d.Seed == e.Seed:

@@ -20,6 +20,9 @@ func (k *table) conflict(v keys.Values, e *Experiment) *engine.Conflict {
 	if c := k.templateConflict(e); c != nil {
 		return c
 	}
+	if c := k.loadConflict(e); c != nil {
+		return c
+	}
 	own := k.sections[e.Backend]
 	if c := k.decodingConflict(own.descriptor, e); c != nil {
 		return c

@@ -11,6 +11,7 @@ import (
 
 	"github.com/llenergymeasure/llem/internal/grammar"
 	"github.com/llenergymeasure/llem/internal/study/keys"
+	"github.com/llenergymeasure/llem/internal/study/terms"
 )
 
 // value returns some value that the field accepts, in the form of a study file.
@@ -18,6 +19,8 @@ func anyValue(f *keys.Field, rng *rand.Rand) string {
 	switch {
 	case strings.HasPrefix(f.Key, "container.") && f.Kind.Enum == nil:
 		return []string{"a", "'a:1'", "'pytorch=a, b'"}[rng.IntN(3)]
+	case isLoad(f.Key) && f.Kind.Enum == nil:
+		return anyLoadValue(f, rng)
 	case f.Kind.Enum != nil:
 		return f.Kind.Enum[rng.IntN(len(f.Kind.Enum))]
 	case f.Kind.Whole:
@@ -106,6 +109,8 @@ func one(t *testing.T, text string) (Experiment, bool) {
 			strings.Contains(err.Error(), "is temperature 0, but") ||
 			strings.Contains(err.Error(), "chat_template is model, but") ||
 			strings.Contains(err.Error(), "both size") || strings.Contains(err.Error(), "both choose") ||
+			strings.Contains(err.Error(), ": workload.load.") || strings.Contains(err.Error(), "requests arrive in") ||
+			strings.Contains(err.Error(), "the search varies it") ||
 			strings.Contains(err.Error(), "has no effect") || strings.Contains(err.Error(), "is less than") {
 			return Experiment{}, false
 		}
@@ -131,9 +136,12 @@ func TestIdentityDoesNotDependOnSpelling(t *testing.T) {
 		backend := allKeys.Backends[rng.IntN(len(allKeys.Backends))]
 		keys := map[string]string{"model": "m/n", "backend": backend}
 		for _, f := range grammarOfAll().Fields {
-			if f.Key != "model" && f.Key != "backend" && rng.IntN(4) == 0 && (f.Section == "" || f.Section == backend) {
+			if f.Key != "model" && f.Key != "backend" && !isLoad(f.Key) && rng.IntN(4) == 0 && (f.Section == "" || f.Section == backend) {
 				keys[f.Key] = anyValue(f, rng)
 			}
+		}
+		if rng.IntN(3) == 0 {
+			maps.Copy(keys, loads[rng.IntN(len(loads))])
 		}
 		first, ok := one(t, write(keys, rng))
 		if !ok {
@@ -149,9 +157,9 @@ func TestIdentityDoesNotDependOnSpelling(t *testing.T) {
 			switch {
 			case f.Aside, f.Section != "" && f.Section != backend && rng.IntN(3) == 0:
 				same[f.Key] = anyValue(f, rng)
-			case !given && !f.Optional && f.Key != "model" && rng.IntN(3) == 0 && f.Section == "":
+			case !given && !f.Optional && !f.Unset && f.Key != "model" && rng.IntN(3) == 0 && f.Section == "":
 				same[f.Key] = f.Get(d).String()
-			case given && rng.IntN(3) == 0 && !f.Optional && keys[f.Key] == f.Get(d).String():
+			case given && rng.IntN(3) == 0 && !f.Optional && !f.Unset && keys[f.Key] == f.Get(d).String():
 				delete(same, f.Key)
 			}
 		}
@@ -168,6 +176,9 @@ func TestIdentityDoesNotDependOnSpelling(t *testing.T) {
 		}
 	}
 }
+
+// tied are keys that change nothing without others, see TestMeanings.
+var tied = []string{"decoding.preset", terms.LoadKey + "longer", terms.LoadKey + "search"}
 
 // TestIdentityDependsOnEveryKey: each key that changes the measurement changes the ID.
 func TestIdentityDependsOnEveryKey(t *testing.T) {
@@ -192,6 +203,10 @@ func TestIdentityDependsOnEveryKey(t *testing.T) {
 		if f.Key == "workload.concurrency" || f.Key == "workload.chat_template" {
 			backend, base["backend"] = VLLM, VLLM
 		}
+		if isLoad(f.Key) {
+			backend, base["backend"] = VLLM, VLLM
+			maps.Copy(base, loadOf(f.Key))
+		}
 		switch f.Key { // keys that need another key
 		case "pytorch.compile":
 			base["pytorch.cache_implementation"] = "static"
@@ -215,7 +230,7 @@ func TestIdentityDependsOnEveryKey(t *testing.T) {
 				break
 			}
 		}
-		if tried == 0 || changed == f.Aside && f.Key != "decoding.preset" {
+		if tried == 0 || changed == f.Aside && !slices.Contains(tied, f.Key) {
 			t.Errorf("%s: %d values tried, ID changed: %t, aside: %t", f.Key, tried, changed, f.Aside)
 		}
 	}

@@ -16,8 +16,8 @@ type table struct {
 	// common are the keys that every experiment has; their slots are their indexes.
 	common []commonKey
 	able   able
-	// preset is the key with that name.
-	preset *keys.Field
+	// preset and class are the keys that are shorthand for decoding and for an objective.
+	preset, class *keys.Field
 	// sections are the engines' sections by name.
 	sections map[string]*section
 }
@@ -62,6 +62,7 @@ func newTable(list engine.Descriptors) *table {
 	k.Machine = machineKeysOf(k.Fields)
 	k.Index()
 	k.preset, _ = k.Lookup(presetKey)
+	k.class, _ = k.Lookup(sloClass)
 	return k
 }
 
@@ -188,6 +189,7 @@ func (k *table) fill(e *Experiment, v keys.Values) {
 		}
 	}
 	e.Decoding = e.Decoding.canonical()
+	e.fillSLO(k.class.Get(v).Text)
 	own := k.sections[e.Backend]
 	own.load(v)
 	e.Section = own.text

@@ -104,6 +104,46 @@ var meanings = []struct {
 	{"age of a baseline", "model: m/n", "baseline.max_age_seconds: 0", "baseline.max_age_seconds: 9", true},
 	{"warm-up", "model: m/n", "warmup.runs: 0", "warmup.runs: 1", false},
 
+	// loads
+	{"a closed loop by name", "{model: m/n, backend: vllm}", "workload.load.kind: closed", "workload.load.turns: 1", true},
+	{"a load", "{model: m/n, backend: vllm}", "workload.load: {kind: poisson, rate: 4}", "workload.load.kind: closed",
+		false},
+	{"a rate", "{model: m/n, backend: vllm, workload.load.kind: poisson}", "workload.load.rate: 4",
+		"workload.load.rate: 5", false},
+	{"a seed of arrivals", "{model: m/n, backend: vllm, workload.dataset: p.jsonl, workload.load: {kind: poisson, " +
+		"rate: 4}}", "seed: 1", "seed: 2", false},
+	{"arrivals have their own seed", "{model: m/n, backend: vllm, workload.dataset: p.jsonl, workload.load: {kind: " +
+		"poisson, rate: 4, seed: 9}}", "seed: 1", "seed: 2", true},
+	{"the key's own value of arrivals", "{model: m/n, backend: vllm, seed: 9, workload.load: {kind: poisson, rate: 4}}",
+		"workload.load.seed: 9", "workload.load.seed: 0", true},
+	{"constant arrivals have no seed", "{model: m/n, backend: vllm, workload.load: {kind: constant, rate: 4}}",
+		"workload.load.seed: 9", "workload.load.seed: 8", true},
+	{"a duration with a unit", "{model: m/n, backend: vllm, workload.load: {kind: constant, rate: 4}}",
+		"workload.load.duration_s: 1m30s", "workload.load.duration_s: 90", true},
+	{"as many synthetic prompts as requests", "{model: m/n, backend: vllm, workload.dataset: synthetic, " +
+		"workload.load: {kind: poisson, rate: 4, duration_s: 60}}", "workload.prompts: 8", "workload.prompts: 9", true},
+	{"prompts of a data set take turns", "{model: m/n, backend: vllm, workload.load: {kind: poisson, rate: 4, " +
+		"duration_s: 60}}", "workload.prompts: 8", "workload.prompts: 9", false},
+	{"a trace has its own prompts", "{model: m/n, backend: vllm, workload.load: {kind: trace, trace: t.csv}}",
+		"{workload.prompts: 8, workload.dataset: p.jsonl}", "workload.output_tokens: 9", true},
+	{"a path of a trace", "{model: m/n, backend: vllm, workload.load.kind: trace}", "workload.load.trace: ./a/../t.csv",
+		"workload.load.trace: t.csv", true},
+	{"the speed of a trace", "{model: m/n, backend: vllm, workload.load: {kind: trace, trace: t.csv}}",
+		"workload.load.speed: 1", "workload.load.longer: drop", true},
+	{"a cap of an open loop", "{model: m/n, backend: vllm, workload.prompts: 4, workload.load: {kind: poisson, rate: " +
+		"4, duration_s: 60}}", "workload.concurrency: 8", "workload.concurrency: 9", false},
+	{"the usual attainment", "{model: m/n, backend: vllm, workload.slo.ttft_p95_ms: 500}",
+		"workload.slo.attainment: 0.95", "workload.load.kind: closed", true},
+	{"an objective by its class", "{model: m/n, backend: vllm}", "workload.slo.class: llama-3.1-8b-server",
+		"workload.slo: {ttft_p95_ms: 2000, tpot_p95_ms: 100, attainment: 0.99}", true},
+	{"a search", "{model: m/n, backend: vllm, workload.slo.ttft_p95_ms: 500}", "workload.load: {search: concurrency, " +
+		"search_from: 1, search_to: 8}", "workload.load.kind: closed", false},
+	{"what happens to longer requests", "{model: m/n, backend: vllm, workload.load: {kind: trace, trace: t.csv, " +
+		"max_input: 9}}", "workload.load.longer: clip", "workload.load.longer: drop", false},
+	{"the duration of a probe", "{model: m/n, backend: vllm, workload.slo.ttft_p95_ms: 500, workload.load: {kind: " +
+		"poisson, search: rate, search_from: 1, search_to: 8}}", "workload.load.probe_s: 60",
+		"workload.load.duration_s: 60", true},
+
 	// a default written out
 	{"the default batch", "{model: m/n, backend: pytorch}", "pytorch.batch_size: 1", "pytorch.batching: static", true},
 	{"the default runner", "{model: m/n, backend: pytorch}", "runner: process", "pytorch.device: auto", true},

@@ -39,7 +39,9 @@ const mostOriginValues = 8
 // origin returns the origin of one key of an experiment.
 func (b reading) origin(f *keys.Field, initial keys.Values) Origin {
 	o := Origin{Key: f.Key, Unit: f.Unit, From: "the engine's default"}
-	if !f.Optional {
+	if f.Unset {
+		o.From = "default"
+	} else if !f.Optional {
 		o.From = "default"
 		o.Value = f.Kind.Format(f.Get(initial))
 	}

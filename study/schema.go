@@ -113,7 +113,7 @@ func reference(engines engine.Descriptors) string {
 	for _, f := range k.Fields {
 		var preset any = f.Get(d)
 		switch {
-		case f.Preset, f.Key == "model", f.Key == "energy.remote":
+		case f.Preset, f.Unset, f.Key == "model", f.Key == "energy.remote":
 			preset = ""
 		case f.Optional:
 			preset = "the engine's"
@@ -180,6 +180,7 @@ func valueSchema(f *keys.Field, k *table) schema {
 	s["description"] = f.Help + " (" + f.Kind.Want + ")"
 	v := f.Get(k.Initial)
 	switch {
+	case f.Unset:
 	case f.Optional:
 		s["description"] = f.Help + " (" + f.Kind.Want + "; default: the engine's own)"
 	case f.Kind.Basic == grammar.IsNumber && f.Kind.Whole:

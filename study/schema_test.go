@@ -30,14 +30,14 @@ func TestSchemaHasEveryKey(t *testing.T) {
 		if !ok || d["description"] == "" || d["description"] == nil {
 			t.Errorf("%s has no description", f.Key)
 		}
-		if _, ok := d["default"]; !ok && !f.Optional && f.Key != "model" && f.Key != "energy.remote" &&
+		if _, ok := d["default"]; !ok && !f.Optional && !f.Unset && f.Key != "model" && f.Key != "energy.remote" &&
 			f.Key != "energy.currency" {
 			t.Errorf("%s has no default", f.Key)
 		}
 		if f.Kind.Enum != nil && f.Kind.Basic == grammar.IsText && !strings.Contains(string(mustJSON(t, d)), `"enum"`) {
 			t.Errorf("%s has no enum", f.Key)
 		}
-		if _, ok := d["minimum"]; f.Kind.Basic == grammar.IsNumber && !ok {
+		if f.Kind.Basic == grammar.IsNumber && !strings.Contains(string(mustJSON(t, d)), `"minimum"`) {
 			t.Errorf("%s has no range", f.Key)
 		}
 		for name, p := range map[string]map[string]any{"sweep": properties(defs["sweep"]),

@@ -273,7 +273,7 @@ func DefaultExperiment(d engine.Descriptor) Experiment {
 		Backend:  d.Name,
 		Section:  engine.Encode(d.Section()),
 		DType:    terms.DTypeAuto,
-		Workload: Workload{Dataset: builtin, Prompts: 16, InputTokens: 256, OutputTokens: 64},
+		Workload: usualWorkload,
 		Warmup:   Warmup{Runs: 1},
 		Baseline: usualBaseline,
 		Energy:   Energy{Sources: "auto", MaxWindow: usualMaxWindow, PUE: 1},
@@ -288,6 +288,8 @@ func DefaultExperiment(d engine.Descriptor) Experiment {
 const usualMaxWindow = 30
 
 // Defaults that IDs use for values without effect.
+var usualWorkload = Workload{Dataset: builtin, Prompts: 16, InputTokens: 256, OutputTokens: 64}
+
 var usualBaseline = Baseline{Seconds: 5, ResidentSeconds: 3, MaxAgeSeconds: 1800}
 
 const usualSeed = 1

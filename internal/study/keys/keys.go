@@ -33,6 +33,8 @@ type Field struct {
 	List bool
 	// Optional reports that the default is the engine's own.
 	Optional bool
+	// Unset reports that the key has no value unless a study gives one.
+	Unset bool
 	// Machine reports that the key is allowed in a user's own file.
 	Machine bool
 	// Slot is the index of the value; -1 for keys that are not part of a point.

@@ -136,3 +136,21 @@ const (
 // Command is the backend of a window around something that llem does not run as an engine: a command, a process, or
 // the marked part of a program.
 const Command = "command"
+
+// The load of an engine.
+const (
+	// LoadKey is the beginning of the keys of a load, and SLOKey of an objective.
+	LoadKey = "workload.load."
+	SLOKey  = "workload.slo." // see LoadKey
+	// LoadClosed sends a request when one ends. In an experiment it is an empty text.
+	LoadClosed = "closed"
+	// LongerDrop drops requests of a trace beyond the limits, and LongerClip shortens them. In an experiment LongerDrop
+	// is an empty text.
+	LongerDrop = "drop"
+	LongerClip = "clip" // see LongerDrop
+	// SearchNone does not search; in an experiment it is an empty text. SearchRate and SearchConcurrency are what a
+	// search varies.
+	SearchNone        = "none"
+	SearchRate        = "rate"        // see SearchNone
+	SearchConcurrency = "concurrency" // see SearchNone
+)
