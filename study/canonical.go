@@ -2,7 +2,6 @@ package study
 
 import (
 	"cmp"
-	"path/filepath"
 	"regexp"
 	"strconv"
 	"strings"
@@ -12,6 +11,7 @@ import (
 	"github.com/llenergymeasure/llem/engine/engines"
 	"github.com/llenergymeasure/llem/internal/about"
 	"github.com/llenergymeasure/llem/internal/grammar"
+	"github.com/llenergymeasure/llem/internal/study/keys"
 	"github.com/llenergymeasure/llem/internal/study/terms"
 )
 
@@ -27,7 +27,7 @@ func canonicalModel(name string) string {
 	if len(name) >= len(random) && strings.EqualFold(name[:len(random)], random) {
 		return strings.ToLower(name)
 	}
-	return canonicalPath(name, func(clean string) bool { return hubName.MatchString(clean) })
+	return keys.CanonicalPath(name, func(clean string) bool { return hubName.MatchString(clean) })
 }
 
 // Data sets that are not files.
@@ -43,22 +43,9 @@ const (
 
 // canonicalDataset normalises the name of a data set.
 func canonicalDataset(name string) string {
-	return canonicalPath(name, func(clean string) bool {
+	return keys.CanonicalPath(name, func(clean string) bool {
 		return clean == builtin || clean == builtinFirst || clean == synthetic || strings.HasPrefix(clean, "hf:")
 	})
-}
-
-// canonicalPath removes redundant parts of a path, unless the rest would name something else.
-func canonicalPath(path string, other func(clean string) bool) string {
-	local := strings.HasPrefix(path, "./") || strings.HasPrefix(path, "../") || strings.HasPrefix(path, "/")
-	if !local {
-		return path
-	}
-	clean := filepath.Clean(path)
-	if strings.HasPrefix(path, "./") && other(clean) {
-		return "./" + clean
-	}
-	return clean
 }
 
 // traits are the properties of an engine that IDs depend on.
@@ -160,7 +147,7 @@ func (e Experiment) filledBatch() int {
 // simulated engine draws its noise from it.
 func (e Experiment) seeds(always bool) (Decoding, uint64) {
 	d, dataset := e.Decoding.canonical(), e.Workload.Dataset
-	arrivals := e.Workload.Load.seeded() && e.Workload.Load.Seed == 0
+	arrivals := e.Workload.Load.Seeded() && e.Workload.Load.Seed == 0
 	used := always || arrivals || isRandom(e.Model) || dataset == builtin || dataset == synthetic ||
 		strings.Contains(string(e.Section), `"lora":"random:`)
 	switch {

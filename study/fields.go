@@ -48,7 +48,8 @@ func (a able) but(setting, help string) string {
 
 // common returns the keys that every experiment has. The order is the order of the documentation.
 func common(backends []string, able able) []commonKey {
-	return slices.Concat(workKeys(backends, able), loadKeys(), decodingKeys(able), measuringKeys(), runnerFields(backends))
+	return slices.Concat(workKeys(backends, able), loadKeys(), decodingKeys(able), measuringKeys(),
+		runnerFields(backends))
 }
 
 // workKeys are the model, the engine and the work.

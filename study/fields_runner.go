@@ -2,12 +2,9 @@ package study
 
 import (
 	"cmp"
-	"errors"
-	"fmt"
-	"slices"
-	"strings"
 
 	"github.com/llenergymeasure/llem/internal/grammar"
+	"github.com/llenergymeasure/llem/internal/study/keys"
 	"github.com/llenergymeasure/llem/internal/study/terms"
 )
 
@@ -29,7 +26,7 @@ func perBackendField(backends []string, key, want, help string, at func(*Experim
 	k.Parse = func(text string) (grammar.Value, error) {
 		v, err := plain(text)
 		if err == nil {
-			_, err = perBackend(v.Text, backends)
+			_, err = keys.PerBackend(v.Text, backends)
 		}
 		return v, err
 	}
@@ -54,38 +51,8 @@ func runnerFields(backends []string) []commonKey {
 	}
 }
 
-// perBackend splits BACKEND=TEXT,…; a text without a backend applies to all others, under the key "". Backend
-// names are not checked if the list is empty.
-func perBackend(text string, backends []string) (map[string]string, error) {
-	out := map[string]string{}
-	for part := range strings.SplitSeq(text, ",") {
-		name, value, named := strings.Cut(strings.TrimSpace(part), "=")
-		if !named {
-			name, value = "", name
-		}
-		switch _, twice := out[name]; {
-		case named && backends != nil && !slices.Contains(backends, name):
-			return nil, grammar.Hinted("backends are "+strings.Join(backends, ", "), "names %q, which is not a backend",
-				name)
-		case value == "":
-			return nil, errors.New("has an empty part")
-		case twice:
-			return nil, fmt.Errorf("has two values for %s", orAll(name))
-		}
-		out[name] = value
-	}
-	return out, nil
-}
-
-func orAll(name string) string {
-	if name == "" {
-		return "all backends"
-	}
-	return name
-}
-
 func (e Experiment) ofBackend(text, usual string) string {
-	all, err := perBackend(text, nil)
+	all, err := keys.PerBackend(text, nil)
 	if err != nil || text == "" { // mistakes are reported when a study is read
 		return usual
 	}

@@ -136,7 +136,8 @@ func TestIdentityDoesNotDependOnSpelling(t *testing.T) {
 		backend := allKeys.Backends[rng.IntN(len(allKeys.Backends))]
 		keys := map[string]string{"model": "m/n", "backend": backend}
 		for _, f := range grammarOfAll().Fields {
-			if f.Key != "model" && f.Key != "backend" && !isLoad(f.Key) && rng.IntN(4) == 0 && (f.Section == "" || f.Section == backend) {
+			if f.Key != "model" && f.Key != "backend" && !isLoad(f.Key) && rng.IntN(4) == 0 &&
+				(f.Section == "" || f.Section == backend) {
 				keys[f.Key] = anyValue(f, rng)
 			}
 		}

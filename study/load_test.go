@@ -70,26 +70,15 @@ func TestSLOClass(t *testing.T) {
 func TestSearches(t *testing.T) {
 	e, _ := one(t, "{model: m/n, backend: vllm, workload.load: {kind: poisson, search: rate, search_from: 1, "+
 		"search_to: 64, probe_s: 60}, workload.slo: {ttft_p95_ms: 500}}")
-	s := e.Workload.Searches()
+	s := e.Workload.Load.Searches(e.Workload.SLO)
 	if s == nil || s.From != 1 || s.To != 64 || s.Whole || !s.Sustained {
 		t.Errorf("search %+v", s)
 	}
 	if err := s.Check(); err != nil {
 		t.Error(err)
 	}
-	if e, _ := one(t, "{model: m/n, backend: vllm}"); e.Workload.Searches() != nil {
+	if e, _ := one(t, "{model: m/n, backend: vllm}"); e.Workload.Load.Searches(e.Workload.SLO) != nil {
 		t.Error("a search without a key")
-	}
-}
-
-// TestParseSpan: parts of a trace.
-func TestParseSpan(t *testing.T) {
-	for text, want := range map[string]string{"10m..20m": "10m0s 20m0s", "10m..": "10m0s 0s", "..1h30m": "0s 1h30m0s",
-		"..": "", "10m": "", "20m..10m": "", "-1m..2m": "", "1..2": "", "1m...2m": ""} {
-		from, to, err := parseSpan(text)
-		if got := fmt.Sprint(from, " ", to); (err == nil) != (want != "") || err == nil && got != want {
-			t.Errorf("%s: %s, %v, want %s", text, got, err, want)
-		}
 	}
 }
 

@@ -105,7 +105,8 @@ var meanings = []struct {
 	{"warm-up", "model: m/n", "warmup.runs: 0", "warmup.runs: 1", false},
 
 	// loads
-	{"a closed loop by name", "{model: m/n, backend: vllm}", "workload.load.kind: closed", "workload.load.turns: 1", true},
+	{"a closed loop by name", "{model: m/n, backend: vllm}", "workload.load.kind: closed", "workload.load.turns: 1",
+		true},
 	{"a load", "{model: m/n, backend: vllm}", "workload.load: {kind: poisson, rate: 4}", "workload.load.kind: closed",
 		false},
 	{"a rate", "{model: m/n, backend: vllm, workload.load.kind: poisson}", "workload.load.rate: 4",

@@ -8,6 +8,7 @@ import (
 	"github.com/llenergymeasure/llem/engine"
 	"github.com/llenergymeasure/llem/engine/engines"
 	"github.com/llenergymeasure/llem/internal/study/terms"
+	"github.com/llenergymeasure/llem/load"
 	"github.com/llenergymeasure/llem/note"
 )
 
@@ -134,70 +135,10 @@ func (w Workload) MaxContext() int {
 }
 
 // Arrivals are when requests arrive at an engine that batches continuously, and how long.
-type Arrivals struct {
-	// Kind is constant, poisson, gamma, ramp, rates or trace; empty is a closed loop.
-	Kind string `json:"kind,omitempty"`
-	// Rate is the mean number of requests per second; for a ramp the first one, for a trace 0 keeps its own.
-	Rate float64 `json:"rate,omitempty"`
-	// ToRate is the last rate of a ramp, in requests per second.
-	ToRate float64 `json:"to_rate,omitempty"`
-	// CV is the coefficient of variation of the times between arrivals of gamma: 1 is Poisson, above 1 is bursty.
-	CV float64 `json:"cv,omitempty"`
-	// Rates are pieces of constant rate, as SECONDSs:RATE separated by spaces.
-	Rates string `json:"rates,omitempty"`
-	// Seed of the arrivals; 0 takes the seed of the experiment.
-	Seed uint64 `json:"seed,omitempty"`
-	// DurationS is how long requests arrive, in seconds; 0 takes Workload.Prompts requests.
-	DurationS float64 `json:"duration_s,omitempty"`
-	// Normalise scales the arrivals so that the last one is at the end of the duration, as vLLM's benchmark does.
-	Normalise bool `json:"normalise,omitempty"`
-	// Trace is the path of a file of recorded requests.
-	Trace string `json:"trace,omitempty"`
-	// Span is the part of the trace, as FROM..TO in durations from its start; empty is all of it.
-	Span string `json:"span,omitempty"`
-	// Speed divides the times of a trace; 0 is 1.
-	Speed float64 `json:"speed,omitempty"`
-	// MaxInput and MaxOutput bound the lengths of a trace's requests in tokens; 0 sets none.
-	MaxInput  int `json:"max_input,omitempty"`
-	MaxOutput int `json:"max_output,omitempty"` // see MaxInput
-	// Longer is what happens to longer requests: drop or clip; empty is drop.
-	Longer string `json:"longer,omitempty"`
-	// Spread spreads requests of a trace with equal stamps over the resolution of its clock.
-	Spread bool `json:"spread,omitempty"`
-	// Turns is the number of turns of a conversation; 0 and 1 are single requests.
-	Turns int `json:"turns,omitempty"`
-	// ThinkS is the mean time between an answer and the next turn, in seconds.
-	ThinkS float64 `json:"think_s,omitempty"`
-	// SharedPrefix is the number of leading tokens that all prompts share.
-	SharedPrefix int `json:"shared_prefix,omitempty"`
-	// Search is what a search for the highest load within the SLO varies: rate or concurrency; empty does not search.
-	Search string `json:"search,omitempty"`
-	// SearchFrom and SearchTo bound the search, in requests per second or in flight.
-	SearchFrom float64 `json:"search_from,omitempty"`
-	SearchTo   float64 `json:"search_to,omitempty"` // see SearchFrom
-	// Tolerance is the relative distance of the bounds at which a search ends; 0 is 0.05.
-	Tolerance float64 `json:"tolerance,omitempty"`
-	// ProbeS is the duration of a probe of the search, in seconds; 0 takes DurationS.
-	ProbeS float64 `json:"probe_s,omitempty"`
-}
+type Arrivals = load.Arrivals
 
-// Open reports whether requests arrive by themselves, however many are in flight.
-func (a Arrivals) Open() bool { return a.Kind != "" }
-
-// SLO is what makes a request good: each limit that is set holds for it. A load meets the objective if at least
-// Attainment of all scheduled requests are good.
-type SLO struct {
-	// TTFTMS limits the time to the first token, TPOTMS the mean time per further token, and E2EMS the time to the last
-	// token, in milliseconds; 0 sets none. In an open loop times count from the scheduled arrival.
-	TTFTMS float64 `json:"ttft_p95_ms,omitempty"`
-	TPOTMS float64 `json:"tpot_p95_ms,omitempty"` // see TTFTMS
-	E2EMS  float64 `json:"e2e_p95_ms,omitempty"`  // see TTFTMS
-	// Attainment is the required fraction of good requests; 0 is 0.95.
-	Attainment float64 `json:"attainment,omitempty"`
-}
-
-// Set reports whether there is an objective.
-func (s SLO) Set() bool { return s != SLO{} }
+// SLO is what makes a request good.
+type SLO = load.SLO
 
 // Decoding is how tokens are chosen. Temperature 0 is greedy: then the other fields but RepetitionPenalty are
 // 0, because they have no effect. A setting that the engine does not have is refused.

@@ -2,6 +2,7 @@ package trace
 
 import (
 	"bufio"
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -77,6 +78,18 @@ type Options struct {
 	Seed uint64
 	// Requests is the maximum number of requests that are kept; 0 takes all.
 	Requests int
+}
+
+// OptionsOf returns which requests of a trace a load takes; seed is the seed if the load has none.
+func OptionsOf(a load.Arrivals, seed uint64) (Options, error) {
+	o := Options{Speed: a.Speed, Rate: a.Rate, MaxInput: a.MaxInput, MaxOutput: a.MaxOutput,
+		Clip: a.Longer == load.Clip, Spread: a.Spread, Seed: cmp.Or(a.Seed, seed)}
+	if a.Span == "" {
+		return o, nil
+	}
+	var err error
+	o.From, o.To, err = load.ParseSpan(a.Span)
+	return o, err
 }
 
 // LineError is a line of a trace that cannot be used.

@@ -142,15 +142,6 @@ const (
 	// LoadKey is the beginning of the keys of a load, and SLOKey of an objective.
 	LoadKey = "workload.load."
 	SLOKey  = "workload.slo." // see LoadKey
-	// LoadClosed sends a request when one ends. In an experiment it is an empty text.
-	LoadClosed = "closed"
-	// LongerDrop drops requests of a trace beyond the limits, and LongerClip shortens them. In an experiment LongerDrop
-	// is an empty text.
-	LongerDrop = "drop"
-	LongerClip = "clip" // see LongerDrop
-	// SearchNone does not search; in an experiment it is an empty text. SearchRate and SearchConcurrency are what a
-	// search varies.
-	SearchNone        = "none"
-	SearchRate        = "rate"        // see SearchNone
-	SearchConcurrency = "concurrency" // see SearchNone
+	// SearchNone does not search; in an experiment it is an empty text.
+	SearchNone = "none"
 )
