@@ -193,7 +193,8 @@ func (w Work) checkSchedule() error {
 		}
 	}
 	err = p.Check()
-	if m, ok := errors.AsType[*Mistake](err); ok && m.Field == "duration_s" && a.DurationS == 0 { // name the value that is there
+	// name the value that is there
+	if m, ok := errors.AsType[*Mistake](err); ok && m.Field == "duration_s" && a.DurationS == 0 {
 		switch {
 		case a.Rates != "":
 			m.Field = "rates"
