@@ -6,7 +6,9 @@ from unittest import mock
 
 import torch
 
-from tinymodels import TINY_GEMMA, TINY_LLAMA, ModelTest, carry_out, execute, load, prompts, reference, spec, write_model
+from tinymodels import (
+    TINY_GEMMA, TINY_LLAMA, ModelTest, carry_out, execute, load, prompts, reference, spec, write_model,
+)
 
 from llem_worker import continuous, failures, generate, loading, run
 

@@ -25,7 +25,9 @@ func Descriptor() engine.Descriptor {
 		Conflict: conflict,
 		Estimate: estimate,
 		Serves:   func(s engine.Section) bool { return s.(*settings).mode != offlineMode },
-		Image:    "vllm/vllm-openai", Program: program,
+		// As a server, and as a worker whose engine is stepped.
+		Schedules: func(engine.Section) bool { return true },
+		Image:     "vllm/vllm-openai", Program: program,
 		Variable: variable,
 		Profile:  profile(),
 		Symptoms: symptoms(),

@@ -124,7 +124,7 @@ class EngineTest(unittest.TestCase):
         self.assertFalse({"lora", "lora_path", "lora_rank", "mode"} & set(arguments))
         self.assertEqual([(a.name, a.path) for a in given["adapters"]], [("llem-lora", "/tmp/a")])
         self.assertEqual((settings["lora"], settings["lora_rank"]), ("random:4", "4"))
-        made.submit([{"id": 1, "tokens": [1]}], None, {})
+        made.submit([engine.Arrival(1, [1], 2)], lambda output: None, {})
         self.assertEqual(given["requests"], [("1", given["adapters"][0])])
         # The study's section has the key alone; the adapter stays as it was loaded.
         made.adapt({**SPEC, "options": {"mode": "offline", "lora": "random:4"}})
@@ -141,10 +141,116 @@ class EngineTest(unittest.TestCase):
     def test_no_adapter(self):
         given, modules = fake()
         with mock.patch.dict(sys.modules, modules):
-            engine.Engine(SPEC).submit([{"id": 1, "tokens": [1]}], None, {})
+            engine.Engine(SPEC).submit([engine.Arrival(1, [1], 2)], lambda output: None, {})
         self.assertEqual(given["requests"], [("1", None)])
         self.assertEqual(given["adapters"], [])
         self.assertNotIn("enable_lora", given["llm"])
+
+
+class Stepped:
+    """vLLM's loop in small: a step computes the prompts that have not been, or a token for each request."""
+
+    def __init__(self, caching=False):
+        self.given, self.requests, self.resets = [], {}, 0
+        owner = self
+
+        class LLM:
+            def __init__(self, **arguments):
+                cache = part(cache_dtype="auto", gpu_memory_utilization=0.5, block_size=16,
+                             enable_prefix_caching=caching)
+                self.llm_engine = part(
+                    vllm_config=config(cache_config=cache), engine_core=part(engine_core=part(scheduler=owner)),
+                    add_request=owner.add, step=owner.step, abort_request=owner.abort,
+                    has_unfinished_requests=lambda: bool(owner.requests))
+
+            def get_tokenizer(self):
+                return part(all_special_ids=[])
+
+            def reset_prefix_cache(self):
+                owner.resets += 1
+                return True
+
+        torch = part(cuda=part(is_available=lambda: False))
+        params = part(RequestOutputKind=part(DELTA=1))
+        self.modules = {"vllm": part(LLM=LLM, SamplingParams=part, __version__="0"), "torch": torch,
+                        "vllm.sampling_params": params}
+
+    def add(self, name, prompt, sampling, lora_request=None):
+        self.given.append((name, prompt["prompt_token_ids"], sampling.max_tokens))
+        self.requests[name] = part(tokens=prompt["prompt_token_ids"], wanted=sampling.max_tokens, got=0)
+
+    def abort(self, names):
+        for name in names:
+            self.requests.pop(name, None)
+
+    def schedule(self):
+        return part(num_scheduled_tokens={n: 1 if r.got else len(r.tokens) for n, r in self.requests.items()})
+
+    def step(self):
+        self.schedule()
+        outputs = []
+        for name, request in list(self.requests.items()):
+            request.got += 1
+            ended = request.got == request.wanted
+            if ended:
+                del self.requests[name]
+            one = part(token_ids=[100 + request.got], finish_reason="length" if ended else None)
+            outputs.append(part(request_id=name, outputs=[one], finished=ended, num_cached_tokens=0))
+        return outputs
+
+    def run(self, workload, cancelled=lambda: False):
+        windows = []
+        with mock.patch.dict(sys.modules, self.modules):
+            log = engine.Engine(SPEC).run(workload, cancelled, lambda done: None, windows.append)
+        return windows[0], log["requests"], log["steps"]
+
+
+class ArrivalsTest(unittest.TestCase):
+    def test_open_loop(self):
+        """Requests come when they are due, with outputs of their own, and turns with their history."""
+        requests = [{"id": 5, "tokens": [1, 2], "due_ns": 0, "output": 3},
+                    {"id": 6, "tokens": [3], "due_ns": 60_000_000},
+                    {"id": 7, "tokens": [4], "after": 5, "wait_ns": 20_000_000}]
+        stepped = Stepped()
+        window, log, steps = stepped.run({"requests": requests, "output_tokens": 2, "open": True})
+        self.assertEqual(stepped.given, [("1", [1, 2], 3), ("2", [1, 2, 101, 102, 103, 4], 2), ("3", [3], 2)])
+        self.assertEqual([entry["id"] for entry in log], [5, 6, 7])
+        self.assertEqual([len(entry["output"]) for entry in log], [3, 2, 2])
+        self.assertEqual([entry["prompt_computed"] for entry in log], [2, 1, 6])
+        start = window["start_ns"]
+        self.assertEqual([entry["arrived_ns"] for entry in log],
+                         [start, start + 60_000_000, log[0]["end_ns"] + 20_000_000])
+        for entry in log:
+            self.assertTrue(entry["ok"])
+            self.assertLessEqual(entry["arrived_ns"], entry["submitted_ns"])
+            self.assertLessEqual(entry["submitted_ns"], entry["started_ns"])
+        self.assertEqual(sum(step["prefill_tokens"] for step in steps), 9)
+        self.assertEqual(sum(step["decode_tokens"] for step in steps), 4)
+
+    def test_rounds_and_clients(self):
+        requests = [{"id": i, "tokens": [i + 1]} for i in range(4)]
+        for more, most in (({}, 4), ({"round": 2}, 2), ({"concurrency": 3}, 3)):
+            _, log, steps = Stepped().run({"requests": requests, "output_tokens": 3, **more})
+            self.assertEqual(max(step["sequences"] for step in steps), most)
+            self.assertEqual([entry["output"] for entry in log], [[101, 102, 103]] * 4)
+
+    def test_cut(self):
+        """What has no whole answer at the end is taken back."""
+        stepped, asked = Stepped(), []
+        requests = [{"id": 0, "tokens": [1], "output": 1}, {"id": 1, "tokens": [2, 3]},
+                    {"id": 2, "tokens": [4], "after": 1}]
+        with mock.patch.object(engine.Schedule, "over", lambda self, now: asked.append(now) or len(asked) > 3):
+            _, log, _ = stepped.run({"requests": requests, "output_tokens": 20, "open": True})
+        self.assertEqual([(e["ok"], e.get("cut", False), e["output_tokens"], e["prompt_computed"]) for e in log],
+                         [(True, False, 1, 1), (False, True, 3, 2), (False, True, 0, 0)])
+        self.assertEqual(stepped.requests, {})
+
+    def test_prefix_cache(self):
+        """A run begins with an empty cache, where the study has one."""
+        for caching in (False, True):
+            stepped = Stepped(caching)
+            stepped.run({"requests": [{"id": 0, "tokens": [1]}], "output_tokens": 2})
+            self.assertEqual(stepped.resets, int(caching))
 
 
 class TemplateTest(unittest.TestCase):

@@ -174,7 +174,7 @@ class ScheduleTest(unittest.TestCase):
         self.assertFalse(s.left)
 
     def test_due(self):
-        """In any order; while the engine works a request is in its queue at its time, after a pause when it wakes up."""
+        """In any order; at work a request is in the queue at its time, after a pause when the engine wakes up."""
         s = self.schedule([{"due_ns": 70}, {"due_ns": 10, "output": 2}, {"due_ns": 70}], open=True, round=1)
         self.assertEqual(s.take(1009), [])
         (one,) = s.take(1050)

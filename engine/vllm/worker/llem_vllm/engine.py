@@ -7,16 +7,18 @@ tokens are on the host: the device has finished it by then.
 
 from __future__ import annotations
 
+import functools
 import os
 import sys
 import time
 from collections.abc import Callable
 
 from llem_protocol import process
+from llem_protocol.arrivals import CUT_FAILURE, Arrival, Schedule
 from llem_protocol.failures import Failure, needs_restart
 from llem_protocol.serve import interrupted
 from llem_protocol.tokens import in_template
-from llem_protocol.work import Reporter, rounds
+from llem_protocol.work import Reporter, check_requests
 
 from . import effective
 
@@ -117,6 +119,8 @@ class Engine:
         self.config = self.engine.vllm_config.model_config
         self.vocab = self.config.get_vocab_size()
         self.last_id = 0
+        cache_config = getattr(self.engine.vllm_config, "cache_config", None)
+        self.caches = bool(getattr(cache_config, "enable_prefix_caching", False))
         self.adapter = self.load_adapter()
 
     def load_adapter(self):
@@ -162,7 +166,8 @@ class Engine:
                 uuids.append(uuid if uuid.startswith(("GPU-", "MIG-")) else "GPU-" + uuid)
             uuids = uuids[: self.engine.vllm_config.parallel_config.world_size]
         return {"dtype": str(self.config.dtype).removeprefix("torch."), "vocab": self.vocab,
-                "text_vocab": self.text_vocab(), "device_uuids": uuids, "attention": used.get("attention_backend", ""),
+                "text_vocab": self.text_vocab(), "device_uuids": uuids, "schedules": True,
+                "attention": used.get("attention_backend", ""),
                 "settings": used}
 
     def text_vocab(self) -> int:
@@ -183,77 +188,80 @@ class Engine:
         tokenizer = self.llm.get_tokenizer()
         return [list(in_template(tokenizer, turns, tokenize=True)) for turns in conversations]
 
-    def check(self, requests: list[dict], output: int) -> None:
-        """Refuse work that the engine would do in part."""
-        if output < 1:
-            raise Failure("config", "no output tokens asked for", "set workload.output_tokens to 1 or more")
-        for request in requests:
-            tokens = request["tokens"] or []
-            if not tokens:
-                raise Failure("config", f"prompt {request['id']} has no tokens", "remove the empty prompt")
-            if len(tokens) + output > self.spec["max_context"]:
-                raise Failure(
-                    "kv_too_small",
-                    f"prompt {request['id']} needs a context of {len(tokens) + output} tokens, "
-                    f"the engine holds {self.spec['max_context']}",
-                    "use shorter prompts or fewer output tokens",
-                )
-            if min(tokens) < 0 or max(tokens) >= self.vocab:
-                raise Failure(
-                    "config",
-                    f"prompt {request['id']} contains a token id outside the vocabulary of {self.vocab}",
-                    "use the tokenizer of this model",
-                )
-
-    def submit(self, requests: list[dict], sampling, log: dict) -> None:
-        """Give requests to the engine, and begin their entries in the log."""
-        for request in requests:
+    def submit(self, arrivals: list[Arrival], sampling: Callable[[int], object], log: dict) -> dict:
+        """Give requests to the engine, and begin their entries in the log. Returns these."""
+        begun = {}
+        for arrival in arrivals:
             self.last_id += 1
             name = str(self.last_id)
-            log[name] = {"id": request["id"], "submitted_ns": time.monotonic_ns(), "prefill_start_ns": 0,
-                         "prompt_tokens": len(request["tokens"]), "token_ns": [], "output": []}
+            begun[name] = {"id": arrival.id, **arrival.times(), "prefill_start_ns": 0,
+                           "prompt_tokens": len(arrival.tokens), "token_ns": [], "output": []}
             given = {"lora_request": self.adapter} if self.adapter else {}
-            self.engine.add_request(name, {"prompt_token_ids": request["tokens"]}, sampling, **given)
+            self.engine.add_request(name, {"prompt_token_ids": arrival.tokens}, sampling(arrival.output), **given)
+        log.update(begun)
+        return begun
+
+    def empty(self, log: dict) -> None:
+        """Take back all requests, whole or not."""
+        self.engine.abort_request(list(log))
+        while self.engine.has_unfinished_requests():
+            self.engine.step()
 
     def run(self, workload: dict, cancelled: Callable[[], bool], progress: Callable[[int], None],
             finished: Callable[[dict], None]) -> dict:
-        """Round by round, all requests of a round at once; the engine schedules them."""
+        """Run the requests as they come; the engine schedules them.
+
+        What has come is given to the engine between two steps, which is when its own
+        loop would look for requests too.
+        """
         from vllm import SamplingParams
         from vllm.sampling_params import RequestOutputKind
 
-        requests, output = workload["requests"] or [], workload["output_tokens"]
-        self.check(requests, output)
-        sampling = SamplingParams(max_tokens=output, ignore_eos=True, detokenize=False,
+        workload = {**workload, "requests": workload["requests"] or []}
+        check_requests(workload["requests"], workload["output_tokens"], self.vocab, self.spec["max_context"])
+
+        @functools.cache
+        def sampling(output: int):
+            return SamplingParams(max_tokens=output, ignore_eos=True, detokenize=False,
                                   output_kind=RequestOutputKind.DELTA, **choice(self.spec))
-        log, raw = {}, []
+
+        log, raw, open_requests, woken = {}, [], {}, False
+        self.forget()
         reset_peak_memory()
         self.scheduled.clear()
         start = time.monotonic_ns()
-        waiting = rounds(requests, workload.get("round", 0))
-        done, told = 0, Reporter(progress)
-        while waiting or self.engine.has_unfinished_requests():
-            if not self.engine.has_unfinished_requests():
-                self.submit(waiting.pop(0), sampling, log)
-            if cancelled():
-                self.engine.abort_request(list(log))
-                while self.engine.has_unfinished_requests():
-                    self.engine.step()
-                raise interrupted()
+        schedule, done, told, cut_ns = Schedule(workload, start), 0, Reporter(progress), 0
+        while schedule.left:
+            now = time.monotonic_ns()
+            if (over := schedule.over(now)) or cancelled():
+                self.empty(log)
+                if not over:
+                    raise interrupted()
+                cut_ns = now
+                break
+            open_requests.update(self.submit(schedule.take(now, woken), sampling, log))
+            if woken := not open_requests:
+                schedule.rest(cancelled, lambda: progress(done))
+                continue
             begun = time.monotonic_ns()
             outputs = self.engine.step()
             ended = time.monotonic_ns()
             raw.append((begun, ended, self.scheduled[-1] if self.scheduled else {}))
             self.scheduled.clear()
             for out in outputs:
-                entry = log.get(external(out.request_id, log))
+                name = external(out.request_id, log)
+                entry = open_requests.get(name)
                 if entry is None:
                     continue
-                for choice in out.outputs:
-                    entry["output"].extend(choice.token_ids)
-                    entry["token_ns"].extend([ended] * len(choice.token_ids))
-                    entry["finish_reason"] = choice.finish_reason or ""
+                for part in out.outputs:
+                    entry["output"].extend(part.token_ids)
+                    entry["token_ns"].extend([ended] * len(part.token_ids))
+                    entry["finish_reason"] = part.finish_reason or ""
                 entry["cached"] = out.num_cached_tokens or 0
-                done += bool(out.finished)
+                if out.finished:
+                    done += 1
+                    del open_requests[name]
+                    schedule.end(entry["id"], ended, entry["output"])
             told(done)
         end = time.monotonic_ns()
         # Of several devices each has a process of its own: this one knows nothing of them.
@@ -262,7 +270,22 @@ class Engine:
         finished(
             {"start_ns": start, "end_ns": end, "peak_memory_bytes": peak, "memory_source": source, "step_clock": "host"}
         )
-        return {"steps": step_log(raw, log), "requests": [finish(entry) for entry in log.values()]}
+        steps = step_log(raw, log)
+        for entry in open_requests.values():  # after the steps, which say what was computed of them
+            entry["cut_ns"] = cut_ns
+        entries = {entry["id"]: finish(entry) for entry in log.values()}
+        if cut_ns:
+            entries.update((entry["id"], entry) for entry in schedule.unsent(cut_ns))
+        return {"steps": steps, "requests": [entries[request["id"]] for request in workload["requests"]]}
+
+    def forget(self) -> None:
+        """Begin with an empty prefix cache, if there is one: a run does not depend on the ones before it."""
+        if not self.caches:
+            return
+        reset = getattr(self.llm, "reset_prefix_cache", None)
+        if reset is None or reset() is False:
+            raise Failure("engine_error", "vLLM did not empty its prefix cache before the run",
+                          "leave vllm.enable_prefix_caching out, or use another version of vLLM")
 
 
 def external(name: str, log: dict) -> str:
@@ -287,6 +310,7 @@ def step_log(raw: list[tuple], log: dict) -> list[dict]:
             before = computed[name]
             part = max(0, min(tokens, entry["prompt_tokens"] - before))
             prefill, decode = prefill + part, decode + tokens - part
+            entry["fed"] = entry.get("fed", 0) + part
             computed[name] = before + tokens
             context += computed[name]
         if prefill + decode:
@@ -297,12 +321,15 @@ def step_log(raw: list[tuple], log: dict) -> list[dict]:
 
 def finish(entry: dict) -> dict:
     """A request in the form of the log."""
-    cached = entry.pop("cached", 0)
-    ok = bool(entry["token_ns"])
+    cached, fed, cut_ns = entry.pop("cached", 0), entry.pop("fed", 0), entry.pop("cut_ns", 0)
+    some = bool(entry["token_ns"])
     entry.update(
-        ok=ok, failure="" if ok else "the engine generated nothing",
-        first_token_ns=entry["token_ns"][0] if ok else 0, end_ns=entry["token_ns"][-1] if ok else entry["submitted_ns"],
-        prompt_computed=entry["prompt_tokens"] - cached, output_tokens=len(entry["output"]))
+        ok=some and not cut_ns, failure="" if some else "the engine generated nothing",
+        first_token_ns=entry["token_ns"][0] if some else 0, end_ns=entry["token_ns"][-1] if some else
+        entry["submitted_ns"], prompt_computed=entry["prompt_tokens"] - cached, output_tokens=len(entry["output"]))
+    if cut_ns:
+        entry.update(cut=True, failure=CUT_FAILURE, end_ns=cut_ns, prompt_computed=fed,
+                     prefill_start_ns=entry["prefill_start_ns"] or cut_ns)
     return entry
 
 
