@@ -1,0 +1,63 @@
+package workload
+
+import (
+	"compress/gzip"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/llenergymeasure/llem/load/trace"
+)
+
+const recorded = `{"timestamp": 0, "input_length": 600, "output_length": 5, "hash_ids": [0, 1]}
+{"timestamp": 250, "input_length": 700, "output_length": 9, "hash_ids": [0, 2]}
+`
+
+func TestLoadTrace(t *testing.T) {
+	dir := t.TempDir()
+	plain, packed := filepath.Join(dir, "t.jsonl"), filepath.Join(dir, "t.jsonl.gz")
+	if err := os.WriteFile(plain, []byte(recorded), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	f, err := os.Create(packed)
+	if err != nil {
+		t.Fatal(err)
+	}
+	z := gzip.NewWriter(f)
+	if _, err := z.Write([]byte(recorded)); err != nil {
+		t.Fatal(err)
+	}
+	if err := z.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := f.Close(); err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range []string{plain, packed} {
+		tr, err := LoadTrace(path, trace.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		reqs := Recorded(tr, Vocab{Size: 50, Special: []int32{0, 1}}, 3)
+		if len(reqs) != 2 || len(reqs[0].Tokens) != 600 || len(reqs[1].Tokens) != 700 ||
+			!slices.Equal(reqs[0].Tokens[:512], reqs[1].Tokens[:512]) ||
+			slices.Equal(reqs[0].Tokens[512:], reqs[1].Tokens[512:600]) || slices.Min(reqs[0].Tokens) < 2 {
+			t.Errorf("%s: %d requests do not repeat as recorded", path, len(reqs))
+		}
+	}
+	if _, err := LoadTrace(filepath.Join(dir, "none.csv"), trace.Options{}); err == nil ||
+		!strings.Contains(err.Error(), "none.csv") {
+		t.Errorf("a missing file: %v", err)
+	}
+}
+
+func TestShare(t *testing.T) {
+	reqs := []Request{{ID: 0, Tokens: []int32{1, 2, 3, 4}}, {ID: 1, Tokens: []int32{5, 6, 7}}, {ID: 2, Tokens: []int32{8}}}
+	got := Share(reqs, 2)
+	if !slices.Equal(got[1].Tokens, []int32{1, 2, 7}) || !slices.Equal(got[2].Tokens, []int32{1}) ||
+		!slices.Equal(reqs[1].Tokens, []int32{5, 6, 7}) {
+		t.Errorf("shared: %v, from %v", got, reqs)
+	}
+}
