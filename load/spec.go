@@ -165,9 +165,6 @@ func (a Arrivals) Seeded() bool {
 	return false
 }
 
-// ByTime reports whether a duration determines the number of requests.
-func (a Arrivals) ByTime() bool { return a.DurationS > 0 || a.Kind == Rates || a.Search == OverRate }
-
 // ParseSpan reads FROM..TO; an empty FROM is the start, and an empty TO, which is then 0, the end.
 func ParseSpan(text string) (from, to time.Duration, err error) {
 	head, tail, found := strings.Cut(text, "..")

@@ -25,8 +25,6 @@ func (w Workload) canonical() Workload {
 		w.Dataset, w.ChatTemplate = synthetic, ""
 		w.Prompts, w.InputTokens, w.OutputTokens = usualWorkload.Prompts, usualWorkload.InputTokens,
 			usualWorkload.OutputTokens
-	case w.Load.ByTime() && w.Dataset == synthetic: // as many prompts as requests
-		w.Prompts = usualWorkload.Prompts
 	case w.Load.Kind == "":
 		// A repeated workload has no more requests under way than it contains.
 		w.Concurrency = min(w.Concurrency, w.Prompts)

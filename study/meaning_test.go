@@ -121,8 +121,6 @@ var meanings = []struct {
 		"workload.load.seed: 9", "workload.load.seed: 8", true},
 	{"a duration with a unit", "{model: m/n, backend: vllm, workload.load: {kind: constant, rate: 4}}",
 		"workload.load.duration_s: 1m30s", "workload.load.duration_s: 90", true},
-	{"as many synthetic prompts as requests", "{model: m/n, backend: vllm, workload.dataset: synthetic, " +
-		"workload.load: {kind: poisson, rate: 4, duration_s: 60}}", "workload.prompts: 8", "workload.prompts: 9", true},
 	{"prompts of a data set take turns", "{model: m/n, backend: vllm, workload.load: {kind: poisson, rate: 4, " +
 		"duration_s: 60}}", "workload.prompts: 8", "workload.prompts: 9", false},
 	{"a trace has its own prompts", "{model: m/n, backend: vllm, workload.load: {kind: trace, trace: t.csv}}",

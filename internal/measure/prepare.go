@@ -14,6 +14,8 @@ import (
 	"github.com/llenergymeasure/llem/internal/model"
 	"github.com/llenergymeasure/llem/internal/study/terms"
 	"github.com/llenergymeasure/llem/internal/workload"
+	"github.com/llenergymeasure/llem/load"
+	"github.com/llenergymeasure/llem/note"
 	"github.com/llenergymeasure/llem/study"
 )
 
@@ -69,7 +71,14 @@ func (d *desk) prepare(ctx context.Context) (input, error) {
 // readPrompts reads the prompts of a data set.
 func (d *desk) readPrompts(in *input) error {
 	w := d.Experiment.Workload
-	if w.Dataset == workload.SyntheticSource {
+	switch {
+	case w.Load.Kind == load.Trace:
+		return note.Failf(codes.ClassConfig, "use another kind of workload.load",
+			"this version reads traces, but it does not replay them yet")
+	case w.Load.Turns > 1:
+		return note.Failf(codes.ClassConfig, "leave out workload.load.turns",
+			"this version does not make conversations yet")
+	case w.Dataset == workload.SyntheticSource:
 		return nil
 	}
 	set, err := workload.Load(w.Dataset)
@@ -161,8 +170,17 @@ func (d *desk) tellTemplate(ctx context.Context, session backend.Session, out wo
 	return nil
 }
 
-// shape converts prompts to token ids of exact length.
+// shape converts prompts to token ids of exact length, with the prefix that they share.
 func (in input) shape(ctx context.Context, session backend.Session) ([]workload.Request, error) {
+	requests, err := in.ids(ctx, session)
+	if n := in.experiment.Workload.Load.SharedPrefix; err == nil && n > 0 {
+		requests = workload.Share(requests, n)
+	}
+	return requests, err
+}
+
+// ids converts prompts to token ids of exact length.
+func (in input) ids(ctx context.Context, session backend.Session) ([]workload.Request, error) {
 	w := in.experiment.Workload
 	if w.Dataset == workload.SyntheticSource {
 		size := session.Loaded().TextVocab

@@ -33,6 +33,7 @@ var documentsWithOutputs = []struct {
 }{
 	{"README.md", true}, {"docs/example-output.md", true}, {"docs/paper.md", true}, {"docs/tutorial-gpu.md", true},
 	{"docs/tutorial.md", false}, {"docs/meter.md", false},
+	{"docs/load.md", false},
 }
 
 // TestDocs runs the commands of the documents that show outputs, and compares the outputs.

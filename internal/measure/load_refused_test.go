@@ -1,0 +1,19 @@
+package measure
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/llenergymeasure/llem/study"
+)
+
+// TestLoadsRefused: loads that this version cannot run fail before an engine is started.
+func TestLoadsRefused(t *testing.T) {
+	for text, a := range map[string]study.Arrivals{"does not replay": {Kind: "trace", Trace: "t.csv"},
+		"conversations": {Kind: "poisson", Rate: 1, Turns: 3}} {
+		d := &desk{Options: Options{Experiment: study.Experiment{Workload: study.Workload{Dataset: "synthetic", Load: a}}}}
+		if err := d.readPrompts(&input{}); err == nil || !strings.Contains(err.Error(), text) {
+			t.Errorf("%+v: %v", a, err)
+		}
+	}
+}
