@@ -34,8 +34,9 @@ import (
 // names the request whose prompt and output come before its tokens, and which
 // ended at least "wait_ns" earlier; "concurrency" bounds the requests in flight;
 // "output" replaces "output_tokens"; "drain_ns" after the last arrival the run
-// ends, and what is left is cut. Only such a worker is sent these. It looks for requests that are due between two steps, and in a
-// pause it sleeps until the next one.
+// ends, and what is left is cut. Only such a worker is sent these. It looks for
+// requests that are due between two steps, and in a pause it sleeps until the
+// next one.
 //
 // Nothing is written between the start of a run and "finished" except progress
 // between two batches, and once a second in a pause, so that a worker without
