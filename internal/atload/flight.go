@@ -88,6 +88,9 @@ func (f flight) none(w attribute.Window) []attribute.Window {
 	return out
 }
 
+// Idle returns the intervals of a window without a request between its schedule and its end.
+func (r Run) Idle(w attribute.Window) []attribute.Window { return r.inFlight().none(w) }
+
 // above returns the first and the last time with at least a number in flight.
 func (f flight) above(need int) (from, to int64, ok bool) {
 	for i, n := range f.n {

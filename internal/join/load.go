@@ -183,6 +183,10 @@ func (j *join) loadEnergy() {
 			l.EnergyReason += fmt.Sprintf("%s: %s. ", name, why[i])
 		}
 	}
+	l.IdleJ, why[0] = j.idleEnergy(j.loads[len(j.loads)-1].Idle(j.Window))
+	if why[0] != "" {
+		l.EnergyReason += "idle_j: " + why[0] + ". "
+	}
 	if l.GoodTokens > 0 {
 		l.PerGoodTokenJ = over(total, float64(l.GoodTokens))
 	}

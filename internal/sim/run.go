@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -29,6 +30,8 @@ type Scenario struct {
 	Bare, Resident time.Duration
 	// Warmup is the number of runs before the measured one.
 	Warmup int
+	// CounterInterval is the time between readings of the counters; 0 is five seconds.
+	CounterInterval time.Duration
 	// WallStep makes the wall clock jump once, WallAfter the start of the measured
 	// window.
 	WallStep, WallAfter time.Duration
@@ -178,7 +181,7 @@ func (r *runner) work() backend.Workload {
 // sampler returns a real sampler in virtual time.
 func (r *runner) sampler() *power.Sampler {
 	s := power.NewSampler(r.meter)
-	s.CounterInterval = counterInterval
+	s.CounterInterval = cmp.Or(r.CounterInterval, counterInterval)
 	s.Now = r.clock.Mono
 	return s
 }
