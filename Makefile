@@ -70,12 +70,13 @@ release:
 test: export GORACE ?= atexit_sleep_ms=0
 # Tests that call t.Parallel wait for processes and clocks: more of them run at once than there are processors.
 # All checks of go vet come first, so that they are not repeated for each pass.
-test: TEST = $(GO) test -vet=off -shuffle=on -parallel 8
+# A package may take long beside other work. ONCE leaves out what .ci/run tests in another step.
+test: TEST = $(GO) test -vet=off -shuffle=on -parallel 8 -timeout 30m
 test:
 	$(GO) vet ./...
 	$(TEST) -race $(PURE)
 	$(TEST) -race -short $(LONG)
-	$(TEST) $(LONG) $(ENGINE)
+	$(TEST) $(ONCE) $(LONG) $(ENGINE)
 	CGO_ENABLED=0 $(GO) build -o /dev/null ./cmd/llem
 
 # Engines whose tests need an interpreter.
