@@ -1,0 +1,101 @@
+package measure
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/llenergymeasure/llem/internal/digits"
+	"github.com/llenergymeasure/llem/internal/join"
+	"github.com/llenergymeasure/llem/load"
+	"github.com/llenergymeasure/llem/power"
+	"github.com/llenergymeasure/llem/result"
+	"github.com/llenergymeasure/llem/study"
+)
+
+// searched is a load that a search has run.
+type searched struct {
+	load.Probe
+	*measured
+}
+
+// search runs one load after the other on the same engine until the highest one that meets the objective is
+// known. The window of the run is the sustained run at that load, or the last probe if there is none.
+func (d *desk) search(ctx context.Context, c *collected, l length) (*measured, error) {
+	w := d.Experiment.Workload
+	s := &load.Search{From: w.Load.SearchFrom, To: w.Load.SearchTo, Tolerance: w.Load.Tolerance,
+		Attainment: w.SLO.Attainment, Whole: w.Load.Search == study.SearchConcurrency, Sustained: true}
+	var all []searched
+	for p, ok := s.Next(); ok; p, ok = s.Next() {
+		m, err := d.measureProbe(ctx, c, p, l)
+		if err != nil {
+			return m, err
+		}
+		told := d.judged(c, m, p.Load)
+		out := load.Outcome{Scheduled: told.Scheduled, Good: told.Good, Saturated: told.Saturated}
+		if told.EffectiveN != nil {
+			out.Effective = *told.EffectiveN
+		}
+		s.Report(out)
+		all = append(all, searched{p, m})
+	}
+	found := s.Found()
+	own := len(all) - 1
+	for i, p := range all {
+		if p.Role == load.RoleSustained && p.Load == found.Lower {
+			own = i
+		}
+	}
+	m := all[own].measured
+	m.search = &join.SearchRun{Over: w.Load.Search, Load: all[own].Load, Lower: known(found.Lower),
+		Upper: known(found.Upper), Resolved: found.Resolved, Reason: found.Reason}
+	var trace power.Trace
+	for i, p := range all {
+		trace = join.Traces(trace, p.trace)
+		if i != own {
+			m.search.Probes = append(m.search.Probes, join.ProbeRun{Role: p.Role, Load: p.Load,
+				StartNS: p.log.StartNS, EndNS: p.log.EndNS, HorizonNS: p.horizon, Requests: p.log.Requests})
+		}
+	}
+	m.trace = trace
+	return m, nil
+}
+
+// known returns a pointer to a number, nil for 0.
+func known(v float64) *float64 {
+	if v == 0 {
+		return nil
+	}
+	return &v
+}
+
+// measureProbe measures one load of a search. A sustained run takes as long as the load of the study.
+func (d *desk) measureProbe(ctx context.Context, c *collected, p load.Probe, l length) (*measured, error) {
+	w := d.Experiment.Workload
+	a := w.Load
+	if p.Role == load.RoleProbe && a.ProbeS > 0 {
+		a.DurationS = a.ProbeS
+	}
+	if p.Extension > 0 { // other arrivals than before
+		a.Seed = cmp.Or(a.Seed, d.Experiment.Seed) + uint64(p.Extension)
+	}
+	if a.Search == study.SearchRate {
+		a.Rate = p.Load
+		return d.measureOpen(ctx, c, d.arrivalsFor(a, len(c.work.requests)), l)
+	}
+	work := c.work
+	work.concurrency = int(p.Load)
+	l.repeats = max(1, int(math.Ceil(float64(minTurns)*p.Load/float64(len(work.requests)))))
+	return d.measureWork(ctx, c.engine, work.repeated(l.repeats), work, l,
+		fmt.Sprintf("%s with %d in flight", digits.Count(l.repeats*len(work.requests), "request"), work.concurrency))
+}
+
+// judged returns what a load tells, before the record is computed.
+func (d *desk) judged(c *collected, m *measured, at float64) *result.Load {
+	probe := *c
+	probe.measured = m
+	rec := newRecord(d.Options)
+	rec.Config.Workload.Load.Rate = at
+	material := probe.material(d)
+	join.Compute(material, rec, nil)
+	return rec.Load
+}
