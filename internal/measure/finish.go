@@ -32,6 +32,9 @@ func (c *collected) material(d *desk) *join.Material {
 		OutputHash: c.work.outputHash(w.log), Window: w.window, PhasesTakeS: w.length.phasesTake.Seconds(),
 		Bare:     c.idles.bare,
 		Resident: c.idles.resident, Missing: d.Missing}
+	if x := d.Experiment.Workload; x.Load.Open() || x.Load.Search != "" || x.SLO.Set() {
+		m.Load = &join.LoadRun{StartNS: w.log.StartNS, EndNS: w.log.EndNS, HorizonNS: w.horizon, Search: w.search}
+	}
 	m.SetTrace(w.trace)
 	m.SetDevices(d.devices(), c.idles.known, d.Profiles)
 	for i := range m.Devices {

@@ -60,5 +60,9 @@ func (d *desk) measureOpen(ctx context.Context, c *collected, a study.Arrivals, 
 	l.lasts = max(l.lasts, digits.Duration(a.DurationS))
 	detail := fmt.Sprintf("%s over %s s", digits.Count(len(times), "request"),
 		digits.Significant(math.Ceil(l.lasts.Seconds()), 3))
-	return d.measureWork(ctx, c.engine, w, c.work, l, detail)
+	m, err := d.measureWork(ctx, c.engine, w, c.work, l, detail)
+	if err == nil {
+		m.horizon = m.log.StartNS + int64(l.lasts)
+	}
+	return m, err
 }

@@ -141,9 +141,12 @@ func (d *desk) collect(ctx context.Context, c *collected) error {
 		return err
 	}
 	c.processes.Poll(ctx, d.Meters)
-	if a := d.Experiment.Workload.Load; a.Open() {
+	switch a := d.Experiment.Workload.Load; {
+	case a.Search != "":
+		c.measured, err = d.search(ctx, c, length{warmNS: warmNS, repeats: 1})
+	case a.Open():
 		c.measured, err = d.measureOpen(ctx, c, d.arrivalsFor(a, len(requests)), length{warmNS: warmNS})
-	} else {
+	default:
 		var l length
 		if l, err = d.newLength(ctx, c, warmNS); err == nil {
 			c.measured, err = d.measureWindow(ctx, c, l)

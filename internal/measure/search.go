@@ -1,16 +1,21 @@
 package measure
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"math"
 
 	"github.com/llenergymeasure/llem/internal/digits"
 	"github.com/llenergymeasure/llem/internal/join"
+	"github.com/llenergymeasure/llem/internal/study/terms"
 	"github.com/llenergymeasure/llem/load"
 	"github.com/llenergymeasure/llem/power"
 	"github.com/llenergymeasure/llem/result"
-	"github.com/llenergymeasure/llem/study"
 )
+
+// minTurns is how many requests follow one another on each connection in a probe over the concurrency.
+const minTurns = 8
 
 // searched is a load that a search has run.
 type searched struct {
@@ -23,7 +28,7 @@ type searched struct {
 func (d *desk) search(ctx context.Context, c *collected, l length) (*measured, error) {
 	w := d.Experiment.Workload
 	s := &load.Search{From: w.Load.SearchFrom, To: w.Load.SearchTo, Tolerance: w.Load.Tolerance,
-		Attainment: w.SLO.Attainment, Whole: w.Load.Search == study.SearchConcurrency, Sustained: true}
+		Attainment: w.SLO.Attainment, Whole: w.Load.Search == terms.SearchConcurrency, Sustained: true}
 	var all []searched
 	for p, ok := s.Next(); ok; p, ok = s.Next() {
 		m, err := d.measureProbe(ctx, c, p, l)
@@ -78,7 +83,7 @@ func (d *desk) measureProbe(ctx context.Context, c *collected, p load.Probe, l l
 	if p.Extension > 0 { // other arrivals than before
 		a.Seed = cmp.Or(a.Seed, d.Experiment.Seed) + uint64(p.Extension)
 	}
-	if a.Search == study.SearchRate {
+	if a.Search == terms.SearchRate {
 		a.Rate = p.Load
 		return d.measureOpen(ctx, c, d.arrivalsFor(a, len(c.work.requests)), l)
 	}

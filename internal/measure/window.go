@@ -11,6 +11,7 @@ import (
 	"github.com/llenergymeasure/llem/internal/attribute"
 	"github.com/llenergymeasure/llem/internal/codes"
 	"github.com/llenergymeasure/llem/internal/digits"
+	"github.com/llenergymeasure/llem/internal/join"
 	"github.com/llenergymeasure/llem/internal/sampling"
 	"github.com/llenergymeasure/llem/internal/tenants"
 	"github.com/llenergymeasure/llem/note"
@@ -24,6 +25,9 @@ type measured struct {
 	anchor clock.Anchor
 	log    *backend.Log
 	trace  power.Trace
+	// horizon is when the arrivals of an open loop end; 0 without one. search is how the load was found.
+	horizon int64
+	search  *join.SearchRun
 	// round is the number of requests that were submitted together; 0 means all.
 	round int
 	// given is the number of prompt tokens given, and asked the number of requested output tokens.
