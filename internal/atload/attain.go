@@ -28,19 +28,30 @@ func Good(q backend.Request, slo study.SLO) bool {
 // of independent requests that they are worth; nil without requests. It is a function of the stored requests of a
 // window (see [Scheduled]), so that one run answers for every objective.
 func Attained(requests []backend.Request, slo study.SLO) (good int, share *result.Estimate) {
-	requests = inOrder(requests)
-	hits := make([]float64, len(requests))
-	for i, q := range requests {
-		if Good(q, slo) {
-			good++
-			hits[i] = 1
-		}
-	}
+	good, hits := hitsOf(requests, slo)
 	if len(requests) == 0 {
 		return 0, nil
 	}
 	e := stats.Proportion(good, len(requests), stats.EffectiveSize(hits))
 	return good, &result.Estimate{Value: e.Value, CI95: [2]float64{e.Low, e.High}}
+}
+
+// Worth returns the number of independent requests that the scheduled ones are worth, as far as they are good.
+func Worth(requests []backend.Request, slo study.SLO) float64 {
+	_, hits := hitsOf(requests, slo)
+	return stats.EffectiveSize(hits)
+}
+
+// hitsOf returns how many requests were good, and 1 for each in the order of their schedule, 0 for the others.
+func hitsOf(requests []backend.Request, slo study.SLO) (good int, hits []float64) {
+	hits = make([]float64, len(requests))
+	for i, q := range inOrder(requests) {
+		if Good(q, slo) {
+			good++
+			hits[i] = 1
+		}
+	}
+	return good, hits
 }
 
 // Verdicts on an objective.

@@ -16,6 +16,10 @@ import (
 // expected to take at most.
 const rampShare = 0.25
 
+// longestDrain is the least time after the last arrival before answers are given up; it is as long as the load
+// if that is longer.
+const longestDrain = time.Minute
+
 // arrivalsFor returns the arrivals of an open loop that are long enough for the sensors: without a duration
 // of its own, the workload is repeated.
 func (d *desk) arrivalsFor(a study.Arrivals, prompts int) study.Arrivals {
@@ -53,6 +57,7 @@ func (d *desk) measureOpen(ctx context.Context, c *collected, a study.Arrivals, 
 		return nil, err
 	}
 	w := c.work.open(times, d.Experiment.Workload.Concurrency)
+	w.DrainNS = int64(max(longestDrain, digits.Duration(a.DurationS)))
 	l.repeats = (len(times) + len(c.work.requests) - 1) / len(c.work.requests)
 	if n := len(times); n > 0 {
 		l.lasts = time.Duration(times[n-1])

@@ -6,12 +6,11 @@ import (
 	"fmt"
 	"math"
 
+	"github.com/llenergymeasure/llem/internal/atload"
 	"github.com/llenergymeasure/llem/internal/digits"
 	"github.com/llenergymeasure/llem/internal/join"
-	"github.com/llenergymeasure/llem/internal/study/terms"
 	"github.com/llenergymeasure/llem/load"
 	"github.com/llenergymeasure/llem/power"
-	"github.com/llenergymeasure/llem/result"
 )
 
 // minTurns is how many requests follow one another on each connection in a probe over the concurrency.
@@ -28,19 +27,14 @@ type searched struct {
 func (d *desk) search(ctx context.Context, c *collected, l length) (*measured, error) {
 	w := d.Experiment.Workload
 	s := &load.Search{From: w.Load.SearchFrom, To: w.Load.SearchTo, Tolerance: w.Load.Tolerance,
-		Attainment: w.SLO.Attainment, Whole: w.Load.Search == terms.SearchConcurrency, Sustained: true}
+		Attainment: w.SLO.Attainment, Whole: w.Load.Search == load.OverConcurrency, Sustained: true}
 	var all []searched
 	for p, ok := s.Next(); ok; p, ok = s.Next() {
 		m, err := d.measureProbe(ctx, c, p, l)
 		if err != nil {
 			return m, err
 		}
-		told := d.judged(c, m, p.Load)
-		out := load.Outcome{Scheduled: told.Scheduled, Good: told.Good, Saturated: told.Saturated}
-		if told.EffectiveN != nil {
-			out.Effective = *told.EffectiveN
-		}
-		s.Report(out)
+		s.Report(d.judged(c, m, p.Load))
 		all = append(all, searched{p, m})
 	}
 	found := s.Found()
@@ -83,7 +77,7 @@ func (d *desk) measureProbe(ctx context.Context, c *collected, p load.Probe, l l
 	if p.Extension > 0 { // other arrivals than before
 		a.Seed = cmp.Or(a.Seed, d.Experiment.Seed) + uint64(p.Extension)
 	}
-	if a.Search == terms.SearchRate {
+	if a.Search == load.OverRate {
 		a.Rate = p.Load
 		return d.measureOpen(ctx, c, d.arrivalsFor(a, len(c.work.requests)), l)
 	}
@@ -94,13 +88,15 @@ func (d *desk) measureProbe(ctx context.Context, c *collected, p load.Probe, l l
 		fmt.Sprintf("%s with %d in flight", digits.Count(l.repeats*len(work.requests), "request"), work.concurrency))
 }
 
-// judged returns what a load tells, before the record is computed.
-func (d *desk) judged(c *collected, m *measured, at float64) *result.Load {
+// judged returns the outcome of a load, before the record is computed.
+func (d *desk) judged(c *collected, m *measured, at float64) load.Outcome {
 	probe := *c
 	probe.measured = m
 	rec := newRecord(d.Options)
 	rec.Config.Workload.Load.Rate = at
 	material := probe.material(d)
 	join.Compute(material, rec, nil)
-	return rec.Load
+	slo := d.Experiment.Workload.SLO
+	return load.Outcome{Scheduled: rec.Load.Scheduled, Good: rec.Load.Good, Saturated: rec.Load.Saturated,
+		Effective: atload.Worth(atload.Scheduled(m.log.Requests, material.Window), slo)}
 }

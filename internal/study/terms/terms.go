@@ -133,14 +133,6 @@ const (
 	HostWarmupSeconds = 10
 )
 
-// What a search for the highest load varies.
-const (
-	// SearchRate is the rate of arrivals.
-	SearchRate = "rate"
-	// SearchConcurrency is the number of requests in flight of a closed loop.
-	SearchConcurrency = "concurrency"
-)
-
 // Command is the backend of a window around something that llem does not run as an engine: a command, a process, or
 // the marked part of a program.
 const Command = "command"
