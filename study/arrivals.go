@@ -20,12 +20,12 @@ func (e Experiment) Process() (load.Process, error) {
 func (w Workload) canonical() Workload {
 	w.Load, w.SLO = w.Load.Canonical(), w.SLO.Canonical()
 	w.Load.Trace = keys.CanonicalPath(w.Load.Trace, func(string) bool { return false })
-	switch {
-	case w.Load.Kind == load.Trace: // it has its own prompts
+	switch w.Load.Kind {
+	case load.Trace: // it has its own prompts
 		w.Dataset, w.ChatTemplate = synthetic, ""
 		w.Prompts, w.InputTokens, w.OutputTokens = usualWorkload.Prompts, usualWorkload.InputTokens,
 			usualWorkload.OutputTokens
-	case w.Load.Kind == "":
+	case "":
 		// A repeated workload has no more requests under way than it contains.
 		w.Concurrency = min(w.Concurrency, w.Prompts)
 	}

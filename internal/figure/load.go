@@ -3,6 +3,7 @@ package figure
 import (
 	"fmt"
 	"math"
+	"slices"
 )
 
 // Curve is a fitted line with the limits of its 95 % band. X grows.
@@ -68,7 +69,7 @@ func (l Load) Draw(style Style) *Drawing {
 	return d
 }
 
-// describe tells what is drawn.
+// describe returns what is drawn.
 func (l Load) describe() string {
 	return fmt.Sprintf("%s over %s, %d series with their fitted curves.", l.Y.Label, l.X.Label, len(l.Lines))
 }
@@ -86,8 +87,8 @@ func (f *frame) curve(fit Curve, i int) {
 	if len(line) < 2 {
 		return
 	}
-	for k := len(low) - 1; k >= 0; k-- {
-		high = append(high, low[k])
+	for _, p := range slices.Backward(low) {
+		high = append(high, p)
 	}
 	shade := c
 	shade.A = bandShade

@@ -12,6 +12,7 @@ package join
 
 import (
 	"github.com/llenergymeasure/llem/backend"
+	"github.com/llenergymeasure/llem/internal/atload"
 	"github.com/llenergymeasure/llem/internal/latencies"
 	"github.com/llenergymeasure/llem/note"
 	"github.com/llenergymeasure/llem/result"
@@ -48,7 +49,7 @@ func (j *join) compute() {
 	j.record.Latency = latency(j.steady(), j.record.Config.BatchSize())
 	j.record.Latency.Excluded = j.firstUsed
 	if l := j.record.Load; l != nil && l.Saturated {
-		j.record.Latency = &result.Latency{Reason: saturatedReason}
+		j.record.Latency = &result.Latency{Reason: atload.SaturatedReason}
 	}
 	if j.metered() {
 		j.record.Latency.Reason = "a metered window has no requests"
@@ -61,7 +62,7 @@ func (j *join) compute() {
 		}
 	}
 	if j.Load != nil {
-		j.loadNotes()
+		atload.Doubts(j.record.Load, j.medianTTFT(), j.warn)
 		j.checkLoad()
 	} else {
 		j.checkWork(tokens)

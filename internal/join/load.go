@@ -125,8 +125,13 @@ func snap(readings []power.Reading, w attribute.Window) (attribute.Window, bool)
 	return out, float64(out.Duration()) >= kept*float64(w.Duration())
 }
 
-// saturatedReason is why a load whose backlog grows has no latencies.
-const saturatedReason = "the backlog grew: the latencies would describe the length of the run, not the engine"
+// medianTTFT returns the median response time to the first token, in milliseconds; nil if it is unknown.
+func (j *join) medianTTFT() *float64 {
+	if d := j.record.Latency.ResponseTTFT; d != nil {
+		return &d.P50
+	}
+	return nil
+}
 
 // tellLoad fills in what a load tells but its energies, and counts the tokens of the window.
 func (j *join) tellLoad() {

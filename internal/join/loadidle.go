@@ -8,9 +8,9 @@ import (
 )
 
 // idleEnergy returns the energy of the counted devices in the intervals without a request in flight, from their power
-// series, or why it is not known. A sample reaches over the limits of an interval, and power follows the load late: each
-// limit may be off by half of the sensor's resolution, times the difference of the power there. The errors of the two
-// limits of an interval mostly cancel each other; they are taken as independent.
+// series, or why it is not known. A sample reaches over the limits of an interval, and power follows the load
+// late: each limit may be off by half of the sensor's resolution, times the difference of the power there. The errors
+// of the two limits of an interval mostly cancel each other; they are taken as independent.
 func (j *join) idleEnergy(intervals []attribute.Window) (*result.Quantity, string) {
 	if len(intervals) == 0 {
 		return nil, ""

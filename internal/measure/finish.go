@@ -1,6 +1,8 @@
 package measure
 
 import (
+	"slices"
+
 	"github.com/llenergymeasure/llem/backend"
 	"github.com/llenergymeasure/llem/internal/about"
 	"github.com/llenergymeasure/llem/internal/codes"
@@ -32,7 +34,7 @@ func (c *collected) material(d *desk) *join.Material {
 		OutputHash: c.work.outputHash(w.log), Window: w.window, PhasesTakeS: w.length.phasesTake.Seconds(),
 		Bare:     c.idles.bare,
 		Resident: c.idles.resident, Missing: d.Missing}
-	if x := d.Experiment.Workload; x.Load.Open() || x.Load.Search != "" || x.SLO.Set() {
+	if d.hasLoad() {
 		m.Load = &join.LoadRun{StartNS: w.log.StartNS, EndNS: w.log.EndNS, HorizonNS: w.horizon, Search: w.search}
 	}
 	m.SetTrace(w.trace)
@@ -55,7 +57,7 @@ func (d *desk) finish(c *collected) series.All {
 		Repeats: m.length.repeats, Round: m.round}
 	d.record.Timing.WindowS = m.window.Duration().Seconds()
 	d.record.Backend.StepClock = m.log.StepClock
-	d.compute(c.input, m.log.Requests)
+	d.compute(c.input, d.computed(c))
 	d.checkStreams(m.log)
 	d.harness(m)
 	series := join.Compute(c.material(d), d.record, d.show)
@@ -83,17 +85,47 @@ func (d *desk) checkStreams(log *backend.Log) {
 	}
 }
 
+// worked is the work of a window: how far each request was at its end, less how far at its start.
+type worked struct{ end, before []shape.Length }
+
+// computed returns the work of the window: whole requests, or the tokens that a load produced in its steady part.
+func (d *desk) computed(c *collected) (w worked) {
+	requests := c.measured.log.Requests
+	if !d.hasLoad() {
+		for _, q := range requests {
+			if q.OK {
+				w.end = append(w.end, shape.Length{Prompt: q.PromptTokens, Output: q.OutputTokens})
+			}
+		}
+		return w
+	}
+	window := d.judgedMaterial(c).Window
+	for _, q := range requests {
+		at := func(ns int64) int {
+			n, _ := slices.BinarySearch(q.TokenNS, ns)
+			return n
+		}
+		if n := at(window.End); n > 0 {
+			w.end = append(w.end, shape.Length{Prompt: q.PromptTokens, Output: n})
+		}
+		if n := at(window.Start); n > 0 {
+			w.before = append(w.before, shape.Length{Prompt: q.PromptTokens, Output: n})
+		}
+	}
+	return w
+}
+
+// hasLoad reports whether the record tells about a load.
+func (d *desk) hasLoad() bool {
+	x := d.Experiment.Workload
+	return x.Load.Open() || x.Load.Search != "" || x.SLO.Set()
+}
+
 // compute sets parameters and operations from the architecture.
-func (d *desk) compute(in input, requests []backend.Request) {
+func (d *desk) compute(in input, done worked) {
 	if in.model.ConfigErr != nil {
 		d.record.Warn(codes.FLOPsUnknown, "parameters and FLOPs are unknown: "+in.model.ConfigErr.Error())
 		return
-	}
-	var lengths []shape.Length
-	for _, q := range requests {
-		if q.OK {
-			lengths = append(lengths, shape.Length{Prompt: q.PromptTokens, Output: q.OutputTokens})
-		}
 	}
 	config := in.model.Config
 	if l := config.Layout; l != nil && l.Approximate != "" {
@@ -105,10 +137,11 @@ func (d *desk) compute(in input, requests []backend.Request) {
 	if config.Outside != "" {
 		d.record.Warn(codes.TokenOutside, config.Outside)
 	}
-	p, f := config.Parameters(), config.FLOPs(lengths)
+	p, f, before := config.Parameters(), config.FLOPs(done.end), config.FLOPs(done.before)
 	d.record.Compute = &result.Compute{
 		Parameters: p.Total, NonEmbedding: p.NonEmbedding, Active: p.Active,
-		FLOPs: f.Total(), FLOPsPrefill: f.Prefill, FLOPsDecode: f.Decode,
+		FLOPs: f.Total() - before.Total(), FLOPsPrefill: f.Prefill - before.Prefill,
+		FLOPsDecode: f.Decode - before.Decode,
 	}
 }
 

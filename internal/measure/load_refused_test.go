@@ -11,7 +11,8 @@ import (
 func TestLoadsRefused(t *testing.T) {
 	for text, a := range map[string]study.Arrivals{"does not replay": {Kind: "trace", Trace: "t.csv"},
 		"conversations": {Kind: "poisson", Rate: 1, Turns: 3}} {
-		d := &desk{Options: Options{Experiment: study.Experiment{Workload: study.Workload{Dataset: "synthetic", Load: a}}}}
+		x := study.Experiment{Workload: study.Workload{Dataset: "synthetic", Load: a}}
+		d := &desk{Options: Options{Experiment: x}}
 		if err := d.readPrompts(&input{}); err == nil || !strings.Contains(err.Error(), text) {
 			t.Errorf("%+v: %v", a, err)
 		}

@@ -34,7 +34,7 @@ func (d *desk) search(ctx context.Context, c *collected, l length) (*measured, e
 		if err != nil {
 			return m, err
 		}
-		s.Report(d.judged(c, m, p.Load))
+		s.Report(d.judged(c, m))
 		all = append(all, searched{p, m})
 	}
 	found := s.Found()
@@ -89,14 +89,28 @@ func (d *desk) measureProbe(ctx context.Context, c *collected, p load.Probe, l l
 }
 
 // judged returns the outcome of a load, before the record is computed.
-func (d *desk) judged(c *collected, m *measured, at float64) load.Outcome {
+func (d *desk) judged(c *collected, m *measured) load.Outcome {
 	probe := *c
 	probe.measured = m
-	rec := newRecord(d.Options)
-	rec.Config.Workload.Load.Rate = at
-	material := probe.material(d)
-	join.Compute(material, rec, nil)
+	material := d.judgedMaterial(&probe)
+	inside := atload.Scheduled(m.log.Requests, material.Window)
 	slo := d.Experiment.Workload.SLO
-	return load.Outcome{Scheduled: rec.Load.Scheduled, Good: rec.Load.Good, Saturated: rec.Load.Saturated,
-		Effective: atload.Worth(atload.Scheduled(m.log.Requests, material.Window), slo)}
+	good, _ := atload.Attained(inside, slo)
+	return load.Outcome{Scheduled: int64(len(inside)), Good: int64(good), Saturated: material.saturated,
+		Effective: atload.Worth(inside, slo)}
+}
+
+// judgedMaterial is the material of a load with its window, the steady part.
+func (d *desk) judgedMaterial(c *collected) (m judgedMaterial) {
+	rec := newRecord(d.Options)
+	m.Material = c.material(d)
+	join.Compute(m.Material, rec, nil)
+	m.saturated = rec.Load.Saturated
+	return m
+}
+
+// judgedMaterial is material whose load has been judged.
+type judgedMaterial struct {
+	*join.Material
+	saturated bool
 }

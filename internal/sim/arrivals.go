@@ -52,7 +52,7 @@ type queue struct {
 	bounded bool
 }
 
-// add places a request among those that are due, after all with the same time.
+// add places a request among the ones that are due, after all with the same time.
 func (q *queue) add(s *sequence) {
 	i, _ := slices.BinarySearchFunc(q.due, s.at, func(have *sequence, at int64) int {
 		return cmp.Or(cmp.Compare(have.at, at), -1)

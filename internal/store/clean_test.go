@@ -45,6 +45,9 @@ func TestSecretsStayOut(t *testing.T) {
 		files++
 		b, err := os.ReadFile(path)
 		for _, bad := range []string{token, "sekret", "title", "\\u001b", "\x1b"} {
+			if bad == "\x1b" && filepath.Ext(path) == ".parquet" {
+				bad = "\x1b[" // the byte alone is also a number of the format
+			}
 			if strings.Contains(string(b), bad) {
 				t.Errorf("%s holds %q", path, bad)
 			}

@@ -92,12 +92,9 @@ func Shown(groups []Group, most int) (out []Group, left int) {
 	return out, left
 }
 
-// byInterest are the indices of the points, those that tell the most first.
+// byInterest are the indices of the points, the most telling ones first.
 func (g Group) byInterest() []int {
-	at := g.Cheapest()
-	if at < 0 { // the lowest loads are the likeliest to meet an objective
-		at = 0
-	}
+	at := max(0, g.Cheapest()) // the lowest loads are the likeliest to meet an objective
 	rank := func(i int) int {
 		switch i {
 		case at:
@@ -219,7 +216,7 @@ func (p Point) few() bool {
 	})
 }
 
-// Unresolved tells of how many points the interval of the attainment holds the limit; empty for none.
+// Unresolved reports for how many points the interval of the attainment holds the limit; empty for none.
 func (s Study) Unresolved() string {
 	n := 0
 	for _, g := range s.Groups {

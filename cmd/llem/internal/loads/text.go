@@ -117,7 +117,7 @@ func (g Group) answer() string {
 	return out
 }
 
-// none tells why a group has no cheapest point.
+// none returns why a group has no cheapest point.
 func (g Group) none() string {
 	saturated, met, judged := 0, 0, 0
 	best, attained := -1, math.Inf(-1)
@@ -190,7 +190,7 @@ func within(v loadline.Interval, unit string) string {
 		prefixed)
 }
 
-// Dash tells why a point has no latency percentiles: empty if it has some.
+// Dash returns why a point has no latency percentiles: empty if it has some.
 func (p Point) Dash() string {
 	switch {
 	case len(p.Runs) == 0 && p.Summary.Status != result.OK:

@@ -202,8 +202,8 @@ func (b *builder) course() error {
 		height           float64
 	}{{picture.LoadChart, "", "Mean power over the rate of completed requests, with the load line and its 95 % band; " +
 		"open marks are saturated.", 65},
-		{picture.LoadChart, loads.RequestMetric, "Energy per request over the rate: the load line divided by the rate, which " +
-			"approaches the marginal energy of a request (dashed).", 65},
+		{picture.LoadChart, loads.RequestMetric, "Energy per request over the rate: the load line divided by the " +
+			"rate, which approaches the marginal energy of a request (dashed).", 65},
 		{picture.Frontier, "", "Energy per output token of good requests over the fraction of requests within the " +
 			"objective, with 95 % intervals; faint marks are dominated.", 65},
 		{"scaling", "", "Energy per output token over the first swept number, with 95 % intervals.", 65},

@@ -58,7 +58,7 @@ func verdictWord(met string) string {
 	return "unresolved"
 }
 
-// saturated tells that there are no percentiles, and why.
+// saturated reports that there are no percentiles, and why.
 func (p *page) saturated(l *result.Load) {
 	text := table.Missing + " saturated: more requests came than ended"
 	if s := l.BacklogSlope; s != nil {

@@ -145,7 +145,7 @@ func Run(e study.Experiment, cycle int) (*result.Record, series.All) {
 	return rec, series.All{Requests: rows(requests)}
 }
 
-// load are the numbers of the load, without those of the objective.
+// load are the numbers of the load, without the numbers of the objective.
 func load(e study.Experiment, requests []backend.Request, rate, done float64, k kind) *result.Load {
 	const start, end = int64(5e9), int64(65e9)
 	var lag, service []float64
