@@ -37,7 +37,7 @@ func (r Run) Tell(w attribute.Window) *result.Load {
 	l.GapCV = gapCV(scheduled)
 	l.SendLagMS = result.DistributionOf(sendLags(scheduled))
 	l.BacklogSlope = f.slope(w)
-	l.Saturated = !r.closed() && growing(l.BacklogSlope, l.InFlight, seconds)
+	l.Saturated = !r.closed() && growing(l, seconds)
 	l.Halves = r.halves(w)
 	r.responses(l, scheduled, seconds)
 	t := r.Produced(w)
@@ -158,35 +158,55 @@ func (r Run) verdict(l *result.Load) (verdict, reason string) {
 // blocks is the number of equal parts of a window whose differences estimate a scatter, even.
 const blocks = 10
 
-// slope returns the change of the number in flight per second. Numbers in flight are strongly correlated in time, and
-// a random walk in a queue without limit: the slope is the mean of their changes over equal blocks, which are nearly
-// independent then, with Student's interval. In a steady queue the changes cancel each other, and the interval
-// is wider than need be.
+// trendBlocks is the number of equal parts of a window over which the number in flight is averaged for its trend.
+const trendBlocks = 20
+
+// slope returns the change of the number in flight per second: the line through its means over equal blocks, with
+// Student's interval. Means even out that answers end in waves. Blocks resemble their neighbours where answers take
+// longer than a block: the interval is widened by the number of independent blocks that the residuals are worth.
 func (f flight) slope(w attribute.Window) *result.Estimate {
 	seconds := w.Duration().Seconds()
 	if len(f.at) == 0 || seconds <= 0 {
 		return nil
 	}
-	at := func(i int) float64 {
-		return float64(f.numberAt(w.Start + int64(float64(w.End-w.Start)*float64(i)/blocks)))
+	at := func(i int) int64 { return w.Start + int64(float64(w.End-w.Start)*float64(i)/trendBlocks) }
+	var means, residuals [trendBlocks]float64
+	for i := range means {
+		means[i] = f.mean(attribute.Window{Start: at(i), End: at(i + 1)})
 	}
-	changes := make([]float64, blocks)
-	for i := range changes {
-		changes[i] = (at(i+1) - at(i)) * blocks / seconds
+	mean := stats.Mean(means[:])
+	var xx, xy, left float64
+	for i, y := range means {
+		x := float64(i) - float64(trendBlocks-1)/2
+		xx += x * x
+		xy += x * (y - mean)
 	}
-	e, err := stats.MeanInterval(changes, stats.DefaultLevel)
-	if err != nil || !e.HasInterval() {
-		return nil
+	b := xy / xx
+	for i, y := range means {
+		residuals[i] = y - mean - b*(float64(i)-float64(trendBlocks-1)/2)
+		left += residuals[i] * residuals[i]
 	}
-	return &result.Estimate{Value: e.Value, CI95: [2]float64{e.Low, e.High}}
+	worth := max(3, stats.EffectiveSize(residuals[:]))
+	half := stats.StudentQuantile(trendBlocks-2) *
+		math.Sqrt(left/(trendBlocks-2)/xx*trendBlocks/worth)
+	per := trendBlocks / seconds
+	return &result.Estimate{Value: b * per, CI95: [2]float64{(b - half) * per, (b + half) * per}}
 }
 
-// grown is the growth of the requests in flight over a window, relative to their mean, from which a slope above zero
-// means that the backlog grows.
-const grown = 0.25
+const (
+	// grown is the growth of the requests in flight over a window, relative to their mean, from which a slope above
+	// zero means that the backlog grows.
+	grown = 0.25
+	// walked is the growth in standard deviations of a queue at its limit, in which the number in flight walks at
+	// random: arrivals and ends of the window are independent of each other then, as in two Poisson processes.
+	walked = 2
+)
 
-func growing(slope *result.Estimate, mean, seconds float64) bool {
-	return slope != nil && slope.CI95[0] > 0 && slope.Value*seconds > max(2, grown*mean)
+// growing reports whether the number in flight grows by more than a queue does that keeps up with its arrivals.
+func growing(l *result.Load, seconds float64) bool {
+	s := l.BacklogSlope
+	return s != nil && s.CI95[0] > 0 &&
+		s.Value*seconds > max(2, grown*l.InFlight, walked*math.Sqrt((l.OfferedRPS+l.CompletedRPS)*seconds))
 }
 
 // Limits of the difference of two halves.

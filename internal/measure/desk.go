@@ -92,8 +92,12 @@ func (d *desk) show(code note.Code, message string) {
 
 // sampling returns the meters and the clock of the run; live power goes to the user.
 func (d *desk) sampling() sampling.Desk {
-	return sampling.Desk{Meters: d.Meters, Clock: d.Clock,
+	s := sampling.Desk{Meters: d.Meters, Clock: d.Clock,
 		OnPower: func(device string, w unit.Watts) { d.emit(event.Power{Device: device, Watts: float64(w)}) }}
+	if d.hasLoad() { // the limits of its steady part are readings in the middle
+		s.Counters = time.Second
+	}
+	return s
 }
 
 // devices returns the devices of all meters.

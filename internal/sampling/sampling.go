@@ -7,6 +7,7 @@
 package sampling
 
 import (
+	"cmp"
 	"context"
 	"time"
 
@@ -37,6 +38,8 @@ type Desk struct {
 	Meters []power.Meter
 	// Clock is the time of the meters.
 	Clock tick.Clock
+	// Counters is the time between counter readings in an interval; 0 is 5 s, enough to detect a reset.
+	Counters time.Duration
 	// OnPower, if set, receives the newest power of a device; it must return quickly.
 	OnPower func(device string, w unit.Watts)
 }
@@ -53,7 +56,7 @@ func (d Desk) Devices() []power.Device {
 // Sampler returns a sampler over all meters.
 func (d Desk) Sampler() *power.Sampler {
 	s := power.NewSampler(d.Meters...)
-	s.CounterInterval, s.Now, s.OnPower = counterInterval, d.Clock.Mono, d.OnPower
+	s.CounterInterval, s.Now, s.OnPower = cmp.Or(d.Counters, counterInterval), d.Clock.Mono, d.OnPower
 	return s
 }
 
