@@ -107,15 +107,3 @@ func (f flight) above(need int) (from, to int64, ok bool) {
 	}
 	return from, to, ok
 }
-
-// numberAt returns the number at an instant.
-func (f flight) numberAt(t int64) int {
-	i, found := slices.BinarySearch(f.at, t)
-	if !found {
-		i--
-	}
-	if i < 0 {
-		return 0
-	}
-	return f.n[i]
-}
