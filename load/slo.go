@@ -3,7 +3,7 @@ package load
 import "math"
 
 // Verdict is whether a load meets an objective.
-type Verdict string
+type Verdict = string
 
 // Verdicts.
 const (
@@ -38,7 +38,13 @@ func Wilson(good, n, z float64) (low, high float64) {
 // Judge reports whether the fraction of good requests reaches an attainment: yes if the whole Wilson interval does, no
 // if none of it does.
 func Judge(good, n, attainment, z float64) Verdict {
-	switch low, high := Wilson(good, n, z); {
+	low, high := Wilson(good, n, z)
+	return Judged(low, high, attainment)
+}
+
+// Judged reports whether a fraction with an interval reaches an attainment, see [Judge].
+func Judged(low, high, attainment float64) Verdict {
+	switch {
 	case low >= attainment:
 		return Yes
 	case high < attainment:

@@ -3,9 +3,10 @@ package result
 import (
 	"encoding/json"
 	"fmt"
+	"path/filepath"
+
 	"github.com/llenergymeasure/llem/internal/disk"
 	"github.com/llenergymeasure/llem/internal/secret"
-	"path/filepath"
 )
 
 // ReadRecord reads the result.json of one run.

@@ -261,6 +261,20 @@ type Quantity struct {
 	Budget []BudgetTerm `json:"budget,omitempty"`
 }
 
+// Over returns the quantity per unit of n units; nil for nil.
+func (q *Quantity) Over(n float64) *Quantity {
+	if q == nil {
+		return nil
+	}
+	out := *q
+	out.Value, out.CI95, out.Gain95 = q.Value/n, [2]float64{q.CI95[0] / n, q.CI95[1] / n}, q.Gain95/n
+	out.Budget = nil
+	for _, b := range q.Budget {
+		out.Budget = append(out.Budget, BudgetTerm{Term: b.Term, Half95: b.Half95 / n})
+	}
+	return &out
+}
+
 // BudgetTerm is one part of a statistical interval. Independent parts add in
 // quadrature.
 type BudgetTerm struct {

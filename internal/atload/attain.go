@@ -5,23 +5,22 @@ import (
 	"slices"
 
 	"github.com/llenergymeasure/llem/backend"
+	"github.com/llenergymeasure/llem/internal/attribute"
 	"github.com/llenergymeasure/llem/internal/stats"
+	"github.com/llenergymeasure/llem/load"
 	"github.com/llenergymeasure/llem/result"
 	"github.com/llenergymeasure/llem/study"
 )
 
-// defaultAttainment is the fraction of good requests that an objective requires if it sets none.
-const defaultAttainment = 0.95
-
 // Good reports whether a request was completed within each limit of an objective. Times count from the scheduled
 // arrival. A limit of the time per further token holds for an answer of one token.
 func Good(q backend.Request, slo study.SLO) bool {
-	within := func(ns int64, limitMS float64) bool { return limitMS == 0 || float64(ns)/1e6 <= limitMS }
-	if !q.OK || !within(q.FirstTokenNS-q.ArrivedNS, slo.TTFTMS) || !within(q.EndNS-q.ArrivedNS, slo.E2EMS) {
-		return false
+	tpot := 0.0
+	if n := q.OutputTokens - 1; n > 0 {
+		tpot = milliseconds(q.EndNS-q.FirstTokenNS) / float64(n)
 	}
-	n := int64(q.OutputTokens) - 1
-	return n < 1 || slo.TPOTMS == 0 || float64(q.EndNS-q.FirstTokenNS)/float64(n)/1e6 <= slo.TPOTMS
+	return q.OK &&
+		slo.Limits().Good(milliseconds(q.FirstTokenNS-q.ArrivedNS), tpot, milliseconds(q.EndNS-q.ArrivedNS))
 }
 
 // Attained returns how many of the scheduled requests were good, and their share with Wilson's interval for the number
@@ -32,8 +31,9 @@ func Attained(requests []backend.Request, slo study.SLO) (good int, share *resul
 	if len(requests) == 0 {
 		return 0, nil
 	}
-	e := stats.Proportion(good, len(requests), stats.EffectiveSize(hits))
-	return good, &result.Estimate{Value: e.Value, CI95: [2]float64{e.Low, e.High}}
+	p, n := float64(good)/float64(len(requests)), stats.EffectiveSize(hits)
+	low, high := load.Wilson(p*n, n, load.Z95)
+	return good, &result.Estimate{Value: p, CI95: [2]float64{min(p, low), max(p, high)}} // exact at 0 and 1
 }
 
 // Worth returns the number of independent requests that the scheduled ones are worth, as far as they are good.
@@ -54,25 +54,32 @@ func hitsOf(requests []backend.Request, slo study.SLO) (good int, hits []float64
 	return good, hits
 }
 
-// Verdicts on an objective.
-const (
-	Met        = "yes"
-	NotMet     = "no"
-	Unresolved = "unresolved"
-)
-
-// Verdict returns whether an attainment reaches an objective: unresolved if its interval holds the limit.
-func Verdict(share *result.Estimate, slo study.SLO) string {
-	limit := cmp.Or(slo.Attainment, defaultAttainment)
-	switch {
-	case share == nil:
-		return Unresolved
-	case share.CI95[0] >= limit:
-		return Met
-	case share.CI95[1] < limit:
-		return NotMet
+// Judge completes what a load tells with what its objective decides.
+func (r Run) Judge(l *result.Load, w attribute.Window) {
+	t := r.Produced(w)
+	l.GoodTokens, l.WastedTokens = t.Good, t.Wasted
+	good, share := Attained(Scheduled(r.Requests, w), r.SLO)
+	l.Good, l.Attainment, l.GoodputRPS = int64(good), share, float64(good)/w.Duration().Seconds()
+	l.SLOMet, l.SLOReason = "", ""
+	if r.SLO.Set() {
+		l.SLOMet, l.SLOReason = r.verdict(l)
 	}
-	return Unresolved
+}
+
+// Energies completes a judged load with the energies that depend on its objective, of the total of its window.
+func Energies(l *result.Load, total *result.Quantity) {
+	l.PerGoodTokenJ, l.WastedJ = nil, nil
+	if l.GoodTokens > 0 {
+		l.PerGoodTokenJ = total.Over(float64(l.GoodTokens))
+	} else {
+		l.EnergyReason += "per_good_token_j: no output token belongs to a good request. "
+	}
+	switch all := l.GoodTokens + l.WastedTokens; {
+	case all > 0 && l.WastedTokens > 0:
+		l.WastedJ = total.Over(float64(all) / float64(l.WastedTokens))
+	case all > 0:
+		l.WastedJ = &result.Quantity{Method: total.Method, Source: total.Source}
+	}
 }
 
 // inOrder returns the requests in the order of their schedule.

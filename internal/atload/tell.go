@@ -8,6 +8,7 @@ import (
 	"github.com/llenergymeasure/llem/backend"
 	"github.com/llenergymeasure/llem/internal/attribute"
 	"github.com/llenergymeasure/llem/internal/stats"
+	"github.com/llenergymeasure/llem/load"
 	"github.com/llenergymeasure/llem/result"
 )
 
@@ -40,13 +41,7 @@ func (r Run) Tell(w attribute.Window) *result.Load {
 	l.Saturated = !r.closed() && growing(l, seconds)
 	l.Halves = r.halves(w)
 	r.responses(l, scheduled, seconds)
-	t := r.Produced(w)
-	l.GoodTokens, l.WastedTokens = t.Good, t.Wasted
-	good, share := Attained(scheduled, r.SLO)
-	l.Good, l.Attainment, l.GoodputRPS = int64(good), share, float64(good)/seconds
-	if r.SLO.Set() {
-		l.SLOMet, l.SLOReason = r.verdict(l)
-	}
+	r.Judge(l, w)
 	return l
 }
 
@@ -140,16 +135,18 @@ func Lag(l *result.Load) float64 {
 func Late(l *result.Load, median float64) bool { return Lag(l) > max(lagMS, lagShare*median) }
 
 // verdict judges the objective, with the reason if it cannot be met or judged.
-func (r Run) verdict(l *result.Load) (verdict, reason string) {
-	verdict = Verdict(l.Attainment, r.SLO)
+func (r Run) verdict(l *result.Load) (verdict load.Verdict, reason string) {
+	if a := l.Attainment; a != nil {
+		verdict = load.Judged(a.CI95[0], a.CI95[1], r.SLO.Limits().Attainment)
+	}
 	switch {
 	case r.SLO.TTFTMS > 0 && Lag(l) > lagOfSLO*r.SLO.TTFTMS:
-		return Unresolved, "requests were sent too late to judge the time to the first token"
+		return load.Unresolved, "requests were sent too late to judge the time to the first token"
 	case l.Saturated:
-		return NotMet, "the backlog grows: no objective holds for long"
+		return load.No, "the backlog grows: no objective holds for long"
 	case l.Scheduled == 0:
-		return Unresolved, "no request was scheduled in the window"
-	case verdict == Unresolved:
+		return load.Unresolved, "no request was scheduled in the window"
+	case verdict == load.Unresolved:
 		return verdict, "the interval of the attainment holds the objective: more requests are needed"
 	}
 	return verdict, ""

@@ -192,12 +192,7 @@ func (j *join) loadEnergy() {
 	if why[0] != "" {
 		l.EnergyReason += "idle_j: " + why[0] + ". "
 	}
-	if l.GoodTokens > 0 {
-		l.PerGoodTokenJ = over(total, float64(l.GoodTokens))
-	}
-	if all := l.GoodTokens + l.WastedTokens; all > 0 {
-		l.WastedJ = partOf(total, float64(l.WastedTokens)/float64(all))
-	}
+	atload.Energies(l, total)
 	if l.Search == nil {
 		return
 	}
@@ -206,17 +201,9 @@ func (j *join) loadEnergy() {
 		w := attribute.Window{Start: p.WindowMonoNS[0], End: p.WindowMonoNS[1]}
 		p.TotalJ, _ = j.energyIn(w)
 		if t := j.loads[i].Produced(w); t.Good > 0 {
-			p.PerGoodTokenJ = over(p.TotalJ, float64(t.Good))
+			p.PerGoodTokenJ = p.TotalJ.Over(float64(t.Good))
 		}
 	}
-}
-
-// partOf returns a part of a quantity.
-func partOf(q *result.Quantity, of float64) *result.Quantity {
-	if of == 0 {
-		return &result.Quantity{Method: q.Method, Source: q.Source}
-	}
-	return over(q, 1/of)
 }
 
 // energyIn returns the energy of the counted devices in another interval than the window, or why it has none.

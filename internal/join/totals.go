@@ -78,13 +78,13 @@ func (j *join) totals(counted []*deviceEnergy, tokens result.Tokens) {
 	if n := float64(tokens.Output); n > 0 {
 		e.PerOutputTokenJ = s.times(1 / n)
 		e.TokensPerJ = inverse(*e.PerOutputTokenJ)
-		e.NetPerOutputTokenJ, e.NetResidentPerOutputTokenJ = over(e.NetJ, n), over(e.NetResidentJ, n)
+		e.NetPerOutputTokenJ, e.NetResidentPerOutputTokenJ = e.NetJ.Over(n), e.NetResidentJ.Over(n)
 	}
 	if n := float64(tokens.Prompt + tokens.Output); n > 0 {
-		e.PerTotalTokenJ, e.NetPerTotalTokenJ = s.times(1/n), over(e.NetJ, n)
+		e.PerTotalTokenJ, e.NetPerTotalTokenJ = s.times(1/n), e.NetJ.Over(n)
 	}
 	if n := float64(tokens.RequestsOK); n > 0 {
-		e.PerRequestJ, e.NetPerRequestJ = s.times(1/n), over(e.NetJ, n)
+		e.PerRequestJ, e.NetPerRequestJ = s.times(1/n), e.NetJ.Over(n)
 		e.WhPer1000Requests = s.times(1000 / n / digits.JoulesPerWattHour)
 	}
 	const joulesPerKWh = 1000 * digits.JoulesPerWattHour
@@ -190,19 +190,6 @@ func (j *join) beforehand() string {
 		return "before the window"
 	}
 	return "before the engine was started"
-}
-
-// over returns a quantity per unit of n units; nil if there is no quantity.
-func over(q *result.Quantity, n float64) *result.Quantity {
-	if q == nil {
-		return nil
-	}
-	out := *q
-	out.Value, out.CI95, out.Gain95 = q.Value/n, [2]float64{q.CI95[0] / n, q.CI95[1] / n}, q.Gain95/n
-	out.Budget = each(q.Budget, func(b result.BudgetTerm) result.BudgetTerm {
-		return result.BudgetTerm{Term: b.Term, Half95: b.Half95 / n}
-	})
-	return &out
 }
 
 // inverse converts J per token to tokens per J.

@@ -79,7 +79,6 @@ const (
 	MethodSen        Method = "sen"
 	MethodOrder      Method = "order-statistics"
 	MethodWoodruff   Method = "woodruff"
-	MethodWilson     Method = "wilson"
 )
 
 // Estimate is a value with its confidence interval.

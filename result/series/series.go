@@ -11,10 +11,11 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/llenergymeasure/llem/internal/disk"
 	"github.com/parquet-go/parquet-go"
 	"github.com/parquet-go/parquet-go/compress/zstd"
 	"github.com/parquet-go/parquet-go/format"
+
+	"github.com/llenergymeasure/llem/internal/disk"
 )
 
 // All is the raw data of a run.

@@ -14,6 +14,7 @@ import (
 	"github.com/llenergymeasure/llem/cmd/llem/internal/view"
 	"github.com/llenergymeasure/llem/internal/loadline"
 	"github.com/llenergymeasure/llem/internal/naming"
+	"github.com/llenergymeasure/llem/load"
 	"github.com/llenergymeasure/llem/result"
 	"github.com/llenergymeasure/llem/study"
 )
@@ -28,19 +29,6 @@ const (
 	PowerMetric      = "energy.mean_w"
 	ResidentMetric   = "energy.resident_w"
 	RequestMetric    = "energy.per_request_j"
-)
-
-// Verdicts on an objective.
-const (
-	Met        = "yes"
-	NotMet     = "no"
-	Unresolved = "unresolved"
-)
-
-// Over is what a load is given in.
-const (
-	Rate        = "rate"
-	Concurrency = "concurrency"
 )
 
 // Study are the loads of a study.
@@ -192,9 +180,9 @@ func apart(e study.Experiment) study.Experiment {
 
 func overOf(w study.Workload) string {
 	if w.Load.Open() {
-		return Rate
+		return load.OverRate
 	}
-	return Concurrency
+	return load.OverConcurrency
 }
 
 func pointOf(i int, e *result.ExperimentSummary, runs []*result.Record) Point {
@@ -213,7 +201,7 @@ func pointOf(i int, e *result.ExperimentSummary, runs []*result.Record) Point {
 		case p.SLOMet == "":
 			p.SLOMet = r.Load.SLOMet
 		case r.Load.SLOMet != p.SLOMet:
-			p.SLOMet = Unresolved
+			p.SLOMet = load.Unresolved
 		}
 	}
 	return p
@@ -224,7 +212,7 @@ func (g *Group) fit() {
 	g.Proportionality = math.NaN()
 	var points []loadline.Point
 	idle := math.NaN()
-	met := slices.ContainsFunc(g.Points, func(p Point) bool { return p.SLOMet == Met })
+	met := slices.ContainsFunc(g.Points, func(p Point) bool { return p.SLOMet == load.Yes })
 	for _, p := range g.Points {
 		if !p.Steady() {
 			continue
@@ -232,7 +220,7 @@ func (g *Group) fit() {
 		if f, ok := p.Figure(ResidentMetric); ok {
 			idle = f.Value
 		}
-		if f, ok := p.Figure(CompletedMetric); ok && (!met || p.SLOMet == Met) {
+		if f, ok := p.Figure(CompletedMetric); ok && (!met || p.SLOMet == load.Yes) {
 			g.Capacity = max(g.Capacity, f.Value)
 		}
 		for _, r := range p.Runs {
@@ -260,7 +248,7 @@ func (g Group) Cheapest() int {
 	best, least := -1, math.Inf(1)
 	for i, p := range g.Points {
 		f, ok := p.Figure(GoodTokenMetric)
-		if !ok || !p.Steady() || p.SLOMet != "" && p.SLOMet != Met {
+		if !ok || !p.Steady() || p.SLOMet != "" && p.SLOMet != load.Yes {
 			continue
 		}
 		if f.Value < least {

@@ -1,16 +1,16 @@
 package loads
 
 import (
-	"cmp"
 	"errors"
 	"fmt"
-	"math"
 	"path/filepath"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/llenergymeasure/llem/backend"
+	"github.com/llenergymeasure/llem/internal/atload"
+	"github.com/llenergymeasure/llem/internal/attribute"
 	"github.com/llenergymeasure/llem/internal/latencies"
 	"github.com/llenergymeasure/llem/result"
 	"github.com/llenergymeasure/llem/result/series"
@@ -72,8 +72,7 @@ func ParseSLO(text string) (study.SLO, error) {
 }
 
 // Judge replaces what the objective decides in the records and means of a study: attainment, goodput, and energy
-// per good token. It reads the requests that each run stored. A run without them keeps its load without an
-// attainment, with the reason.
+// per good token. It reads the requests that each run stored.
 func Judge(s *result.StudyResult, slo study.SLO) error {
 	of := map[string][]result.Values{}
 	all, found := []*result.Record(nil), false
@@ -136,6 +135,7 @@ func JudgeRun(dir string, r *result.Record, slo study.SLO) (*result.Record, erro
 	if err != nil {
 		return nil, fmt.Errorf("judging %s by another objective: %w", filepath.Base(dir), err)
 	}
+	rows = series.Own(rows)
 	requests := make([]backend.Request, len(rows))
 	for i, q := range rows {
 		requests[i] = latencies.Unpack(q)
@@ -143,107 +143,18 @@ func JudgeRun(dir string, r *result.Record, slo study.SLO) (*result.Record, erro
 	return JudgeRequests(requests, r, slo), nil
 }
 
-// JudgeRequests returns a record as another objective has it, from its requests.
+// JudgeRequests returns a record as another objective has it, from its requests: as the run itself would have been
+// judged.
 func JudgeRequests(requests []backend.Request, r *result.Record, slo study.SLO) *result.Record {
 	out, l := *r, *r.Load
-	from, to := r.Window.StartMonoNS, r.Window.EndMonoNS
-	c := count(requests, slo, from, to)
-	l.Good, l.Scheduled = c.good, c.scheduled
-	l.Attainment = proportion(c.good, c.scheduled, l.EffectiveN)
-	l.GoodputRPS = float64(c.good) / (float64(to-from) / 1e9)
-	l.GoodTokens, l.WastedTokens = c.goodTokens, c.wastedTokens
+	w := attribute.Window{Start: r.Window.StartMonoNS, End: r.Window.EndMonoNS}
+	run := atload.Run{Kind: l.Kind, Requests: requests, Start: l.StartMonoNS, End: l.EndMonoNS,
+		Horizon: l.HorizonMonoNS, SLO: slo}
+	run.Judge(&l, w)
 	l.PerGoodTokenJ, l.WastedJ = nil, nil
 	if e := r.Energy.TotalJ; e != nil && r.Unequal() == "" {
-		if c.goodTokens > 0 {
-			l.PerGoodTokenJ = scaled(e, 1/float64(c.goodTokens))
-		} else {
-			l.EnergyReason = "no output token belongs to a good request"
-		}
-		if all := c.goodTokens + c.wastedTokens; all > 0 {
-			l.WastedJ = scaled(e, float64(c.wastedTokens)/float64(all))
-		}
+		atload.Energies(&l, e)
 	}
-	l.SLOMet = verdict(l.Attainment, cmp.Or(slo.Attainment, DefaultAttainment))
 	out.Load, out.Config.Workload.SLO = &l, slo
-	return &out
-}
-
-// counts are the requests and tokens of a window by an objective.
-type counts struct {
-	scheduled, good, goodTokens, wastedTokens int64
-}
-
-// count judges requests: a request belongs to the window in which it was scheduled, a token to the one in which it
-// was produced.
-func count(requests []backend.Request, slo study.SLO, from, to int64) (c counts) {
-	for _, q := range requests {
-		good := Good(q, slo)
-		if q.ArrivedNS >= from && q.ArrivedNS < to {
-			c.scheduled++
-			if good {
-				c.good++
-			}
-		}
-		for _, at := range q.TokenNS {
-			switch {
-			case at < from || at >= to:
-			case good:
-				c.goodTokens++
-			default:
-				c.wastedTokens++
-			}
-		}
-	}
-	return c
-}
-
-// Good reports whether a request was completed within the limits of an objective, counted from its scheduled arrival.
-func Good(q backend.Request, slo study.SLO) bool {
-	within := func(ns, limitMS float64) bool { return limitMS == 0 || ns/1e6 <= limitMS }
-	if !q.OK || !within(float64(q.FirstTokenNS-q.ArrivedNS), slo.TTFTMS) ||
-		!within(float64(q.EndNS-q.ArrivedNS), slo.E2EMS) {
-		return false
-	}
-	return q.OutputTokens < 2 ||
-		within(float64(q.EndNS-q.FirstTokenNS)/float64(q.OutputTokens-1), slo.TPOTMS)
-}
-
-// verdict compares an attainment with the required fraction.
-func verdict(a *result.Estimate, required float64) string {
-	switch {
-	case a == nil:
-		return Unresolved
-	case a.CI95[0] >= required:
-		return Met
-	case a.CI95[1] < required:
-		return NotMet
-	}
-	return Unresolved
-}
-
-// z95 is the normal quantile of a 95 % interval.
-const z95 = 1.959963984540054
-
-// proportion is a share with Wilson's interval, for the number of independent requests that they are worth.
-func proportion(k, n int64, effective *float64) *result.Estimate {
-	if n == 0 {
-		return nil
-	}
-	m, p := float64(n), float64(k)/float64(n)
-	if effective != nil && *effective >= 1 {
-		m = min(m, *effective)
-	}
-	centre := (p + z95*z95/(2*m)) / (1 + z95*z95/m)
-	half := z95 / (1 + z95*z95/m) * math.Sqrt(p*(1-p)/m+z95*z95/(4*m*m))
-	return &result.Estimate{Value: p, CI95: [2]float64{max(0, min(p, centre-half)), min(1, max(p, centre+half))}}
-}
-
-// scaled is a quantity times a factor.
-func scaled(q *result.Quantity, factor float64) *result.Quantity {
-	out := *q
-	out.Value *= factor
-	out.CI95[0], out.CI95[1] = out.CI95[0]*factor, out.CI95[1]*factor
-	out.Gain95 *= factor
-	out.Budget = nil
 	return &out
 }

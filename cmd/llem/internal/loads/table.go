@@ -11,6 +11,7 @@ import (
 	"github.com/llenergymeasure/llem/internal/metric"
 	"github.com/llenergymeasure/llem/internal/stats"
 	"github.com/llenergymeasure/llem/internal/table"
+	"github.com/llenergymeasure/llem/load"
 	"github.com/llenergymeasure/llem/result"
 )
 
@@ -121,7 +122,7 @@ const withinHead = "within"
 func overHead(groups []Group) string {
 	of := []string{}
 	for _, g := range groups {
-		if head := map[string]string{Rate: "req/s", Concurrency: "in flight"}[g.Over]; !slices.Contains(of, head) {
+		if head := map[string]string{load.OverRate: "req/s", load.OverConcurrency: "in flight"}[g.Over]; !slices.Contains(of, head) {
 			of = append(of, head)
 		}
 	}
@@ -157,7 +158,7 @@ func (p Point) cells(columns []Column) (cells []string) {
 
 // shortVerdict is a verdict in a cell.
 func shortVerdict(met string) string {
-	if met == Unresolved {
+	if met == load.Unresolved {
 		return "?"
 	}
 	return met
@@ -221,7 +222,7 @@ func (s Study) Unresolved() string {
 	n := 0
 	for _, g := range s.Groups {
 		for _, p := range g.Points {
-			if p.SLOMet == Unresolved {
+			if p.SLOMet == load.Unresolved {
 				n++
 			}
 		}

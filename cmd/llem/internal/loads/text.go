@@ -11,19 +11,17 @@ import (
 	"github.com/llenergymeasure/llem/cmd/llem/internal/view"
 	"github.com/llenergymeasure/llem/internal/digits"
 	"github.com/llenergymeasure/llem/internal/loadline"
+	"github.com/llenergymeasure/llem/load"
 	"github.com/llenergymeasure/llem/result"
 	"github.com/llenergymeasure/llem/study"
 )
-
-// DefaultAttainment is the required fraction of an objective that sets none.
-const DefaultAttainment = 0.95
 
 // Objective is an objective in words: "≥ 95 % within TTFT 500 ms, TPOT 50 ms"; empty without one.
 func Objective(slo study.SLO) string {
 	if !slo.Set() {
 		return ""
 	}
-	out := "≥ " + percent(cmp.Or(slo.Attainment, DefaultAttainment))
+	out := "≥ " + percent(slo.Limits().Attainment)
 	if limits := Limits(slo); limits != "" {
 		return out + " within " + limits
 	}
@@ -64,11 +62,11 @@ func Fraction(v float64, ci95 *[2]float64) string {
 }
 
 // At is a load in words.
-func (g Group) At(load float64) string {
-	if g.Over == Concurrency {
-		return plain(load) + " in flight"
+func (g Group) At(at float64) string {
+	if g.Over == load.OverConcurrency {
+		return plain(at) + " in flight"
 	}
-	return plain(load) + " req/s"
+	return plain(at) + " req/s"
 }
 
 // Answers are the sentences that come first: the objective, and for each group its cheapest point under it with the
@@ -127,7 +125,7 @@ func (g Group) none() string {
 			continue
 		case p.Saturated > 0:
 			saturated++
-		case p.SLOMet == Met:
+		case p.SLOMet == load.Yes:
 			met++
 		case ok && f.Value > attained:
 			best, attained = i, f.Value

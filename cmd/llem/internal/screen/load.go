@@ -10,6 +10,7 @@ import (
 	"github.com/llenergymeasure/llem/cmd/llem/internal/view"
 	"github.com/llenergymeasure/llem/internal/digits"
 	"github.com/llenergymeasure/llem/internal/table"
+	"github.com/llenergymeasure/llem/load"
 	"github.com/llenergymeasure/llem/result"
 )
 
@@ -50,9 +51,9 @@ func (p *page) load(r *result.Record) {
 // verdictWord is a verdict in words.
 func verdictWord(met string) string {
 	switch met {
-	case loads.Met:
+	case load.Yes:
 		return "met"
-	case loads.NotMet:
+	case load.No:
 		return "NOT met"
 	}
 	return "unresolved"
@@ -121,7 +122,7 @@ func (p *page) spent(r *result.Record) {
 // search writes the bounds of a search for the highest load within the objective.
 func (p *page) search(q *result.Search) {
 	unit := " req/s"
-	if q.Over == loads.Concurrency {
+	if q.Over == load.OverConcurrency {
 		unit = " in flight"
 	}
 	bound := func(v *float64) string {

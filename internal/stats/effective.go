@@ -1,27 +1,5 @@
 package stats
 
-import "math"
-
-// Proportion is a share k of n with Wilson's score interval (1927) at the default level. It stays within 0 and 1 and
-// has a width also for 0 of n and n of n. effective is the number of independent trials that the n are worth; 0 means
-// n. It returns NaN for n of 0.
-func Proportion(k, n int, effective float64) Estimate {
-	if n == 0 {
-		return unbounded(math.NaN(), DefaultLevel)
-	}
-	m := float64(n)
-	if effective > 0 {
-		m = min(m, effective)
-	}
-	p, z := float64(k)/float64(n), normalQuantile((1+DefaultLevel)/2)
-	centre := (p + z*z/(2*m)) / (1 + z*z/m)
-	half := z / (1 + z*z/m) * math.Sqrt(p*(1-p)/m+z*z/(4*m*m))
-	e := unbounded(p, DefaultLevel)
-	// The limits are exact for 0 and 1 but for rounding.
-	e.Low, e.High, e.Method = min(p, max(0, centre-half)), max(p, min(1, centre+half)), MethodWilson
-	return e
-}
-
 // mostLags bounds the lags of an autocorrelation, and with them its time.
 const mostLags = 2000
 
