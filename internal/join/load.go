@@ -25,12 +25,7 @@ func (m *Material) loads(rec *result.Record) []atload.Run {
 			all = append(all, m.loadOf(rec, p))
 		}
 	}
-	own := ProbeRun{StartNS: m.Load.StartNS, EndNS: m.Load.EndNS, HorizonNS: m.Load.HorizonNS, Requests: m.Requests}
-	if s := m.Load.Search; s != nil {
-		own.Load = s.Load
-	}
-	run := m.loadOf(rec, own)
-	run.Steps = m.Steps
+	run := m.ownLoad(rec)
 	steady, _ := m.steadyPart(run)
 	if w := rec.Window; w != nil { // the wall clock of the new limits
 		w.Start = w.Start.Add(time.Duration(steady.Start - m.Window.Start))
@@ -38,6 +33,17 @@ func (m *Material) loads(rec *result.Record) []atload.Run {
 	}
 	m.Window = steady
 	return append(all, run)
+}
+
+// ownLoad returns the run's own load.
+func (m *Material) ownLoad(rec *result.Record) atload.Run {
+	own := ProbeRun{StartNS: m.Load.StartNS, EndNS: m.Load.EndNS, HorizonNS: m.Load.HorizonNS, Requests: m.Requests}
+	if s := m.Load.Search; s != nil {
+		own.Load = s.Load
+	}
+	run := m.loadOf(rec, own)
+	run.Steps = m.Steps
+	return run
 }
 
 // loadOf returns a load as its window is chosen and its requests are judged.
@@ -159,15 +165,15 @@ func (j *join) tellLoad() {
 	}
 }
 
-// Judge returns what a probe of a search tells, but its energies: the same as the record of the run will.
-func Judge(m *Material, rec *result.Record) *result.Load {
+// Judge returns what a probe of a search tells, but its energies, and its window: the same as the record of the run
+// will.
+func Judge(m *Material, rec *result.Record) (*result.Load, attribute.Window) {
 	latencies.Stamp(m.Requests, rec, m.Engine.Tier == backend.TierExact)
-	r := m.loadOf(rec, ProbeRun{StartNS: m.Load.StartNS, EndNS: m.Load.EndNS, HorizonNS: m.Load.HorizonNS,
-		Requests: m.Requests})
+	r := m.ownLoad(rec)
 	w, method := m.steadyPart(r)
 	l := r.Tell(w)
 	l.WindowMethod = method
-	return l
+	return l, w
 }
 
 // loadEnergy fills in the energies of a load.

@@ -99,7 +99,7 @@ func (d *desk) computed(c *collected) (w worked) {
 		}
 		return w
 	}
-	window := d.judgedMaterial(c).Window
+	_, window := join.Judge(c.material(d), newRecord(d.Options))
 	for _, q := range requests {
 		at := func(ns int64) int {
 			n, _ := slices.BinarySearch(q.TokenNS, ns)

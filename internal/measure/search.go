@@ -13,8 +13,8 @@ import (
 	"github.com/llenergymeasure/llem/power"
 )
 
-// minTurns is how many requests follow one another on each connection in a probe over the concurrency.
-const minTurns = 8
+// minTurns is how many requests follow one another on each connection of a closed loop at least.
+const minTurns = 8.0
 
 // searched is a load that a search has run.
 type searched struct {
@@ -29,13 +29,15 @@ func (d *desk) search(ctx context.Context, c *collected, l length) (*measured, e
 	s := &load.Search{From: w.Load.SearchFrom, To: w.Load.SearchTo, Tolerance: w.Load.Tolerance,
 		Attainment: w.SLO.Attainment, Whole: w.Load.Search == load.OverConcurrency, Sustained: true}
 	var all []searched
+	pace := 0.0 // requests per second of the load before
 	for p, ok := s.Next(); ok; p, ok = s.Next() {
-		m, err := d.measureProbe(ctx, c, p, l)
+		m, err := d.measureProbe(ctx, c, p, l, pace)
 		if err != nil {
 			return m, err
 		}
-		s.Report(d.judged(c, m))
+		s.Report(d.judged(c, m, p.Load))
 		all = append(all, searched{p, m})
+		pace = float64(len(m.log.Requests)) / (float64(m.log.EndNS-m.log.StartNS) / 1e9)
 	}
 	found := s.Found()
 	own := len(all) - 1
@@ -67,8 +69,10 @@ func known(v float64) *float64 {
 	return &v
 }
 
-// measureProbe measures one load of a search. A sustained run takes as long as the load of the study.
-func (d *desk) measureProbe(ctx context.Context, c *collected, p load.Probe, l length) (*measured, error) {
+// measureProbe measures one load of a search. A sustained run takes as long as the load of the study. A closed loop
+// gets as many requests as took that long at the pace of the load before it.
+func (d *desk) measureProbe(ctx context.Context, c *collected, p load.Probe, l length, pace float64) (*measured,
+	error) {
 	w := d.Experiment.Workload
 	a := w.Load
 	if p.Role == load.RoleProbe && a.ProbeS > 0 {
@@ -83,34 +87,19 @@ func (d *desk) measureProbe(ctx context.Context, c *collected, p load.Probe, l l
 	}
 	work := c.work
 	work.concurrency = int(p.Load)
-	l.repeats = max(1, int(math.Ceil(float64(minTurns)*p.Load/float64(len(work.requests)))))
+	requests := max(minTurns*p.Load, pace*max(a.ProbeS, d.minWindow()))
+	l.repeats = max(1, int(math.Ceil(requests/float64(len(work.requests)))))
 	return d.measureWork(ctx, c.engine, work.repeated(l.repeats), work, l,
 		fmt.Sprintf("%s with %d in flight", digits.Count(l.repeats*len(work.requests), "request"), work.concurrency))
 }
 
 // judged returns the outcome of a load, before the record is computed.
-func (d *desk) judged(c *collected, m *measured) load.Outcome {
+func (d *desk) judged(c *collected, m *measured, at float64) load.Outcome {
 	probe := *c
 	probe.measured = m
-	material := d.judgedMaterial(&probe)
-	inside := atload.Scheduled(m.log.Requests, material.Window)
-	slo := d.Experiment.Workload.SLO
-	good, _ := atload.Attained(inside, slo)
-	return load.Outcome{Scheduled: int64(len(inside)), Good: int64(good), Saturated: material.saturated,
-		Effective: atload.Worth(inside, slo)}
-}
-
-// judgedMaterial is the material of a load with its window, the steady part.
-func (d *desk) judgedMaterial(c *collected) (m judgedMaterial) {
-	rec := newRecord(d.Options)
-	m.Material = c.material(d)
-	join.Compute(m.Material, rec, nil)
-	m.saturated = rec.Load.Saturated
-	return m
-}
-
-// judgedMaterial is material whose load has been judged.
-type judgedMaterial struct {
-	*join.Material
-	saturated bool
+	m.search = &join.SearchRun{Load: at}
+	told, window := join.Judge(probe.material(d), newRecord(d.Options))
+	m.search = nil
+	return load.Outcome{Scheduled: told.Scheduled, Good: told.Good, Saturated: told.Saturated,
+		Effective: atload.Worth(atload.Scheduled(m.log.Requests, window), d.Experiment.Workload.SLO)}
 }
