@@ -1,6 +1,8 @@
 #!/usr/bin/env bash
-# Studies of PyTorch and vLLM on one GPU, each resumed if it was cut short, with what failed: vllm-settings.yaml for SETTINGS seconds (0
-# leaves it out) and engines-study.yaml for ENGINES. Prints the reports; study folders go to $OUT.
+# Studies of PyTorch and vLLM on one GPU, each resumed if it was cut short, with what failed: vllm-settings.yaml for
+# SETTINGS seconds, engines-study.yaml for ENGINES, load-line.yaml (a server at rising rates) for LINE and
+# load-search.yaml (the highest rate within an objective) for SEARCH; without a number a study is left out. MORE are
+# options of llem run. Prints the reports; study folders go to $OUT.
 #
 #   bench/device/build.sh; bench/device/vllm.sh pack DIR      # where Go and a network are
 #   bench/device/vllm.sh unpack DIR/*.tar                      # there
@@ -22,12 +24,13 @@ study() {
   name=$(basename "$1" .yaml) work=/tmp/studies/$(basename "$1" .yaml)
   folder=$(ls -d "$work"/*/ 2> /dev/null | head -1)
   if [ "$folder" ]; then
-    timeout -s INT -k 20 "$limit" "$llem" run --resume="$folder" --retry-failed --quiet < /dev/null > "$OUT/$name.txt" 2>&1
+    timeout -s INT -k 20 "$limit" "$llem" run --resume="$folder" --retry-failed --quiet < /dev/null \
+      > "$OUT/$name.txt" 2>&1
   else
-    timeout -s INT -k 20 "$limit" "$llem" run "$1" --quiet -o "$work" < /dev/null > "$OUT/$name.txt" 2>&1
+    timeout -s INT -k 20 "$limit" "$llem" run "$1" --quiet ${MORE:-} -o "$work" < /dev/null > "$OUT/$name.txt" 2>&1
   fi
   echo "$name: exit $?, $((SECONDS - began)) s"
-  tail -25 "$OUT/$name.txt"
+  tail -45 "$OUT/$name.txt"
   folder=$(ls -d "$work"/*/ | head -1)
   grep -h -i -m 3 "error" "$folder"/runs/*/engine.log 2> /dev/null | sort | uniq -c | sort -rn | head -5
   tar -C "$(dirname "$folder")" -czf "$OUT/$name.tar.gz" "$(basename "$folder")"
@@ -35,4 +38,6 @@ study() {
 
 study bench/device/vllm-settings.yaml "${SETTINGS:-0}"
 study bench/device/engines-study.yaml "${ENGINES:-0}"
+study bench/device/load-line.yaml "${LINE:-0}"
+study bench/device/load-search.yaml "${SEARCH:-0}"
 ls -l "$OUT"

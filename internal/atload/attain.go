@@ -66,13 +66,26 @@ func (r Run) Judge(l *result.Load, w attribute.Window) {
 	}
 }
 
+const noGoodToken = "no output token belongs to a good request"
+
+// WhyNoEnergy returns why a record has no energy per good token.
+func WhyNoEnergy(r *result.Record) string {
+	switch {
+	case r.Energy.TotalJ == nil:
+		return cmp.Or(r.Energy.Reason, "no energy was measured")
+	case r.Load.GoodTokens == 0:
+		return noGoodToken
+	}
+	return r.Load.EnergyReason
+}
+
 // Energies completes a judged load with the energies that depend on its objective, of the total of its window.
 func Energies(l *result.Load, total *result.Quantity) {
 	l.PerGoodTokenJ, l.WastedJ = nil, nil
 	if l.GoodTokens > 0 {
 		l.PerGoodTokenJ = total.Over(float64(l.GoodTokens))
 	} else {
-		l.EnergyReason += "per_good_token_j: no output token belongs to a good request. "
+		l.EnergyReason += "per_good_token_j: " + noGoodToken + ". "
 	}
 	switch all := l.GoodTokens + l.WastedTokens; {
 	case all > 0 && l.WastedTokens > 0:

@@ -12,6 +12,7 @@ package atload
 import (
 	"github.com/llenergymeasure/llem/backend"
 	"github.com/llenergymeasure/llem/internal/attribute"
+	"github.com/llenergymeasure/llem/load"
 	"github.com/llenergymeasure/llem/study"
 )
 
@@ -35,11 +36,8 @@ type Run struct {
 	Power func(from, to int64) float64
 }
 
-// Closed is the kind of a load without arrivals.
-const Closed = "closed"
-
 // closed reports whether the next request is sent when one has ended.
-func (r Run) closed() bool { return r.Kind == Closed }
+func (r Run) closed() bool { return r.Kind == load.Closed }
 
 // horizon returns when the last request was scheduled.
 func (r Run) horizon() int64 {

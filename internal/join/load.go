@@ -8,6 +8,7 @@ import (
 	"github.com/llenergymeasure/llem/internal/atload"
 	"github.com/llenergymeasure/llem/internal/attribute"
 	"github.com/llenergymeasure/llem/internal/latencies"
+	"github.com/llenergymeasure/llem/load"
 	"github.com/llenergymeasure/llem/power"
 	"github.com/llenergymeasure/llem/result"
 )
@@ -53,7 +54,7 @@ func (m *Material) loadOf(rec *result.Record, p ProbeRun) atload.Run {
 		SLO: c.SLO, Concurrency: c.Concurrency,
 		Power: m.powerOf(attribute.Window{Start: p.StartNS, End: p.EndNS})}
 	if r.Kind == "" {
-		r.Kind = atload.Closed
+		r.Kind = load.Closed
 		if p.Load > 0 {
 			r.Concurrency = int(p.Load)
 		}

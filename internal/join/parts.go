@@ -70,10 +70,10 @@ func Read(dir string, rec *result.Record) (*Material, series.All, error) {
 	if err != nil {
 		return nil, s, fmt.Errorf("recompute: %w", err)
 	}
-	return load(rec, s), s, nil
+	return restore(rec, s), s, nil
 }
 
-func load(rec *result.Record, s series.All) *Material {
+func restore(rec *result.Record, s series.All) *Material {
 	m := &Material{}
 	for _, p := range parts {
 		p.load(m, rec, &s)

@@ -347,7 +347,7 @@ func TestKnownBare(t *testing.T) {
 	for age, known := range map[float64]bool{0: false, 5: true} {
 		rec := &result.Record{Window: &result.Window{}}
 		rec.Energy.Devices = []result.Device{{Device: "gpu0", Bare: &result.Idle{W: 80, AgeS: age}}}
-		if got := load(rec, series.All{}).Devices[0].Known != nil; got != known {
+		if got := restore(rec, series.All{}).Devices[0].Known != nil; got != known {
 			t.Errorf("measured %g s before: reused %v, want %v", age, got, known)
 		}
 	}

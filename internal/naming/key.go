@@ -11,6 +11,7 @@ import (
 	"github.com/llenergymeasure/llem/engine"
 	"github.com/llenergymeasure/llem/engine/engines"
 	"github.com/llenergymeasure/llem/internal/study/terms"
+	"github.com/llenergymeasure/llem/load"
 	"github.com/llenergymeasure/llem/study"
 )
 
@@ -58,6 +59,8 @@ func empty(key string) string {
 		return terms.TemplateNone
 	case terms.CoverKey:
 		return terms.CoverAll
+	case terms.LoadKey + "kind":
+		return load.Closed
 	case terms.TopPKey:
 		return strconv.Itoa(terms.TopPAll)
 	case terms.PenaltyKey:

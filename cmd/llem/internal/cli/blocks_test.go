@@ -141,7 +141,7 @@ const elsewhere = `
 	python3 -m venv ct2 && ct2/bin/pip install ctranslate2 tokenizers
 by hand: it needs a GPU
 	bench/device/meter.sh get && OUT=/tmp/out bench/device/meter.sh --repeats 7,2,1
-	OUT=/tmp/out LINE=480 SEARCH=440 bench/device/load.sh
+	OUT=/tmp/out MORE=--no-gaps LINE=480 SEARCH=440 bench/device/engine-study.sh
 Makefile
 	llem run -b ctranslate2 -m random:smollm2-135m --python ct2/bin/python --estimate
 internal/join/accuracy_test.go

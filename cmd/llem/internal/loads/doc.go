@@ -175,6 +175,8 @@ func apart(e study.Experiment) study.Experiment {
 		w.Concurrency = 0
 	}
 	w.Prompts, w.Load.DurationS = 0, 0 // a rate for a time makes a number of requests
+	// How a load was found does not matter to what it costs.
+	w.Load.Search, w.Load.SearchFrom, w.Load.SearchTo, w.Load.Tolerance, w.Load.ProbeS = "", 0, 0, 0, 0
 	return e
 }
 

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/llenergymeasure/llem/cmd/llem/internal/view"
+	"github.com/llenergymeasure/llem/internal/atload"
 	"github.com/llenergymeasure/llem/internal/digits"
 	"github.com/llenergymeasure/llem/internal/metric"
 	"github.com/llenergymeasure/llem/internal/stats"
@@ -190,7 +191,7 @@ func Dashes(all Study) []string {
 			}
 			for _, r := range p.Runs {
 				if _, ok := p.Figure(GoodTokenMetric); !ok {
-					why := cmp.Or(r.Load.EnergyReason, r.Energy.Reason, "none was measured")
+					why := atload.WhyNoEnergy(r)
 					add("no energy per good token: "+why, where)
 				}
 				if l := r.Latency; l != nil && !r.Load.Saturated {

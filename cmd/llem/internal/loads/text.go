@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/llenergymeasure/llem/cmd/llem/internal/view"
+	"github.com/llenergymeasure/llem/internal/atload"
 	"github.com/llenergymeasure/llem/internal/digits"
 	"github.com/llenergymeasure/llem/internal/loadline"
 	"github.com/llenergymeasure/llem/load"
@@ -149,7 +150,7 @@ func (g Group) none() string {
 func (g Group) energyReason() string {
 	for _, p := range g.Points {
 		for _, r := range p.Runs {
-			if why := cmp.Or(r.Load.EnergyReason, r.Energy.Reason); why != "" {
+			if why := atload.WhyNoEnergy(r); why != "" {
 				return why
 			}
 		}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/llenergymeasure/llem/cmd/llem/internal/loads"
 	"github.com/llenergymeasure/llem/cmd/llem/internal/view"
+	"github.com/llenergymeasure/llem/internal/atload"
 	"github.com/llenergymeasure/llem/internal/digits"
 	"github.com/llenergymeasure/llem/internal/table"
 	"github.com/llenergymeasure/llem/load"
@@ -101,7 +102,7 @@ func (p *page) spent(r *result.Record) {
 	l := r.Load
 	q := l.PerGoodTokenJ
 	if q == nil {
-		why := cmp.Or(l.EnergyReason, r.Energy.Reason, "no energy was measured")
+		why := atload.WhyNoEnergy(r)
 		p.labelled("J/good", table.Missing+" "+why)
 		return
 	}
