@@ -11,6 +11,7 @@ import (
 	"github.com/llenergymeasure/llem/internal/model"
 	"github.com/llenergymeasure/llem/internal/study/terms"
 	"github.com/llenergymeasure/llem/internal/workload"
+	"github.com/llenergymeasure/llem/load"
 	"github.com/llenergymeasure/llem/note"
 	"github.com/llenergymeasure/llem/study"
 )
@@ -70,6 +71,10 @@ func Problems(s *study.Study) []Problem {
 			})
 		once(asked{"dataset", "", e.Workload.Dataset}, func() error { return checkDataset(s, e.Workload.Dataset) },
 			func(o study.Experiment) bool { return o.Workload.Dataset == e.Workload.Dataset })
+		if unready := e.Workload.Load.Unready(); unready != nil {
+			once(asked{"load", "", unready.Error()}, func() error { return unready },
+				func(o study.Experiment) bool { return o.Workload.Load.Unready() != nil })
+		}
 	}
 	return out
 }
@@ -138,6 +143,9 @@ func checkDataset(s *study.Study, dataset string) error {
 func mistakes(err error) study.Errors {
 	if e, ok := errors.AsType[*fault.Error](err); ok {
 		return study.Errors{wrong("model", e.Failure.Error(), e.Next)}
+	}
+	if m, ok := errors.AsType[*load.Mistake](err); ok {
+		return study.Errors{wrong("workload.load."+m.Field, m.Message, m.Next)}
 	}
 	e, ok := errors.AsType[*workload.DatasetError](err)
 	if !ok {

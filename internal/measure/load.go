@@ -7,8 +7,10 @@ import (
 	"time"
 
 	"github.com/llenergymeasure/llem/backend"
+	"github.com/llenergymeasure/llem/internal/codes"
 	"github.com/llenergymeasure/llem/internal/digits"
 	"github.com/llenergymeasure/llem/load"
+	"github.com/llenergymeasure/llem/note"
 	"github.com/llenergymeasure/llem/study"
 )
 
@@ -55,6 +57,11 @@ func (d *desk) measureOpen(ctx context.Context, c *collected, a study.Arrivals, 
 	times, err := load.Times(p)
 	if err != nil {
 		return nil, err
+	}
+	if len(times) == 0 {
+		return nil, note.Failf(codes.ClassConfig, "raise the rate or workload.load.duration_s",
+			"no request arrives in %s s at %s requests/s", digits.Significant(a.DurationS, 3),
+			digits.Significant(a.Rate, 3))
 	}
 	w := c.work.open(times, d.Experiment.Workload.Concurrency)
 	w.DrainNS = int64(max(longestDrain, digits.Duration(a.DurationS)))

@@ -2,6 +2,7 @@ package measure
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/llenergymeasure/llem/backend"
@@ -71,14 +72,10 @@ func (d *desk) prepare(ctx context.Context) (input, error) {
 // readPrompts reads the prompts of a data set.
 func (d *desk) readPrompts(in *input) error {
 	w := d.Experiment.Workload
-	switch {
-	case w.Load.Kind == load.Trace:
-		return note.Failf(codes.ClassConfig, "use another kind of workload.load",
-			"this version reads traces, but it does not replay them yet")
-	case w.Load.Turns > 1:
-		return note.Failf(codes.ClassConfig, "leave out workload.load.turns",
-			"this version does not make conversations yet")
-	case w.Dataset == workload.SyntheticSource:
+	if m, ok := errors.AsType[*load.Mistake](w.Load.Unready()); ok { // an experiment that no study file made
+		return note.Failf(codes.ClassConfig, m.Next, "%s", m.Message)
+	}
+	if w.Dataset == workload.SyntheticSource {
 		return nil
 	}
 	set, err := workload.Load(w.Dataset)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"time"
 
@@ -14,6 +15,7 @@ import (
 	"github.com/llenergymeasure/llem/internal/hub"
 	"github.com/llenergymeasure/llem/internal/model"
 	"github.com/llenergymeasure/llem/internal/shape"
+	"github.com/llenergymeasure/llem/internal/study/terms"
 	"github.com/llenergymeasure/llem/internal/workload"
 	"github.com/llenergymeasure/llem/note"
 	"github.com/llenergymeasure/llem/study"
@@ -25,12 +27,15 @@ const hubPatience = 5 * time.Second
 // Models reports what is wrong with the models of a study, and gives the estimator the hub's description of models
 // that are not here.
 func Models(ctx context.Context, s *study.Study, e *Estimator) ([]Problem, error) {
-	type pair struct{ backend, model, template string }
+	type pair struct {
+		backend, model, template string
+		ready                    bool
+	}
 	seen, names := map[pair]bool{}, []string{}
 	few := &study.Study{Execution: s.Execution, Engines: s.Engines}
 	for i := range s.Experiments {
 		x := s.Experiments[i]
-		at := pair{x.Backend, x.Model, x.Workload.ChatTemplate}
+		at := pair{x.Backend, x.Model, x.Workload.ChatTemplate, x.Workload.Load.Unready() == nil}
 		if seen[at] {
 			continue
 		}
@@ -44,7 +49,7 @@ func Models(ctx context.Context, s *study.Study, e *Estimator) ([]Problem, error
 	}
 	var out []Problem
 	for _, q := range campaign.Problems(few) {
-		out = append(out, problemOf(q, "model"))
+		out = append(out, problemOf(q, shortOf(q)))
 	}
 	out = append(out, bare(few)...)
 	found, err := reach(ctx, names, e)
@@ -67,6 +72,14 @@ func bare(s *study.Study) []Problem {
 			func(o study.Experiment) bool { return o.Model == x.Model }})
 	}
 	return out
+}
+
+// shortOf names what a mistake that is not of a data set is about.
+func shortOf(q campaign.Problem) string {
+	if strings.HasPrefix(q.Err.Source, terms.LoadKey) {
+		return "load"
+	}
+	return "model"
 }
 
 func problemOf(q campaign.Problem, short string) Problem {
@@ -140,7 +153,7 @@ func Datasets(s *study.Study) []Problem {
 		}
 		seen[name] = true
 		one := s.Experiments[i]
-		one.Workload.Prompts = 1
+		one.Workload.Prompts, one.Workload.Load = 1, study.Arrivals{} // loads are checked with the models
 		bad := false
 		for _, q := range campaign.Problems(&study.Study{Experiments: []study.Experiment{one}, Engines: s.Engines}) {
 			if q.Concerns(study.Experiment{Workload: one.Workload}) {

@@ -221,6 +221,9 @@ func (env *Env) report(dir string, f reportFlags, limited bool) error {
 		}
 	}
 	if exchanged := slices.Contains(allFormats()[len(formats):], f.format); exchanged || foreign.IsImported(dir) {
+		if f.slo != "" {
+			return &usageError{"--slo does not change the files of other benchmarks", "leave out --slo or --format"}
+		}
 		return env.exchange(dir, f, exchanged)
 	} else if f.out != "" {
 		return &usageError{"-o goes with the format of another benchmark",
