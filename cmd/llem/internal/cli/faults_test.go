@@ -254,7 +254,7 @@ func TestEngineKilled(t *testing.T) {
 }
 
 func TestEngineHangs(t *testing.T) {
-	p := longRun(t, "fake", "--timeout", "4s")
+	p := longRun(t, "fake", "--timeout", "12s")
 	if err := syscall.Kill(p.engine, syscall.SIGSTOP); err != nil {
 		t.Fatal(err)
 	}

@@ -57,7 +57,8 @@ func TestGroups(t *testing.T) {
 				t.Errorf("%s: %g follows %g", g.Name, p.Load, g.Points[k-1].Load)
 			}
 		}
-		if g.Name != want.name || len(g.Points) != want.steps || saturated != want.saturated || g.Over != load.OverRate {
+		if g.Name != want.name || len(g.Points) != want.steps || saturated != want.saturated ||
+			g.Over != load.OverRate {
 			t.Errorf("%q over %s has %d points, %d saturated: want %+v", g.Name, g.Over, len(g.Points), saturated, want)
 		}
 		if g.Line == nil {
@@ -79,8 +80,8 @@ func TestGroups(t *testing.T) {
 }
 
 // TestJudge: by the study's own objective, judging changes no number; by a lax one every request is good, and the
-// two loads whose requests are too few to show 95 % stay open, while the three whose backlog grows meet none; by one that nothing meets no request is good, and
-// the energy per good token is then missing with a reason.
+// two loads whose requests are too few to show 95 % stay open, while the three whose backlog grows meet none; by one
+// that nothing meets no request is good, and the energy per good token is then missing with a reason.
 func TestJudge(t *testing.T) {
 	s := open(t, 1)
 	before := of(t, s)

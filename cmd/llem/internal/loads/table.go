@@ -123,7 +123,8 @@ const withinHead = "within"
 func overHead(groups []Group) string {
 	of := []string{}
 	for _, g := range groups {
-		if head := map[string]string{load.OverRate: "req/s", load.OverConcurrency: "in flight"}[g.Over]; !slices.Contains(of, head) {
+		head := map[string]string{load.OverRate: "req/s", load.OverConcurrency: "in flight"}[g.Over]
+		if !slices.Contains(of, head) {
 			of = append(of, head)
 		}
 	}
