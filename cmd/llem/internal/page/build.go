@@ -85,18 +85,36 @@ func (b *builder) subtitle() {
 	parts := []string{first.Config.Model, first.Device, fmt.Sprintf("%d configurations", len(b.Experiments)),
 		fmt.Sprintf("%d of %d runs ok", b.OK, b.Planned), b.Finished.UTC().Format("2006-01-02")}
 	b.model.Subtitle = strings.Join(slices.DeleteFunc(parts, func(p string) bool { return p == "" }), " · ")
-	var kinds []string
-	for _, e := range b.Experiments {
-		if k := string(e.Provenance); k != "" && k != string(result.Measured) && !slices.Contains(kinds, k) {
+	b.model.Marks = append(b.model.Marks, unmeasured(b.Experiments)...)
+	if strings.HasPrefix(first.Config.Model, "random:") {
+		b.model.Marks = append(b.model.Marks, "Random weights: the arithmetic of the shape, not a trained model.")
+	}
+}
+
+// unmeasured are sentences about energy that no sensor measured, one for each origin.
+func unmeasured(all []result.ExperimentSummary) []string {
+	var kinds, out []string
+	of := map[string]int{}
+	for _, e := range all {
+		k := string(e.Provenance)
+		if k == "" || k == string(result.Measured) {
+			continue
+		}
+		if of[k]++; of[k] == 1 {
 			kinds = append(kinds, k)
 		}
 	}
 	for _, k := range kinds {
-		b.model.Marks = append(b.model.Marks, "Energy in this report is "+k+", not measured.")
+		where, what := "in this report", k+", not measured."
+		if of[k] < len(all) {
+			where = fmt.Sprintf("of %d of %d configurations", of[k], len(all))
+		}
+		if k == string(result.None) {
+			what = "not measured."
+		}
+		out = append(out, "Energy "+where+" is "+what)
 	}
-	if strings.HasPrefix(first.Config.Model, "random:") {
-		b.model.Marks = append(b.model.Marks, "Random weights: the arithmetic of the shape, not a trained model.")
-	}
+	return out
 }
 
 // table fills the table of configurations, in the grid's order.
