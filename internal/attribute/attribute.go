@@ -315,7 +315,7 @@ func (m *Mean) line(t, p []float64) {
 		e[i] = p[i] - beta[0] - beta[1]*t[i]
 		u[i] = inv.Times([]float64{e[i], t[i] * e[i]})
 	}
-	cov := neweyWest(u, bandwidth(e, 1))
+	cov := linear.LongRun(u, bandwidth(e, 1))
 	q := student975(float64(len(t) - 2))
 	m.Half95 = q * math.Sqrt(max(0, cov.At(0, 0)))
 	m.Drift, m.DriftHalf95 = beta[1], q*math.Sqrt(max(0, cov.At(1, 1)))

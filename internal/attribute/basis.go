@@ -2,34 +2,53 @@ package attribute
 
 import (
 	"math"
+	"slices"
 
 	"github.com/llenergymeasure/llem/internal/digits"
 )
 
 // basis is a set of power densities over time: piecewise constant functions whose weighted sum is the true
-// power. A fit determines the weights.
+// power. A fit determines the weights. Everything is stored by piece, because a fit reads all columns of a piece
+// together, millions of times.
 type basis struct {
-	breaks []int64 // ascending; piece i lies between breaks i and i+1
-	// density[c][i] is column c in piece i, in watts per unit of its weight.
-	density [][]float64
-	// sum[c][i] is the integral of column c up to break i, in joules per unit.
-	sum [][]float64
+	columns int
+	breaks  []int64 // ascending; piece i lies between breaks i and i+1
+	// density has, for each piece, the columns in watts per unit of their weight.
+	density []float64
+	// sum has, for each break, the integral of the columns up to there, in joules per unit.
+	sum []float64
 }
 
-func newBasis(breaks []int64, density [][]float64) *basis {
-	b := &basis{breaks: breaks, density: density, sum: make([][]float64, len(density))}
-	for c, d := range density {
-		b.sum[c] = make([]float64, len(breaks))
-		for i := range d {
-			b.sum[c][i+1] = b.sum[c][i] + d[i]*digits.Seconds(breaks[i+1]-breaks[i])
+// newBasis returns the basis of columns whose density is given for every piece.
+func newBasis(breaks []int64, columns [][]float64) *basis {
+	p := len(columns)
+	b := &basis{columns: p, breaks: breaks,
+		density: make([]float64, p*(len(breaks)-1)), sum: make([]float64, p*len(breaks))}
+	for c, d := range columns {
+		for i, v := range d {
+			b.density[i*p+c] = v
+			b.sum[(i+1)*p+c] = b.sum[i*p+c] + v*digits.Seconds(breaks[i+1]-breaks[i])
 		}
 	}
 	return b
 }
 
-// piece returns the index of the piece that contains t.
-func (b *basis) piece(t int64) int {
-	lo, hi := 0, len(b.breaks)-2 // the last piece includes all later times
+// piece returns the index of the piece that contains t. It looks first at the pieces from near on, where the
+// time of the next sample mostly is.
+//
+//go:norace
+func (b *basis) piece(t int64, near int) int {
+	const steps = 8
+	last := len(b.breaks) - 2 // the last piece includes all later times
+	if near = min(near, last); b.breaks[near] <= t {
+		for range steps {
+			if near == last || b.breaks[near+1] > t {
+				return near
+			}
+			near++
+		}
+	}
+	lo, hi := 0, last
 	for lo < hi {
 		if mid := (lo + hi) / 2; b.breaks[mid+1] > t {
 			hi = mid
@@ -40,27 +59,37 @@ func (b *basis) piece(t int64) int {
 	return lo
 }
 
-// mean writes the mean of each column over [from, to] to row.
-func (b *basis) mean(from, to int64, row []float64) {
-	b.meanOf(from, to, b.piece(from), b.piece(to), row)
-}
+// at returns the columns in piece i.
+func (b *basis) at(i int) []float64 { return b.density[i*b.columns : (i+1)*b.columns] }
 
-// meanOf is mean for from in piece i and to in piece j.
-func (b *basis) meanOf(from, to int64, i, j int, row []float64) {
+// until returns the integrals of the columns up to break i.
+func (b *basis) until(i int) []float64 { return b.sum[i*b.columns : (i+1)*b.columns] }
+
+// mean writes the mean of each column over [from, to], from in piece i and to in piece j, to row.
+//
+//go:norace
+func (b *basis) mean(from, to int64, i, j int, row []float64) {
 	per := 1 / digits.Seconds(to-from)
 	head, tail := digits.Seconds(from-b.breaks[i]), digits.Seconds(to-b.breaks[j])
-	for c := range b.density {
-		row[c] = per * (b.sum[c][j] - b.sum[c][i] + b.density[c][j]*tail - b.density[c][i]*head)
+	first, last, before, until := b.at(i), b.at(j), b.until(i), b.until(j)
+	for c := range row {
+		row[c] = per * (until[c] - before[c] + last[c]*tail - first[c]*head)
 	}
 }
 
 // only returns the basis with some of its columns.
 func (b *basis) only(columns []int) *basis {
-	o := &basis{breaks: b.breaks}
-	for _, c := range columns {
-		o.density = append(o.density, b.density[c])
-		o.sum = append(o.sum, b.sum[c])
+	o := &basis{columns: len(columns), breaks: b.breaks}
+	pick := func(all []float64) []float64 {
+		out := make([]float64, 0, len(all)/b.columns*len(columns))
+		for i := 0; i < len(all); i += b.columns {
+			for _, c := range columns {
+				out = append(out, all[i+c])
+			}
+		}
+		return out
 	}
+	o.density, o.sum = pick(b.density), pick(b.sum)
 	return o
 }
 
@@ -69,53 +98,53 @@ func (b *basis) only(columns []int) *basis {
 type filter struct {
 	*basis
 	tau float64 // time constant in ns
-	// state[c][i] is its output for column c at break i. The power before the first break equals the power of
-	// the first piece.
-	state [][]float64
+	// state has, for each piece, its output for the columns at the start of the piece. The power before the first
+	// break equals the power of the first piece.
+	state []float64
 }
 
 func newFilter(b *basis, tau float64) filter {
-	f := filter{b, tau, make([][]float64, len(b.density))}
-	n := len(b.breaks) - 1
-	decay := make([]float64, n) // over each piece
-	for i := range n {
-		decay[i] = math.Exp(-float64(b.breaks[i+1]-b.breaks[i]) / tau)
-	}
-	for c, d := range b.density {
-		state := make([]float64, n)
-		now := d[0]
-		for i := range n {
-			state[i] = now
-			now = d[i] + (now-d[i])*decay[i]
+	f := filter{b, tau, make([]float64, len(b.density))}
+	now := slices.Clone(b.at(0))
+	for i := range len(b.breaks) - 1 {
+		copy(f.begun(i), now)
+		decay := math.Exp(-float64(b.breaks[i+1]-b.breaks[i]) / tau)
+		for c, d := range b.at(i) {
+			now[c] = d + (now[c]-d)*decay
 		}
-		f.state[c] = state
 	}
 	return f
 }
 
-// at writes the filter's output at t.
-func (f filter) at(t int64, row []float64) { f.atIn(t, f.piece(t), row) }
+// begun returns the output for the columns at the start of piece i.
+func (f filter) begun(i int) []float64 { return f.state[i*f.columns : (i+1)*f.columns] }
 
-// atIn is at for t in piece i.
-func (f filter) atIn(t int64, i int, row []float64) {
-	rest := math.Exp(-max(0, float64(t-f.breaks[i])) / f.tau)
-	for c, d := range f.density {
-		row[c] = d[i] + (f.state[c][i]-d[i])*rest
+// rest is the fraction of a difference at the start of piece i that is left at t.
+func (f filter) rest(t int64, i int) float64 {
+	return math.Exp(-max(0, float64(t-f.breaks[i])) / f.tau)
+}
+
+// value writes the filter's output at t, in piece i.
+//
+//go:norace
+func (f filter) value(t int64, i int, row []float64) {
+	rest, state := f.rest(t, i), f.begun(i)
+	for c, d := range f.at(i) {
+		row[c] = d + (state[c]-d)*rest
 	}
 }
 
-// mean writes the mean of the filter's output over [from, to]. The filter follows s' = (p − s)/τ, so its
-// integral is the integral of the power minus τ times its change.
-func (f filter) mean(from, to int64, row, scratch []float64) {
-	i, j := f.piece(from), f.piece(to)
-	f.meanOf(from, to, i, j, row)
+// mean writes the mean of the filter's output over [from, to], from in piece i and to in piece j. The filter
+// follows s' = (p − s)/τ, so its integral is the integral of the power minus τ times its change.
+//
+//go:norace
+func (f filter) mean(from, to int64, i, j int, row []float64) {
+	f.basis.mean(from, to, i, j, row)
 	per := f.tau / float64(to-from)
-	f.atIn(to, j, scratch)
+	restFrom, restTo := f.rest(from, i), f.rest(to, j)
+	first, last, begunFirst, begunLast := f.at(i), f.at(j), f.begun(i), f.begun(j)
 	for c := range row {
-		row[c] -= per * scratch[c]
-	}
-	f.atIn(from, i, scratch)
-	for c := range row {
-		row[c] += per * scratch[c]
+		row[c] -= per * (last[c] + (begunLast[c]-last[c])*restTo)
+		row[c] += per * (first[c] + (begunFirst[c]-first[c])*restFrom)
 	}
 }

@@ -255,9 +255,7 @@ const maxCondition = 30
 func (d *design) choose(rows func(*basis) [][]float64) (float64, error) {
 	all := rows(d.basis)
 	full := linear.NewMatrix(len(d.columns))
-	for _, x := range all {
-		full.AddOuter(x, 1)
-	}
+	full.AddRows(all)
 	var kept, needed []int
 	condition := 1.0
 	for c, col := range d.columns {

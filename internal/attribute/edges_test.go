@@ -149,7 +149,7 @@ func TestLineOfFew(t *testing.T) {
 		e[i] = off[i] - b*at[i]
 		u[i] = []float64{e[i] / 6, 0}
 	}
-	want := 2.776445 * math.Sqrt(neweyWest(u, bandwidth(e, 1)).At(0, 0)) // four degrees of freedom
+	want := 2.776445 * math.Sqrt(linear.LongRun(u, bandwidth(e, 1)).At(0, 0)) // four degrees of freedom
 	if math.Abs(m.Half95-want) > 1e-3 || math.Abs(m.Drift-b) > 1e-9 {
 		t.Errorf("± %g W, drift %g, want ± %g and %g", m.Half95, m.Drift, want, b)
 	}

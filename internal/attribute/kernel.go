@@ -121,11 +121,10 @@ type sight struct {
 	filters map[float64]filter // by their time constant in ns
 	flat    []float64
 	x       [][]float64
-	scratch []float64
 }
 
 func newSight(b *basis) *sight {
-	return &sight{basis: b, filters: map[float64]filter{}, scratch: make([]float64, len(b.density))}
+	return &sight{basis: b, filters: map[float64]filter{}}
 }
 
 // filter returns the low-pass filtered basis.
@@ -139,8 +138,10 @@ func (s *sight) filter(tau float64) filter {
 }
 
 // rows returns the sensor's response to every column; it is valid until the next call.
+//
+//go:norace
 func (s *sight) rows(obs []observation, belief prior, k params) [][]float64 {
-	p := len(s.basis.density)
+	p := s.basis.columns
 	if len(s.x) != len(obs) {
 		s.flat, s.x = make([]float64, p*len(obs)), make([][]float64, len(obs))
 		for i := range s.x {
@@ -152,22 +153,30 @@ func (s *sight) rows(obs []observation, belief prior, k params) [][]float64 {
 	if filtered {
 		f = s.filter(k[filterParam])
 	}
-	for i, o := range obs {
+	i, j := 0, 0 // the pieces in which the window of the last observation begins and ends
+	for n, o := range obs {
 		to := o.at - int64(k[lagParam])
 		window := belief.window(o, k)
+		if !filtered {
+			window = max(minWindow, window)
+		}
+		from := to - int64(window)
+		i, j = s.basis.piece(from, i), s.basis.piece(to, j)
 		switch {
 		case !filtered:
-			s.basis.mean(to-int64(max(minWindow, window)), to, s.x[i])
+			s.basis.mean(from, to, i, j, s.x[n])
 		case window < minWindow:
-			f.at(to, s.x[i])
+			f.value(to, j, s.x[n])
 		default:
-			f.mean(to-int64(window), to, s.x[i], s.scratch)
+			f.mean(from, to, i, j, s.x[n])
 		}
 	}
 	return s.x
 }
 
 // solve fits the weights for a given kernel.
+//
+//go:norace
 func (r *regression) solve(obs []observation, k params) (beta []float64, free []int, rss float64, ok bool) {
 	x := r.sight.rows(obs, r.prior, k)
 	p := len(r.design.columns)
@@ -179,8 +188,8 @@ func (r *regression) solve(obs []observation, k params) (beta []float64, free []
 	for c, col := range r.design.columns {
 		gram.Add(c, c, r.ridge(col))
 	}
+	gram.AddRows(x)
 	for i, o := range obs {
-		gram.AddOuter(x[i], 1)
 		for c, v := range x[i] {
 			xy[c] += v * o.watts
 		}
@@ -391,7 +400,7 @@ func (r *regression) covariance() error {
 		}
 	}
 	r.bandwidth = bandwidth(e, r.blur())
-	r.cov = neweyWest(u, r.bandwidth)
+	r.cov = linear.LongRun(u, r.bandwidth)
 	column := make([]float64, p+kernelParams)
 	for k, q := range known {
 		for j := range column {
@@ -428,28 +437,6 @@ func bandwidth(e []float64, least int) int {
 	alpha := 4 * rho * rho / square(1-rho*rho)
 	b := int(math.Ceil(1.1447 * math.Cbrt(alpha*float64(len(e)))))
 	return min(max(b, least), len(e)/4)
-}
-
-// neweyWest returns the long-run variance of the sum of the influences.
-func neweyWest(u [][]float64, bandwidth int) linear.Matrix {
-	p := len(u[0])
-	v := linear.NewMatrix(p)
-	for lag := 0; lag <= bandwidth; lag++ {
-		w := 1 - float64(lag)/float64(bandwidth+1)
-		for i := lag; i < len(u); i++ {
-			a, b := u[i], u[i-lag]
-			for j := range p {
-				for k := range p {
-					s := a[j] * b[k]
-					if lag > 0 {
-						s += a[k] * b[j]
-					}
-					v.Add(j, k, w*s)
-				}
-			}
-		}
-	}
-	return v
 }
 
 // estimate returns the estimate of a sum of weights, Σ c·β.

@@ -48,7 +48,7 @@ func (s Split) PerRequest(requests []backend.Request) []Shares {
 func (r *regression) stepCost(i int) (s split) {
 	d := r.design
 	for c, col := range d.columns {
-		s.add(d.line[i].kind, col.share, d.basis.density[c][i+1]*digits.Seconds(d.line[i].ns())*r.beta[c])
+		s.add(d.line[i].kind, col.share, d.basis.at(i + 1)[c]*digits.Seconds(d.line[i].ns())*r.beta[c])
 	}
 	return s
 }
