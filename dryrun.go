@@ -3,6 +3,7 @@ package llem
 import (
 	"context"
 	"io"
+	"time"
 
 	"github.com/llenergymeasure/llem/internal/machine"
 	"github.com/llenergymeasure/llem/internal/plan"
@@ -25,6 +26,8 @@ type DryRunOptions struct {
 	Only string
 	// Estimate allows estimating CPU power if no sensor can be read, as in [Options].
 	Estimate bool
+	// Timeout is the maximum duration of a run, as in [Options]; 0 means that of the study.
+	Timeout time.Duration
 	// GPU names a GPU of the catalogue for which needs are estimated; empty means the first GPU of this
 	// machine.
 	GPU string
@@ -76,7 +79,7 @@ func DryRun(ctx context.Context, s *study.Study, o DryRunOptions) (*Preview, err
 	}
 	p, err := plan.Check(ctx, s,
 		plan.CheckOptions{Results: o.Results, Shard: part, Limit: o.Limit, Only: o.Only, GPU: o.GPU,
-			Backends: machine.Backends(s.Engines, o.Python), Meters: meters, Missing: missing, Snapshot: snapshot})
+			Timeout: o.Timeout, Backends: machine.Backends(s.Engines, o.Python), Meters: meters, Missing: missing, Snapshot: snapshot})
 	if err != nil {
 		return nil, err
 	}

@@ -14,6 +14,7 @@ import (
 	"github.com/llenergymeasure/llem/event"
 	"github.com/llenergymeasure/llem/internal/campaign"
 	"github.com/llenergymeasure/llem/internal/codes"
+	"github.com/llenergymeasure/llem/internal/extent"
 	"github.com/llenergymeasure/llem/internal/gpulock"
 	"github.com/llenergymeasure/llem/internal/guardian"
 	"github.com/llenergymeasure/llem/internal/host"
@@ -124,7 +125,7 @@ func Run(ctx context.Context, s *study.Study, o Options) (*result.StudyResult, e
 	}
 	needs := machine.NeedsOf(s)
 	if err := errors.Join(needs.Available(machine.Backends(needs.Known, o.Python), o.Backends...),
-		campaign.Preflight(s)); err != nil {
+		campaign.Preflight(s), o.tooLong(s, part)); err != nil {
 		return nil, err
 	}
 	cache, err := model.DefaultCacheDir()
@@ -182,6 +183,17 @@ func Run(ctx context.Context, s *study.Study, o Options) (*result.StudyResult, e
 		Estimate: o.Estimate, Timeout: o.Timeout, Expected: expected.Longest, Planned: expected.Duration(s),
 		Resume: o.Resume, Worker: worker, Shard: part, RetryFailed: o.RetryFailed, NoGaps: o.NoGaps, Node: o.Node,
 	})
+}
+
+// tooLong returns the schedules of a study that its limits do not leave time for. A study that is resumed, or that
+// several workers share, may have enough.
+func (o Options) tooLong(s *study.Study, part shard.Shard) error {
+	limit := cmp.Or(o.Timeout, time.Duration(s.Execution.RunTimeout))
+	runs := func(i int) int { return part.Cycles(s, i) }
+	if o.Resume != "" || o.Worker != "" {
+		runs = nil
+	}
+	return extent.Err(extent.Beyond(s, limit, runs))
 }
 
 // unmetered warns before the first run if no run will have energy.

@@ -23,6 +23,8 @@ type Prediction struct {
 	// Longer is the part that the window gains if it is lengthened for the split by phase as far as it may be. The
 	// warm-up decides whether it is.
 	Longer Phase
+	// Served are the stretches of a load.
+	Served []Served
 	// Seconds and Energy are for the whole run.
 	Seconds float64
 	Energy  unit.Energy
@@ -82,7 +84,10 @@ func Estimate(s Setup, earlier []Run) (Prediction, error) {
 	}
 	n := float64(out.Repeats)
 	out.Prefill, out.Decode, out.Window = prefill.times(n), decode.times(n), once.times(n)
-	if a := s.Around; a.WarmupRuns > 0 && once.Seconds > 0 && out.Window.Seconds < a.MaxWindow {
+	if len(s.Arrivals) > 0 {
+		out.Repeats, out.Prefill, out.Decode = 1, Phase{}, Phase{}
+		out.Window, out.Served = s.arrive(c)
+	} else if a := s.Around; a.WarmupRuns > 0 && once.Seconds > 0 && out.Window.Seconds < a.MaxWindow {
 		out.Longer = out.Window.times(a.MaxWindow/out.Window.Seconds - 1)
 	}
 	out.Fixed = s.fixed(c)
@@ -92,6 +97,9 @@ func Estimate(s Setup, earlier []Run) (Prediction, error) {
 	out.Basis = c.basis
 	out.Memory = c.memory(out.Memory)
 	out.SecondsRange = c.seconds.times(out.Window.Seconds)
+	if len(s.Arrivals) > 0 { // requests arrive for as long as they do, whatever the engine is
+		out.SecondsRange = Range{out.Window.Seconds, out.Window.Seconds}
+	}
 	out.JoulesRange = c.joules.times(out.Window.Energy.Joules())
 	out.PeakRange = Range{float64(out.Memory.Low), float64(out.Memory.High)}
 	out.Warnings = s.warnings(c)

@@ -49,6 +49,9 @@ type Setup struct {
 	Chunk  int
 	Work   Work
 	Around Around
+	// Arrivals are the stretches of a load whose requests arrive by themselves, in order; empty without one. Work then
+	// has the lengths of the requests, and the most in flight.
+	Arrivals []Arrivals
 	// Keys are the keys of a study that change the Setup, for what makes it fit.
 	Keys Keys
 }

@@ -3,6 +3,7 @@ package plan
 import (
 	"context"
 	"slices"
+	"time"
 
 	"github.com/llenergymeasure/llem/backend"
 	"github.com/llenergymeasure/llem/internal/campaign"
@@ -28,6 +29,8 @@ type CheckOptions struct {
 	// GPU is the name of a GPU in the catalogue for which needs are estimated; empty takes the first GPU of this
 	// machine.
 	GPU string
+	// Timeout is the maximum duration of a run; 0 means that of the study.
+	Timeout time.Duration
 	// Backends are the engines by name.
 	Backends map[string]backend.Backend
 	// Meters are the readable sensors, and Missing the unreadable ones.
@@ -65,6 +68,7 @@ func Check(ctx context.Context, s *study.Study, o CheckOptions) (*Plan, error) {
 	if asked.GPU && o.GPU == "" {
 		problems = append(problems, occupied(o.Meters, campaign.SharesGPUs(s), facts)...)
 	}
+	problems = append(problems, o.schedules(s)...)
 	po := Options{Study: s, Shard: o.Shard, Limit: o.Limit, Only: o.Only, Problems: problems, Device: needs.Name(),
 		Estimate: needs.Need, Sample: needs.Sample(s.Experiments)}
 	if len(s.Experiments) > 0 {

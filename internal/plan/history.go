@@ -57,6 +57,9 @@ func (e *Estimator) runOf(r *result.Record) (estimate.Run, bool) {
 	if !r.Comparable() || device == "" || r.Energy.Provenance != result.Measured || r.Window == nil || r.Tokens == nil {
 		return estimate.Run{}, false
 	}
+	if a := r.Config.Workload.Load; a.Open() || a.Search != "" {
+		return estimate.Run{}, false // its window is as long as requests arrive, whatever the engine is
+	}
 	sec := e.sectionOf(r.Config)
 	d := e.engineOf(r.Config.Backend)
 	if r.Window.Repeats > 1 && r.Window.Round == 0 && r.Config.Workload.Concurrency == 0 && d.Serves != nil {
@@ -76,11 +79,15 @@ func (e *Estimator) runOf(r *result.Record) (estimate.Run, bool) {
 	if r.Window.Round > 0 {
 		prompts, times = w.Prompts, float64(max(1, r.Window.Repeats))
 	}
+	batch := sec.steps
+	if w.Concurrency > 0 {
+		batch = min(batch, w.Concurrency)
+	}
 	run := estimate.Run{Device: device, Backend: r.Config.Backend, Attention: r.Backend.Attention, Model: config,
 		Seconds:  r.Window.DurationS / times,
 		Parallel: max(1, sec.Parallel) * max(1, sec.Stages), CacheBits: sec.CacheBits,
 		Exact: string(r.Config.Section),
-		Work: estimate.Work{Prompts: prompts, Batch: sec.steps, Input: w.InputTokens, Output: w.OutputTokens,
+		Work: estimate.Work{Prompts: prompts, Batch: batch, Input: w.InputTokens, Output: w.OutputTokens,
 			Padded: w.Dataset != "synthetic"}}
 	if _, stored := storedFormat(config.Stored); stored || sec.Quantization != "" {
 		run.Format, _ = formatOf(r.Config, sec, config.Stored)

@@ -57,6 +57,8 @@ type estimated struct {
 	maxWindow                 float64
 	shapes                    float64 // seconds for the shapes of the warm-up
 	section                   section
+	load                      string
+	concurrency               int
 }
 
 // sectionKey is a section of an engine.
@@ -76,7 +78,8 @@ func (e *Estimator) keyOf(x study.Experiment) estimated {
 	return estimated{exact: exact, model: x.Model, backend: x.Backend, dtype: x.DType, dataset: w.Dataset,
 		prompts: w.Prompts, input: w.InputTokens, output: w.OutputTokens,
 		batch: x.BatchSize(), warmup: x.Warmup.Runs, idle: x.Baseline.Seconds, resident: x.Baseline.ResidentSeconds,
-		minWindow: x.Energy.MinWindow, maxWindow: maxWindow(x), shapes: shapeSeconds(x.Warmup), section: e.sectionOf(x)}
+		minWindow: x.Energy.MinWindow, maxWindow: maxWindow(x), shapes: shapeSeconds(x.Warmup), section: e.sectionOf(x),
+		load: fmt.Sprint(arrivals(x)), concurrency: w.Concurrency}
 }
 
 // shapeSeconds returns the maximum time in which the warm-up runs the shapes of the workload; 0 if it does not.
@@ -220,6 +223,7 @@ func (e *Estimator) Need(x study.Experiment) (*Need, string) {
 	if config.Outside != "" {
 		out.Warnings = append(out.Warnings, config.Outside)
 	}
+	out.load(p.Served)
 	out.SecondsRange, out.JoulesRange = ranges(p, float64(copies))
 	e.fit(out, s, free)
 	e.known[key] = out
@@ -307,6 +311,10 @@ func (e *Estimator) setup(x study.Experiment, config shape.Config, sec section) 
 		Around: estimate.Around{BaselineSeconds: x.Baseline.Seconds, ResidentSeconds: x.Baseline.ResidentSeconds,
 			WarmupRuns: x.Warmup.Runs, WarmupSeconds: shapeSeconds(x.Warmup), MinWindow: x.Energy.MinWindow,
 			MaxWindow: maxWindow(x)}}
+	s.Arrivals = arrivals(x)
+	if w.Concurrency > 0 { // fewer are in flight than the engine would batch
+		s.Work.Batch = min(sec.steps, w.Concurrency)
+	}
 	s.Stored, _ = config.StoredBytes()
 	s.LoadsWhole = sec.Weights.Format != ""
 	if n := sec.Copies; n > 1 { // each copy takes its part of the prompts

@@ -41,6 +41,8 @@ type Plan struct {
 	// Totals are over all points, and null if one of them cannot be estimated, for the reason Missing.
 	Totals  *Totals `json:"totals"`
 	Missing string  `json:"totals_missing,omitempty"`
+	// Load is what the loads of all runs ask together; null if no requests arrive by themselves.
+	Load *Load `json:"load,omitempty"`
 	// Canary is what each worker or shard executes before its first run; null if nothing.
 	Canary *Canary `json:"canary,omitempty"`
 	// Points that are left out of the study.
@@ -78,6 +80,8 @@ type Point struct {
 	// Need is the estimate; null if there is none, for Reason.
 	Need   *Need  `json:"need"`
 	Reason string `json:"reason,omitempty"`
+	// Load is what its load asks; null if no requests arrive by themselves.
+	Load *Load `json:"load,omitempty"`
 	// Problems are all reasons why it cannot run; whether it fits is in Need.
 	Problems []string `json:"problems"`
 	// model is the name of its model. unknown reports that it is unknown whether it fits into memory.
@@ -134,6 +138,11 @@ type Need struct {
 	Devices int    `json:"devices"`
 	// Warnings name what makes the estimate less accurate than usual.
 	Warnings []string `json:"warnings,omitempty"`
+	// InFlight is the modelled mean number of requests in flight of a load, the highest of its stretches; null without
+	// one. Behind reports that more requests arrive than the engine is modelled to complete, CompletedPerS.
+	InFlight      *float64 `json:"in_flight,omitempty"`
+	Behind        bool     `json:"behind,omitempty"`
+	CompletedPerS float64  `json:"completed_per_s,omitempty"`
 }
 
 // Totals of all runs.
@@ -217,6 +226,7 @@ func New(o Options) *Plan {
 	p.Axes = describe(axes, s.Experiments)
 	p.naming = naming.By(axes, s.Experiments)
 	p.points(o, axes)
+	p.loads(o)
 	first := firstOf(s, o.Shard, o.Limit)
 	starts := campaign.Starts(s, first)
 	for i, r := range first {
@@ -230,6 +240,7 @@ func New(o Options) *Plan {
 	for _, q := range o.Problems {
 		p.Findings = append(p.Findings, q.Finding)
 	}
+	p.behind()
 	return p
 }
 
@@ -239,10 +250,10 @@ func (t *Totals) save(starts *int, runs int) {
 		return
 	}
 	saved := t.starting * (1 - float64(*starts)/float64(runs))
-	t.Seconds -= saved
-	for i := range t.SecondsRange {
-		t.SecondsRange[i] = max(0, t.SecondsRange[i]-saved)
+	for i, q := range t.SecondsRange { // a machine that is faster starts engines faster, too
+		t.SecondsRange[i] = max(0, q-saved*min(1, q/t.Seconds))
 	}
+	t.Seconds -= saved
 }
 
 // mostCounted bounds the runs that are examined to count the starts of engines.

@@ -239,8 +239,8 @@ func TestLoadedEnginesSaveTime(t *testing.T) {
 	totals := &Totals{Seconds: 100, SecondsRange: [2]float64{20, 200}, starting: 60}
 	starts := 1
 	totals.save(&starts, 4)
-	if totals.Seconds != 55 || totals.SecondsRange != [2]float64{0, 155} {
-		t.Errorf("%+v, want 55 s of 0 to 155", totals)
+	if totals.Seconds != 55 || totals.SecondsRange != [2]float64{11, 155} {
+		t.Errorf("%+v, want 55 s of 11 to 155", totals)
 	}
 	totals.save(nil, 4)
 	if totals.Seconds != 55 {

@@ -40,12 +40,19 @@ func (p *Plan) rows() pointTable {
 	out := pointTable{table.Table{Head: append(heads, "id"),
 		Names: len(heads), Title: "experiment", Indent: 2, Text: true}}
 	estimated := slices.ContainsFunc(p.Shown, func(q Point) bool { return q.Need != nil })
+	loads := p.Load != nil
+	if loads {
+		out.Head = append(out.Head, "requests", "arrive")
+	}
 	if estimated {
 		out.Head = append(out.Head, "memory", "fits", "time", "energy")
 	}
 	out.Head = append(out.Head, "runs?")
 	for _, q := range p.Shown {
 		row := append(slices.Clone(q.names), q.ID)
+		if loads {
+			row = append(row, q.Load.cells()...)
+		}
 		if estimated {
 			row = append(row, p.cells(q)...)
 		}

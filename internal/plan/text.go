@@ -54,9 +54,10 @@ func (p *Plan) head(b *strings.Builder) {
 		}
 		fmt.Fprintf(b, "  %s: %s%s\n", a.Key, strings.Join(a.Values, ", "), more)
 	}
+	p.Load.print(b)
 	switch t := p.Totals; {
 	case t != nil:
-		fmt.Fprintf(b, "  about %s and %s", digits.Rough(t.Duration()), p.energy(t.KWh))
+		fmt.Fprintf(b, "  %sabout %s and %s", p.Load.most(), digits.Rough(t.Duration()), p.energy(t.KWh))
 		if t.Cost != nil {
 			fmt.Fprintf(b, ", %s %s", digits.Significant(*t.Cost, 2), cmp.Or(t.Currency, "at the given price"))
 		}

@@ -283,7 +283,7 @@ func (env *Env) dryRun(ctx context.Context, s *study.Study, o llem.Options, f ru
 	}
 	p, err := llem.DryRun(ctx, s,
 		llem.DryRunOptions{Results: o.Results, Python: f.python, Limit: f.limit, Only: f.only, Estimate: o.Estimate,
-			GPU: f.gpu, Shard: o.Shard})
+			Timeout: o.Timeout, GPU: f.gpu, Shard: o.Shard})
 	if err != nil {
 		return err
 	}
