@@ -210,9 +210,6 @@ func (w Work) checkSchedule() error {
 // Unready returns why this version does not run arrivals that are right otherwise, as a [Mistake]; nil if it does.
 func (a Arrivals) Unready() error {
 	switch {
-	case a.Kind == Trace:
-		return mistakef("kind", "use another kind of workload.load",
-			"this version reads traces, but does not replay them")
 	case a.Turns > 1:
 		return mistakef("turns", "leave it out, or use separate requests", "this version does not make conversations")
 	}

@@ -25,6 +25,7 @@ var notMetrics = map[string]string{
 	`mono_ns(\[\])?$`:             "a stamp",
 	`^load\.search\.load$`:        "what was offered; load.offered_rps is what arrived",
 	`^load\.search\.probes\[\]`:   "there are several; the run has the numbers of its own load",
+	`^load\.trace\.`:              "what was taken from a file, not what was found",
 	`ci95\[\]$`:                   "the interval of another number",
 	`gain95$`:                     "the uncertainty of another number",
 	`^energy\.node_min_window_s$`: "what its meter needs, not what the run took",

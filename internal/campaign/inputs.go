@@ -28,11 +28,11 @@ const inputsFile = "inputs.json"
 
 // input is a file or folder that a study reads.
 type input struct {
-	Kind string `json:"kind"` // dataset or model
+	Kind string `json:"kind"` // dataset, trace or model
 	// Name is the name in the study, Path its absolute path.
 	Name string `json:"name"`
 	Path string `json:"path"`
-	// SHA256 is the hash of a data set. For a model, which may have many gigabytes, it is the hash of the
+	// SHA256 is the hash of a data set or a trace. For a model, which may have many gigabytes, it is the hash of the
 	// names, sizes and times of its files.
 	SHA256 string `json:"sha256"`
 }
@@ -52,8 +52,9 @@ func inputsOf(s *study.Study) ([]input, error) {
 	out := []input{}
 	seen := map[[2]string]bool{}
 	for _, e := range s.Experiments {
-		for _, q := range [][2]string{{"dataset", e.Workload.Dataset}, {"model", e.Model}} {
-			if seen[q] {
+		for _, q := range [][2]string{{"dataset", e.Workload.Dataset}, {"trace", e.Workload.Load.Trace},
+			{"model", e.Model}} {
+			if seen[q] || q[1] == "" {
 				continue
 			}
 			seen[q] = true
@@ -86,7 +87,7 @@ func read(kind, name string) (input, error) {
 	if _, err := os.Stat(path); err != nil && kind == "model" {
 		return in, fs.ErrNotExist // possibly a model id
 	}
-	if kind == "dataset" {
+	if kind != "model" {
 		f, err := disk.Open(path, disk.Unbounded)
 		if err != nil {
 			return in, err
@@ -171,7 +172,7 @@ func OtherInputs(a, b string) (datasets, models []string, err error) {
 		i := slices.IndexFunc(now, func(y input) bool { return x.Kind == y.Kind && x.Name == y.Name })
 		switch {
 		case i < 0 || now[i].SHA256 == x.SHA256:
-		case x.Kind == "dataset":
+		case x.Kind != "model":
 			datasets = append(datasets, x.Name)
 		default:
 			models = append(models, x.Name)

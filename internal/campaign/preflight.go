@@ -2,6 +2,7 @@ package campaign
 
 import (
 	"errors"
+	"fmt"
 	"strconv"
 
 	"github.com/llenergymeasure/llem/internal/about"
@@ -12,6 +13,7 @@ import (
 	"github.com/llenergymeasure/llem/internal/study/terms"
 	"github.com/llenergymeasure/llem/internal/workload"
 	"github.com/llenergymeasure/llem/load"
+	"github.com/llenergymeasure/llem/load/trace"
 	"github.com/llenergymeasure/llem/note"
 	"github.com/llenergymeasure/llem/study"
 )
@@ -50,7 +52,7 @@ func Problems(s *study.Study) []Problem {
 				if a.what == "model" && several && fault.Class(err) == codes.ClassModelNotFound {
 					m.Next += "; a comma separates models, unless a file or folder of the whole name exists"
 				}
-				out = append(out, Problem{m, concerns})
+				out = added(out, Problem{m, concerns})
 			}
 		}
 	}
@@ -69,14 +71,27 @@ func Problems(s *study.Study) []Problem {
 			func(o study.Experiment) bool {
 				return o.Model == e.Model && o.Workload.ChatTemplate == e.Workload.ChatTemplate
 			})
-		once(asked{"dataset", "", e.Workload.Dataset}, func() error { return checkDataset(s, e.Workload.Dataset) },
-			func(o study.Experiment) bool { return o.Workload.Dataset == e.Workload.Dataset })
-		if unready := e.Workload.Load.Unready(); unready != nil {
-			once(asked{"load", "", unready.Error()}, func() error { return unready },
-				func(o study.Experiment) bool { return o.Workload.Load.Unready() != nil })
+		if e.Workload.Load.Kind != load.Trace { // which has its own prompts
+			once(asked{"dataset", "", e.Workload.Dataset}, func() error { return checkDataset(s, e.Workload.Dataset) },
+				func(o study.Experiment) bool { return o.Workload.Dataset == e.Workload.Dataset })
 		}
+		a := e.Workload.Load
+		once(asked{"load", "", fmt.Sprint(a, e.Workload.Prompts, e.Seed)}, func() error { return checkLoad(s, e) },
+			func(o study.Experiment) bool { return o.Workload.Load == a })
 	}
 	return out
+}
+
+// added returns the problems with one more. Equal mistakes, such as of one file that several experiments read in their
+// own way, are one problem.
+func added(all []Problem, p Problem) []Problem {
+	for i, q := range all {
+		if *q.Err == *p.Err {
+			all[i].Concerns = func(e study.Experiment) bool { return q.Concerns(e) || p.Concerns(e) }
+			return all
+		}
+	}
+	return append(all, p)
 }
 
 // checkModel checks a model, and whether its engine can read it.
@@ -143,6 +158,10 @@ func checkDataset(s *study.Study, dataset string) error {
 func mistakes(err error) study.Errors {
 	if e, ok := errors.AsType[*fault.Error](err); ok {
 		return study.Errors{wrong("model", e.Failure.Error(), e.Next)}
+	}
+	if l, ok := errors.AsType[*trace.LineError](err); ok {
+		return study.Errors{{Source: l.File, Line: int(l.Line), Col: 1,
+			Note: note.Note{Code: codes.Mistake, Message: l.Message, Next: l.Next}}}
 	}
 	if m, ok := errors.AsType[*load.Mistake](err); ok {
 		return study.Errors{wrong("workload.load."+m.Field, m.Message, m.Next)}

@@ -143,10 +143,10 @@ func (j *join) medianTTFT() *float64 {
 // tellLoad fills in what a load tells but its energies, and counts the tokens of the window.
 func (j *join) tellLoad() {
 	run := j.loads[len(j.loads)-1]
-	search := j.record.Load.Search
+	search, taken := j.record.Load.Search, j.record.Load.Trace
 	l := run.Tell(j.Window)
 	_, l.WindowMethod = j.steadyPart(run)
-	l.Search = search
+	l.Search, l.Trace = search, taken
 	j.record.Load = l
 	made, t := run.Produced(j.Window), j.record.Tokens
 	t.Prompt, t.PromptComputed, t.Output = made.Prompt, made.Computed, made.Output

@@ -16,7 +16,8 @@ func storeLoad(m *Material, rec *result.Record, s *series.All) {
 	if m.Load == nil {
 		return
 	}
-	rec.Load = &result.Load{StartMonoNS: m.Load.StartNS, EndMonoNS: m.Load.EndNS, HorizonMonoNS: m.Load.HorizonNS}
+	rec.Load = &result.Load{StartMonoNS: m.Load.StartNS, EndMonoNS: m.Load.EndNS, HorizonMonoNS: m.Load.HorizonNS,
+		Trace: m.Load.Trace}
 	var probes []ProbeRun
 	if f := m.Load.Search; f != nil {
 		probes = f.Probes
@@ -46,7 +47,7 @@ func loadLoad(m *Material, rec *result.Record, s *series.All) {
 	if l == nil {
 		return
 	}
-	m.Load = &LoadRun{StartNS: l.StartMonoNS, EndNS: l.EndMonoNS, HorizonNS: l.HorizonMonoNS}
+	m.Load = &LoadRun{StartNS: l.StartMonoNS, EndNS: l.EndMonoNS, HorizonNS: l.HorizonMonoNS, Trace: l.Trace}
 	f := l.Search
 	if f == nil {
 		return

@@ -57,6 +57,8 @@ type LoadRun struct {
 	HorizonNS int64
 	// Search is the search that found the load; nil without one.
 	Search *SearchRun
+	// Trace is what the load takes from a trace; nil for others.
+	Trace *result.Trace
 }
 
 // SearchRun is what is known about a search for the highest load within the objective.

@@ -35,7 +35,8 @@ func (c *collected) material(d *desk) *join.Material {
 		Bare:     c.idles.bare,
 		Resident: c.idles.resident, Missing: d.Missing}
 	if d.hasLoad() {
-		m.Load = &join.LoadRun{StartNS: w.log.StartNS, EndNS: w.log.EndNS, HorizonNS: w.horizon, Search: w.search}
+		m.Load = &join.LoadRun{StartNS: w.log.StartNS, EndNS: w.log.EndNS, HorizonNS: w.horizon, Search: w.search,
+			Trace: w.taken}
 	}
 	m.SetTrace(w.trace)
 	m.SetDevices(d.devices(), c.idles.known, d.Profiles)
@@ -203,7 +204,7 @@ func (c *collected) estimatedBytes() *int64 {
 		return nil
 	}
 	weights, kv := c.input.model.Config.EstimateBytes(c.input.dtype(), c.work.batch,
-		e.Workload.MaxContext())
+		c.input.maxContext())
 	if sum := weights + kv; weights > 0 {
 		return &sum
 	}

@@ -25,7 +25,7 @@ const longestDrain = time.Minute
 // arrivalsFor returns the arrivals of an open loop that are long enough for the sensors: without a duration
 // of its own, the workload is repeated.
 func (d *desk) arrivalsFor(a study.Arrivals, prompts int) study.Arrivals {
-	if a.DurationS > 0 || a.Rate <= 0 {
+	if a.DurationS > 0 || a.Rate <= 0 || a.Kind == load.Trace {
 		return a
 	}
 	a.DurationS = float64(prompts) / a.Rate
@@ -48,33 +48,51 @@ func (w work) open(at []int64, most int) backend.Workload {
 
 // measureOpen measures a window in which requests arrive by themselves.
 func (d *desk) measureOpen(ctx context.Context, c *collected, a study.Arrivals, l length) (*measured, error) {
+	w, lasts, err := d.schedule(c, a)
+	if err != nil {
+		return nil, err
+	}
+	w.DrainNS = int64(max(longestDrain, lasts))
+	l.repeats = (len(w.Requests) + len(c.work.requests) - 1) / len(c.work.requests)
+	l.lasts = lasts
+	detail := fmt.Sprintf("%s over %s s", digits.Count(len(w.Requests), "request"),
+		digits.Significant(math.Ceil(lasts.Seconds()), 3))
+	m, err := d.measureWork(ctx, c.engine, w, c.work, l, detail)
+	if err == nil {
+		m.horizon = m.log.StartNS + int64(lasts)
+		if t := c.input.trace; t != nil {
+			m.taken = taken(t)
+			d.shortTrace(lasts)
+		}
+	}
+	return m, err
+}
+
+// schedule returns the requests of an open loop with their times, and how long they arrive.
+func (d *desk) schedule(c *collected, a study.Arrivals) (backend.Workload, time.Duration, error) {
+	most := d.Experiment.Workload.Concurrency
+	if c.work.recorded {
+		at := make([]int64, len(c.work.requests))
+		for i, q := range c.work.requests {
+			at[i] = q.DueNS
+		}
+		return c.work.open(at, most), time.Duration(at[len(at)-1]), nil
+	}
 	e := d.Experiment
 	e.Workload.Load = a
 	p, err := e.Process()
 	if err != nil {
-		return nil, err
+		return backend.Workload{}, 0, err
 	}
 	times, err := load.Times(p)
 	if err != nil {
-		return nil, err
+		return backend.Workload{}, 0, err
 	}
 	if len(times) == 0 {
-		return nil, note.Failf(codes.ClassConfig, "raise the rate or workload.load.duration_s",
+		return backend.Workload{}, 0, note.Failf(codes.ClassConfig, "raise the rate or workload.load.duration_s",
 			"no request arrives in %s s at %s requests/s", digits.Significant(a.DurationS, 3),
 			digits.Significant(a.Rate, 3))
 	}
-	w := c.work.open(times, d.Experiment.Workload.Concurrency)
-	w.DrainNS = int64(max(longestDrain, digits.Duration(a.DurationS)))
-	l.repeats = (len(times) + len(c.work.requests) - 1) / len(c.work.requests)
-	if n := len(times); n > 0 {
-		l.lasts = time.Duration(times[n-1])
-	}
-	l.lasts = max(l.lasts, digits.Duration(a.DurationS))
-	detail := fmt.Sprintf("%s over %s s", digits.Count(len(times), "request"),
-		digits.Significant(math.Ceil(l.lasts.Seconds()), 3))
-	m, err := d.measureWork(ctx, c.engine, w, c.work, l, detail)
-	if err == nil {
-		m.horizon = m.log.StartNS + int64(l.lasts)
-	}
-	return m, err
+	lasts := max(time.Duration(times[len(times)-1]), digits.Duration(a.DurationS))
+	return c.work.open(times, most), lasts, nil
 }

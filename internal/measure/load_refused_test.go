@@ -9,7 +9,7 @@ import (
 
 // TestLoadsRefused: loads that this version cannot run fail before an engine is started.
 func TestLoadsRefused(t *testing.T) {
-	for text, a := range map[string]study.Arrivals{"does not replay": {Kind: "trace", Trace: "t.csv"},
+	for text, a := range map[string]study.Arrivals{"t.csv cannot be read": {Kind: "trace", Trace: "t.csv"},
 		"conversations": {Kind: "poisson", Rate: 1, Turns: 3}} {
 		x := study.Experiment{Workload: study.Workload{Dataset: "synthetic", Load: a}}
 		d := &desk{Options: Options{Experiment: x}}

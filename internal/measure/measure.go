@@ -132,9 +132,13 @@ func (d *desk) collect(ctx context.Context, c *collected) error {
 	if c.idles, err = d.measureResident(ctx, c.processes, e.runs > 1, c.idles); err != nil {
 		return err
 	}
+	warm, err := c.work.forWarmUp(c.input.vocab(e.session), d.Experiment.Seed)
+	if err != nil {
+		return err
+	}
 	var warmNS int64
 	err = c.processes.Watch(ctx, d.Meters, func() (err error) {
-		warmNS, err = d.warmUp(ctx, e.session, c.work)
+		warmNS, err = d.warmUp(ctx, e.session, warm)
 		return err
 	})
 	if err != nil {

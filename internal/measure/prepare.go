@@ -16,6 +16,7 @@ import (
 	"github.com/llenergymeasure/llem/internal/study/terms"
 	"github.com/llenergymeasure/llem/internal/workload"
 	"github.com/llenergymeasure/llem/load"
+	"github.com/llenergymeasure/llem/load/trace"
 	"github.com/llenergymeasure/llem/note"
 	"github.com/llenergymeasure/llem/study"
 )
@@ -27,6 +28,8 @@ type input struct {
 	model      model.Resolved
 	// prompts is empty if they are made of token ids.
 	prompts []workload.Prompt
+	// trace has the recorded requests; nil for other loads.
+	trace *trace.Trace
 }
 
 // prepare resolves the model and reads the data set, before anything is started.
@@ -66,6 +69,9 @@ func (d *desk) prepare(ctx context.Context) (input, error) {
 			return in, err
 		}
 	}
+	if err := in.checkContext(); err != nil {
+		return in, err
+	}
 	return in, in.checkDType()
 }
 
@@ -74,6 +80,9 @@ func (d *desk) readPrompts(in *input) error {
 	w := d.Experiment.Workload
 	if m, ok := errors.AsType[*load.Mistake](w.Load.Unready()); ok { // an experiment that no study file made
 		return note.Failf(codes.ClassConfig, m.Next, "%s", m.Message)
+	}
+	if w.Load.Kind == load.Trace {
+		return d.readTrace(in)
 	}
 	if w.Dataset == workload.SyntheticSource {
 		return nil
@@ -123,7 +132,7 @@ func (in input) dtype() string {
 
 // requests returns the prompts as given to the engine, and reports what a chat template adds.
 func (d *desk) requests(ctx context.Context, in input, session backend.Session) ([]workload.Request, error) {
-	if d.Experiment.Workload.ChatTemplate != terms.TemplateModel {
+	if d.Experiment.Workload.ChatTemplate != terms.TemplateModel || in.trace != nil {
 		return in.shape(ctx, session)
 	}
 	t, ok := session.(chat.Templater)
@@ -179,12 +188,11 @@ func (in input) shape(ctx context.Context, session backend.Session) ([]workload.
 // ids converts prompts to token ids of exact length.
 func (in input) ids(ctx context.Context, session backend.Session) ([]workload.Request, error) {
 	w := in.experiment.Workload
-	if w.Dataset == workload.SyntheticSource {
-		size := session.Loaded().TextVocab
-		if in.model.Synthetic {
-			size = byteVocab
-		}
-		return workload.Synthetic(w.Prompts, w.InputTokens, workload.Vocab{Size: size}, in.experiment.Seed)
+	switch {
+	case in.trace != nil:
+		return workload.Recorded(in.trace, in.vocab(session), in.experiment.Seed), nil
+	case w.Dataset == workload.SyntheticSource:
+		return workload.Synthetic(w.Prompts, w.InputTokens, in.vocab(session), in.experiment.Seed)
 	}
 	texts := make([]string, len(in.prompts))
 	for i, p := range in.prompts {
@@ -195,6 +203,14 @@ func (in input) ids(ctx context.Context, session backend.Session) ([]workload.Re
 		return nil, err
 	}
 	return workload.Truncate(in.prompts, ids, w.InputTokens)
+}
+
+// vocab returns the token ids that prompts are made of.
+func (in input) vocab(session backend.Session) workload.Vocab {
+	if in.model.Synthetic {
+		return workload.Vocab{Size: byteVocab}
+	}
+	return workload.Vocab{Size: session.Loaded().TextVocab}
 }
 
 // byteVocab is the ordinary part of a random model's vocabulary: one id per byte.

@@ -45,18 +45,22 @@ func (s *Sharing) Loads(d engine.Descriptor, e study.Experiment) study.Experimen
 
 // lasting removes from an experiment what does not require a restart of the engine.
 func (s *Sharing) lasting(d engine.Descriptor, e study.Experiment) study.Experiment {
-	length := e.Workload.MaxContext()
+	length, load := e.Workload.MaxContext(), e.Workload.Load
 	e.RecordedID = "" // of results of an earlier version
 	e.Workload, e.Decoding, e.Warmup, e.Baseline, e.Energy = study.Workload{}, study.Decoding{}, study.Warmup{},
 		study.Baseline{}, study.Energy{}
 	if d.Forget != nil && e.Backend == d.Name {
 		f := s.forget(d, e)
 		if f.anyLength {
-			length = 0
+			length, load = 0, study.Arrivals{}
 		}
 		e.Section = f.section
 	}
 	e.Workload.InputTokens = length // the KV cache is allocated when the engine starts
+	if load.Trace != "" {           // the longest of these requests
+		e.Workload.Load = study.Arrivals{Trace: load.Trace, Span: load.Span, MaxInput: load.MaxInput,
+			MaxOutput: load.MaxOutput, Longer: load.Longer}
+	}
 	return e
 }
 

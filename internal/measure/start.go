@@ -122,7 +122,7 @@ func (d *desk) spec(in input, log string) backend.Spec {
 	e := d.engineSettings()
 	return backend.Spec{
 		Model: e.Model, Path: in.model.Path, Synthetic: in.model.Synthetic, DType: in.dtype(), Seed: e.Seed,
-		BatchSize: e.BatchSize(), MaxContext: e.Workload.MaxContext(),
+		BatchSize: e.BatchSize(), MaxContext: in.maxContext(),
 		Decoding: backend.Decoding(e.Decoding), Options: json.RawMessage(e.Section), LogPath: log,
 		Container: d.container(), Symptoms: d.Engine.Symptoms,
 		Progress: func(phase string, fraction float64) {

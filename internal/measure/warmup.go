@@ -98,7 +98,7 @@ func (d *desk) warmShapes(ctx context.Context, session backend.Session, w work, 
 	if out.Cover == terms.CoverSizes {
 		return nil
 	}
-	w.outputTokens = min(w.outputTokens, fewTokens)
+	w.outputTokens, w.few = min(w.outputTokens, fewTokens), fewTokens
 	usual := float64(terms.WarmupSeconds)
 	if session.Loaded().Device == onHost {
 		usual = terms.HostWarmupSeconds

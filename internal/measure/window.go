@@ -16,6 +16,7 @@ import (
 	"github.com/llenergymeasure/llem/internal/tenants"
 	"github.com/llenergymeasure/llem/note"
 	"github.com/llenergymeasure/llem/power"
+	"github.com/llenergymeasure/llem/result"
 )
 
 // measured is the result of one window.
@@ -28,6 +29,8 @@ type measured struct {
 	// horizon is when the arrivals of an open loop end; 0 without one. search is how the load was found.
 	horizon int64
 	search  *join.SearchRun
+	// taken is what the load takes from a trace; nil for others.
+	taken *result.Trace
 	// round is the number of requests that were submitted together; 0 means all.
 	round int
 	// given is the number of prompt tokens given, and asked the number of requested output tokens.

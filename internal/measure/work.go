@@ -1,28 +1,35 @@
 package measure
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
 
 	"github.com/llenergymeasure/llem/backend"
 	"github.com/llenergymeasure/llem/internal/workload"
+	"github.com/llenergymeasure/llem/load"
 	"github.com/llenergymeasure/llem/study"
 )
 
 // work is the workload of the window: requests, in one or several rounds.
 type work struct {
 	requests []workload.Request
-	// outputTokens is the number of output tokens per request, and concurrency the number of requests in
+	// outputTokens is the number of output tokens per request without one of its own, and concurrency the number of requests in
 	// flight; 0 means all.
 	outputTokens, concurrency int
 	// batch is the maximum number of requests per step: all of them if the engine decides.
 	batch int
+	// recorded reports that the requests are those of a trace.
+	recorded bool
+	// few bounds the outputs that requests have of their own; 0 sets none.
+	few int
 }
 
 func newWork(e study.Experiment, requests []workload.Request) work {
 	w := work{requests: requests, outputTokens: e.Workload.OutputTokens,
-		concurrency: min(e.Workload.Concurrency, len(requests)), batch: len(requests)}
+		concurrency: min(e.Workload.Concurrency, len(requests)), batch: len(requests),
+		recorded: e.Workload.Load.Kind == load.Trace}
 	if n := e.BatchSize(); n > 0 {
 		w.batch = min(n, len(requests))
 	}
@@ -36,9 +43,10 @@ func (w work) repeated(times int) backend.Workload { return w.of(w.requests, tim
 
 func (w work) of(requests []workload.Request, times int) backend.Workload {
 	prompts := make([]backend.Prompt, 0, len(requests)*times)
+	stride := w.stride()
 	for i := range times {
 		for _, q := range requests {
-			prompts = append(prompts, backend.Prompt{ID: q.ID + i*w.stride(), Tokens: q.Tokens})
+			prompts = append(prompts, w.prompt(q, i*stride))
 		}
 	}
 	out := backend.Workload{Requests: prompts, OutputTokens: w.outputTokens, Concurrency: w.concurrency}
@@ -47,6 +55,21 @@ func (w work) of(requests []workload.Request, times int) backend.Workload {
 	}
 	return out
 }
+
+// prompt returns the engine's request with an offset of its ID.
+func (w work) prompt(q workload.Request, offset int) backend.Prompt {
+	p := backend.Prompt{ID: q.ID + offset, Tokens: q.Tokens, Output: q.Output, WaitNS: q.WaitNS}
+	if w.few > 0 {
+		p.Output = min(p.Output, w.few)
+	}
+	if q.After != nil {
+		p.After = new(*q.After + offset)
+	}
+	return p
+}
+
+// asked returns the number of output tokens of a request.
+func (w work) asked(q workload.Request) int { return cmp.Or(q.Output, w.outputTokens) }
 
 // stride separates the request ids of two rounds.
 func (w work) stride() int {
@@ -83,7 +106,7 @@ func (w work) outputHash(log *backend.Log) string {
 	}
 	h := sha256.New()
 	for _, q := range w.requests {
-		if len(outputs[q.ID]) != w.outputTokens {
+		if len(outputs[q.ID]) != w.asked(q) {
 			return ""
 		}
 		fmt.Fprintln(h, q.ID, outputs[q.ID])

@@ -61,6 +61,10 @@ func empty(key string) string {
 		return terms.CoverAll
 	case terms.LoadKey + "kind":
 		return load.Closed
+	case terms.LoadKey + "speed":
+		return "1"
+	case terms.LoadKey + "longer":
+		return load.Drop
 	case terms.TopPKey:
 		return strconv.Itoa(terms.TopPAll)
 	case terms.PenaltyKey:

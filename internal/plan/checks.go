@@ -29,13 +29,13 @@ const hubPatience = 5 * time.Second
 func Models(ctx context.Context, s *study.Study, e *Estimator) ([]Problem, error) {
 	type pair struct {
 		backend, model, template string
-		ready                    bool
+		load                     study.Arrivals
 	}
 	seen, names := map[pair]bool{}, []string{}
 	few := &study.Study{Execution: s.Execution, Engines: s.Engines}
 	for i := range s.Experiments {
 		x := s.Experiments[i]
-		at := pair{x.Backend, x.Model, x.Workload.ChatTemplate, x.Workload.Load.Unready() == nil}
+		at := pair{x.Backend, x.Model, x.Workload.ChatTemplate, x.Workload.Load}
 		if seen[at] {
 			continue
 		}

@@ -15,6 +15,15 @@ type Request struct {
 	ID     int // index in its list, from 0
 	Tokens []int32
 	Task   string // kind of task; empty if unknown
+
+	// Output is the number of output tokens of this request; 0 takes the workload's.
+	Output int
+	// DueNS is when a recorded request is due, in nanoseconds after the start of the trace.
+	DueNS int64
+	// After is the ID of the request that this one continues, which is before it in the list; nil for none. Tokens then
+	// follow that request's prompt and output, WaitNS after its end at the earliest.
+	After  *int
+	WaitNS int64
 }
 
 // Vocab defines the token ids that a synthetic prompt may hold: all below Size that are not in Special.
@@ -130,13 +139,22 @@ func Truncate(prompts []Prompt, ids [][]int32, inputTokens int) ([]Request, erro
 }
 
 // Hash identifies the work of reqs: the SHA-256, in hexadecimal, of the number of requests and of each one's
-// length and ids, in order (little endian, 64 bits per number, 32 per id). Task labels do not count.
+// length and ids, in order (little endian, 64 bits per number, 32 per id); with its output, if it has its own, and the
+// request that it continues, by its distance in the list. Task labels and times do not count.
 func Hash(reqs []Request) string {
 	h := sha256.New()
 	buf := binary.LittleEndian.AppendUint64(nil, uint64(len(reqs)))
 	for _, r := range reqs {
 		buf = binary.LittleEndian.AppendUint64(buf, uint64(len(r.Tokens)))
 		buf = appendTokens(buf, r.Tokens)
+		if r.Output > 0 || r.After != nil {
+			before := uint64(0)
+			if r.After != nil {
+				before = uint64(r.ID - *r.After)
+			}
+			buf = binary.LittleEndian.AppendUint64(buf, uint64(r.Output))
+			buf = binary.LittleEndian.AppendUint64(buf, before)
+		}
 		h.Write(buf) // never fails
 		buf = buf[:0]
 	}

@@ -1,37 +1,84 @@
 package workload
 
 import (
+	"errors"
+	"fmt"
 	"path/filepath"
 	"strings"
 
 	"github.com/llenergymeasure/llem/internal/disk"
+	"github.com/llenergymeasure/llem/load"
 	"github.com/llenergymeasure/llem/load/trace"
 )
 
-// LoadTrace reads the recorded requests of a file, which may be compressed with gzip.
+// LoadTrace reads the recorded requests of a file, which may be compressed with gzip. The error is a [trace.LineError]
+// or a [load.Mistake].
 func LoadTrace(path string, o trace.Options) (*trace.Trace, error) {
 	f, err := disk.Open(path, maxTrace)
 	if err != nil {
-		return nil, unreadable(path, err)
+		return nil, noTrace(path, err)
 	}
 	defer f.Close() // read only: nothing is lost
 	text, err := unpacked(f, strings.HasSuffix(strings.ToLower(filepath.Base(path)), gzExt))
 	if err != nil {
-		return nil, unreadable(path, err)
+		return nil, noTrace(path, err)
 	}
-	return trace.Read(text, path, o)
+	t, err := trace.Read(text, path, o)
+	if err != nil {
+		return nil, noTrace(path, err)
+	}
+	return t, nil
 }
+
+// noTrace returns the error of a file that cannot be read as a trace.
+func noTrace(path string, err error) error {
+	if _, ok := errors.AsType[*trace.LineError](err); ok {
+		return err
+	}
+	if _, ok := errors.AsType[*load.Mistake](err); ok {
+		return err
+	}
+	e := unreadable(path, err)
+	if d, ok := errors.AsType[*DatasetError](e); ok {
+		return &load.Mistake{Field: "trace", Message: path + " " + d.Message, Next: d.Next}
+	}
+	return e
+}
+
+// Replayed reads the requests of a trace that a load takes; seed is the seed if the load has none.
+func Replayed(a load.Arrivals, seed uint64) (*trace.Trace, error) {
+	o, err := trace.OptionsOf(a, seed)
+	if err != nil {
+		return nil, err
+	}
+	t, err := LoadTrace(a.Trace, o)
+	if err != nil {
+		return nil, err
+	}
+	total := 0
+	for _, q := range t.Requests {
+		if total += q.Input; total > maxPromptTokens {
+			return nil, &trace.LineError{File: a.Trace, Line: q.Line,
+				Message: fmt.Sprintf("more than %d prompt tokens up to here", maxPromptTokens),
+				Next:    "choose a part of the trace with workload.load.span, or set workload.load.max_input"}
+		}
+	}
+	return t, nil
+}
+
+// maxPromptTokens bounds the prompts of a trace, which are in memory while it is replayed: 1 GB.
+const maxPromptTokens = 250_000_000
 
 // maxTrace bounds the file of a trace in bytes: it is read line by line.
 const maxTrace = 64 << 30
 
-// Recorded returns the requests of a trace with token ids of the recorded lengths. Equal blocks of the trace give equal
-// tokens, see [trace.Trace.Prompt].
+// Recorded returns the requests of a trace with token ids of the recorded lengths, their outputs and their times. Equal
+// blocks of the trace give equal tokens, see [trace.Trace.Prompt].
 func Recorded(t *trace.Trace, vocab Vocab, seed uint64) []Request {
 	ids := vocab.ordinary()
 	out := make([]Request, len(t.Requests))
-	for i := range out {
-		out[i] = Request{ID: i, Tokens: t.Prompt(i, ids, seed), Task: t.Format}
+	for i, q := range t.Requests {
+		out[i] = Request{ID: i, Tokens: t.Prompt(i, ids, seed), Task: t.Format, Output: q.Output, DueNS: q.AtNS}
 	}
 	return out
 }

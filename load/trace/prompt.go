@@ -33,6 +33,17 @@ func draw(out []int32, n int, ids []int32, src *rand.PCG) []int32 {
 	return out
 }
 
+// Longest returns the index of the request with the most tokens of prompt and answer together.
+func (t *Trace) Longest() int {
+	longest := 0
+	for i, q := range t.Requests {
+		if p := t.Requests[longest]; q.Input+q.Output > p.Input+p.Output {
+			longest = i
+		}
+	}
+	return longest
+}
+
 // Repeated returns the share of prompt tokens in blocks that an earlier request had at the same place, after equal
 // blocks: what an endless prefix cache would save.
 func (t *Trace) Repeated() float64 {

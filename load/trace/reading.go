@@ -153,7 +153,7 @@ func (s *reading) fit(r *row) bool {
 
 // keep adds a row to the trace.
 func (s *reading) keep(r *row, at int64) {
-	q := Request{AtNS: at, Input: int(r.input), Output: int(r.output), Parent: -1}
+	q := Request{AtNS: at, Input: int(r.input), Output: int(r.output), Parent: -1, Line: s.line}
 	if b := int64(s.format.block); b > 0 && len(r.blocks) > 0 {
 		q.Blocks = s.store(r.blocks[:min(int64(len(r.blocks)), (r.input+b-1)/b)])
 	}

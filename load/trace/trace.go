@@ -27,6 +27,8 @@ type Request struct {
 	Parent int
 	// Blocks are the ids of the blocks of the prompt, in order; the last one may be partial. Nil if unknown.
 	Blocks []int64
+	// Line of the file, from 1.
+	Line int64
 }
 
 // Trace is the recorded requests of a file, in the order of time.

@@ -144,10 +144,14 @@ func (c configuration) work() string {
 		return fmt.Sprintf("%s%s was measured %s from its beginning to its end, on %s.", about(r), c.named(), runs,
 			devices(r))
 	}
-	s := fmt.Sprintf("%s%s was run %s with %s in %s on %s: %s of %s prompt tokens and %d output tokens, batch %s",
+	work := fmt.Sprintf("%s of %s prompt tokens and %d output tokens", digits.Count(w.Prompts, "request"), prompts,
+		w.OutputTokens)
+	if w.Load.Trace != "" {
+		work = "the " + naming.Prompts(w)
+	}
+	s := fmt.Sprintf("%s%s was run %s with %s in %s on %s: %s, batch %s",
 		about(r), c.named(), runs, strings.TrimSpace(r.Backend.Name+" "+r.Backend.Version),
-		cmp.Or(r.Backend.DType, r.Config.DType, "an unknown number format"), devices(r),
-		digits.Count(w.Prompts, "request"), prompts, w.OutputTokens, r.Config.BatchText())
+		cmp.Or(r.Backend.DType, r.Config.DType, "an unknown number format"), devices(r), work, r.Config.BatchText())
 	if d := r.Backend.Versions["driver"]; d != "" {
 		s += ", driver " + d
 	}

@@ -151,6 +151,8 @@ func Of(s *result.StudyResult) (Study, error) {
 		g := &out.Groups[i]
 		if len(bases) > 1 {
 			g.Name = names.Label(bases[i])
+		} else {
+			g.Name = naming.Trace(bases[i].Workload.Load)
 		}
 		slices.SortStableFunc(g.Points, func(a, b Point) int { return cmp.Compare(a.Load, b.Load) })
 		g.fit()
@@ -170,7 +172,7 @@ func hasLoads(s *result.StudyResult) bool {
 func apart(e study.Experiment) study.Experiment {
 	w := &e.Workload
 	if w.Load.Open() {
-		w.Load.Rate = 0
+		w.Load.Rate, w.Load.Speed = 0, 0
 	} else {
 		w.Concurrency = 0
 	}
@@ -191,7 +193,8 @@ func pointOf(i int, e *result.ExperimentSummary, runs []*result.Record) Point {
 	p := Point{Experiment: i, Summary: e, Runs: runs, Load: float64(e.Config.Workload.Concurrency)}
 	if w := e.Config.Workload; w.Load.Open() {
 		p.Load = w.Load.Rate
-		if f, ok := view.FigureOf(e, OfferedMetric); ok && p.Load == 0 { // a trace at its own rate
+		// A trace has its own rate, and a conversation more requests than arrivals.
+		if f, ok := view.FigureOf(e, OfferedMetric); ok && (p.Load == 0 || w.Load.Turns > 1) {
 			p.Load = f.Value
 		}
 	}

@@ -12,6 +12,7 @@ import (
 	"github.com/llenergymeasure/llem/cmd/llem/internal/view"
 	"github.com/llenergymeasure/llem/internal/digits"
 	"github.com/llenergymeasure/llem/internal/metric"
+	"github.com/llenergymeasure/llem/internal/naming"
 	"github.com/llenergymeasure/llem/internal/study/terms"
 	"github.com/llenergymeasure/llem/internal/table"
 	"github.com/llenergymeasure/llem/note"
@@ -106,7 +107,10 @@ func Subtitle(r *result.Record) string {
 		return fmt.Sprintf("marked: %d prompt tokens, %d decoded", t.Prompt, t.Output)
 	}
 	w := r.Config.Workload
-	s := fmt.Sprintf("%s, at most %d tokens in, %d out, batch %s", digits.Count(w.Prompts, "prompt"), w.InputTokens,
+	if w.Load.Trace != "" {
+		return naming.Prompts(w) + ", batch " + r.Config.BatchText()
+	}
+	s := fmt.Sprintf("%s, at most %d tokens in, %d out, batch %s", naming.Prompts(w), w.InputTokens,
 		w.OutputTokens, r.Config.BatchText())
 	repeats := 1
 	if r.Window != nil && r.Window.Repeats > 1 {
@@ -276,10 +280,12 @@ func about(r *result.Record) string {
 		return Title(r)
 	}
 	w := r.Config.Workload
+	work := fmt.Sprintf("%d→%d tokens x %d", w.InputTokens, w.OutputTokens, w.Prompts)
+	if w.Load.Trace != "" {
+		work = naming.Prompts(w)
+	}
 	return strings.Join([]string{r.Config.Model, strings.TrimSpace(r.Backend.Name + " " + r.Backend.Version),
-		view.DType(r),
-		"batch " + r.Config.BatchText(), fmt.Sprintf("%d→%d tokens x %d", w.InputTokens, w.OutputTokens, w.Prompts)},
-		", ")
+		view.DType(r), "batch " + r.Config.BatchText(), work}, ", ")
 }
 
 // Line is the run in one line.

@@ -24,6 +24,7 @@ import (
 	"github.com/llenergymeasure/llem/internal/digits"
 	"github.com/llenergymeasure/llem/internal/disk"
 	"github.com/llenergymeasure/llem/internal/join"
+	"github.com/llenergymeasure/llem/internal/naming"
 	"github.com/llenergymeasure/llem/internal/secret"
 	"github.com/llenergymeasure/llem/internal/store"
 	"github.com/llenergymeasure/llem/result"
@@ -388,6 +389,9 @@ func (b *builder) configurations(res *result.StudyResult, shared row, dir string
 		r.Engine, r.DType = clean(strings.TrimSpace(e.Config.Backend+" "+e.Version)), clean(e.DType)
 		r.Batch = e.Config.BatchText()
 		r.Work = fmt.Sprintf("%d × %d→%d tokens", w.Prompts, w.InputTokens, w.OutputTokens)
+		if w.Load.Trace != "" {
+			r.Work = clean(naming.Prompts(w))
+		}
 		r.Provenance, r.Runs = string(e.Provenance), e.OK
 		r.Date = res.Finished.UTC().Format("2006-01-02")
 		r.Scope = scope(res, e.ID)

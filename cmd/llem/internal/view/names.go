@@ -11,7 +11,6 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/llenergymeasure/llem/internal/digits"
 	"github.com/llenergymeasure/llem/internal/naming"
 	"github.com/llenergymeasure/llem/internal/study/terms"
 	"github.com/llenergymeasure/llem/internal/table"
@@ -168,9 +167,17 @@ var facts = []func(subject) string{
 		return cmp.Or(s.dtype, s.config.DType)
 	},
 	func(s subject) string { return "batch " + s.config.BatchText() },
-	func(s subject) string { return digits.Count(s.config.Workload.Prompts, "prompt") },
-	func(s subject) string { return fmt.Sprintf("%d in", s.config.Workload.InputTokens) },
-	func(s subject) string { return fmt.Sprintf("%d out", s.config.Workload.OutputTokens) },
+	func(s subject) string { return naming.Prompts(s.config.Workload) },
+	func(s subject) string { return tokens(s.config.Workload.InputTokens, "in", s) },
+	func(s subject) string { return tokens(s.config.Workload.OutputTokens, "out", s) },
+}
+
+// tokens is a length of prompts or answers; empty for recorded ones.
+func tokens(n int, what string, s subject) string {
+	if s.config.Workload.Load.Trace != "" {
+		return ""
+	}
+	return fmt.Sprintf("%d %s", n, what)
 }
 
 // Common are the facts that all subjects share.
@@ -186,7 +193,7 @@ func (n Names) Common() string {
 			values[fact(s)] = true
 		}
 		for v := range values {
-			if len(values) == 1 {
+			if len(values) == 1 && v != "" {
 				shared = append(shared, v)
 			}
 		}

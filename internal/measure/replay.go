@@ -1,0 +1,109 @@
+package measure
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"math"
+	"slices"
+	"time"
+
+	"github.com/llenergymeasure/llem/internal/codes"
+	"github.com/llenergymeasure/llem/internal/digits"
+	"github.com/llenergymeasure/llem/internal/workload"
+	"github.com/llenergymeasure/llem/load"
+	"github.com/llenergymeasure/llem/load/trace"
+	"github.com/llenergymeasure/llem/note"
+	"github.com/llenergymeasure/llem/result"
+)
+
+// readTrace reads the recorded requests of a trace.
+func (d *desk) readTrace(in *input) error {
+	var err error
+	in.trace, err = workload.Replayed(d.Experiment.Workload.Load, d.Experiment.Seed)
+	if line, ok := errors.AsType[*trace.LineError](err); ok {
+		return note.Failf(codes.ClassConfig, line.Next, "%s", line.Error())
+	}
+	if m, ok := errors.AsType[*load.Mistake](err); ok {
+		return note.Failf(codes.ClassConfig, m.Next, "%s", m.Message)
+	}
+	return err
+}
+
+// maxContext returns the maximum length of a request with its output, in tokens.
+func (in input) maxContext() int {
+	if in.trace == nil {
+		return in.experiment.Workload.MaxContext()
+	}
+	q := in.trace.Requests[in.trace.Longest()]
+	return q.Input + q.Output
+}
+
+// checkContext returns an error for a recorded request that is longer than the model's context, if that is known.
+func (in input) checkContext() error {
+	if in.trace == nil || in.model.ConfigErr != nil || in.engine.Simulated {
+		return nil
+	}
+	limit, q := in.model.Config.Context, in.trace.Requests[in.trace.Longest()]
+	if limit == 0 || q.Input+q.Output <= limit {
+		return nil
+	}
+	return note.Failf(codes.ClassConfig, "set workload.load.max_input and max_output, and longer: clip to shorten requests "+
+		"instead of leaving them out", "%s:%d: %d prompt tokens and %d output tokens, but the context of the model is %d",
+		in.experiment.Workload.Load.Trace, q.Line, q.Input, q.Output, limit)
+}
+
+// taken describes what a load takes from a trace.
+func taken(t *trace.Trace) *result.Trace {
+	c, last := t.Counts, t.Requests[len(t.Requests)-1]
+	return &result.Trace{Format: t.Format, Rows: c.Rows, Requests: int64(len(t.Requests)), Outside: c.Outside,
+		Empty: c.Empty, Dropped: c.Dropped, Clipped: c.Clipped, RecordedS: float64(t.LastNS) / 1e9,
+		ReplayedS: float64(last.AtNS) / 1e9, ResolutionS: float64(t.Resolution) / 1e9, Repeated: t.Repeated()}
+}
+
+// Limits of the sample of requests that warms up an engine for recorded requests.
+const (
+	// mostWarm is the number of requests, spread over all lengths, with the longest.
+	mostWarm = 16
+	// warmOutput is the number of output tokens of each.
+	warmOutput = 64
+)
+
+// forWarmUp returns the work of the warm-up: the work itself, or of recorded requests a sample of their lengths. The
+// sample has tokens of its own, so that a prefix cache has none of the trace.
+func (w work) forWarmUp(vocab workload.Vocab, seed uint64) (work, error) {
+	if !w.recorded {
+		return w, nil
+	}
+	sorted := slices.Clone(w.requests)
+	slices.SortStableFunc(sorted, func(a, b workload.Request) int {
+		return cmp.Or(cmp.Compare(len(a.Tokens), len(b.Tokens)), cmp.Compare(w.asked(a), w.asked(b)))
+	})
+	n := min(mostWarm, len(sorted))
+	longest := sorted[len(sorted)-1]
+	made, err := workload.Synthetic(n, len(longest.Tokens), vocab, seed^warmStream)
+	if err != nil {
+		return w, err
+	}
+	for i := range made {
+		q := sorted[(i+1)*len(sorted)/n-1]
+		made[i].Tokens, made[i].Task = made[i].Tokens[:len(q.Tokens)], q.Task
+		made[i].Output = min(w.asked(q), warmOutput)
+	}
+	w.requests, w.batch = made, min(w.batch, n)
+	return w, nil
+}
+
+// warmStream separates the tokens of the warm-up from all others.
+const warmStream = 0x7761726d
+
+// shortTrace warns of a trace that is shorter than a window that the sensors need.
+func (d *desk) shortTrace(lasts time.Duration) {
+	need := d.minWindow() / (1 - rampShare)
+	if len(d.Meters) == 0 || lasts.Seconds() >= need {
+		return
+	}
+	d.warn(codes.MinWindow, fmt.Sprintf("the trace is replayed in %s s, less than the %s s that a window within ±1 %% "+
+		"takes with its ramp: take a longer part of it, or lower workload.load.speed",
+		digits.Significant(lasts.Seconds(), 3), digits.Significant(math.Ceil(need), 3)))
+}
