@@ -332,8 +332,11 @@ func (s *Search) Found() Found {
 	case s.aborted != "":
 		f.Reason = s.aborted
 	case f.Reason != "":
-	case s.contradicted(lower):
+	case s.sustained(lower, No):
 		f.Reason = fmt.Sprintf("the sustained run at %.4g did not meet the objective", lower)
+	case s.sustained(lower, Unresolved):
+		f.Reason = fmt.Sprintf("the sustained run at %.4g does not tell whether the objective is met: a longer one would",
+			lower)
 	case s.close(lower, upper, s.tolerance()):
 		f.Resolved = true
 	case len(open) > 0:
@@ -349,10 +352,11 @@ func (s *Search) Found() Found {
 	return f
 }
 
-// contradicted reports whether a sustained run at the lower limit missed the objective.
-func (s *Search) contradicted(lower float64) bool {
+// sustained reports whether a sustained run at the lower limit, or below it, had a verdict; unresolved counts only at
+// the limit itself.
+func (s *Search) sustained(lower float64, v Verdict) bool {
 	return slices.ContainsFunc(s.tried, func(t Tried) bool {
-		return t.Role == RoleSustained && t.done && t.Load <= lower && t.Verdict == No
+		return t.Role == RoleSustained && t.done && t.Verdict == v && (t.Load == lower || v == No && t.Load < lower)
 	})
 }
 

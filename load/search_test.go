@@ -5,6 +5,7 @@ import (
 	"math"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"testing"
 )
 
@@ -255,6 +256,30 @@ func TestSearchMistakes(t *testing.T) {
 	} {
 		if m, ok := errors.AsType[*Mistake](q.s.Check()); !ok || m.Field != q.field {
 			t.Errorf("%+v: %v, want a mistake of %s", q.s, m, q.field)
+		}
+	}
+}
+
+// TestSustainedUnresolved: a search whose sustained run at the lower limit does not tell is not resolved.
+func TestSustainedUnresolved(t *testing.T) {
+	for _, q := range []struct {
+		good     int64 // of the 100 requests of the sustained run at the lower limit
+		resolved bool
+		reason   string
+	}{{100, true, ""}, {96, false, "does not tell"}, {90, false, "did not meet"}} {
+		s := &Search{From: 1, To: 8, Sustained: true}
+		f := find(t, s, func(x float64) Outcome {
+			o := Outcome{Scheduled: 100, Good: 100}
+			switch {
+			case s.tried[len(s.tried)-1].Role == RoleSustained:
+				o.Good = q.good
+			case x > 3:
+				o.Good = 0
+			}
+			return o
+		})
+		if f.Resolved != q.resolved || !strings.Contains(f.Reason, q.reason) || (f.Reason == "") != q.resolved {
+			t.Errorf("%d good: %+v", q.good, f)
 		}
 	}
 }

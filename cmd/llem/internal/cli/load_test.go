@@ -45,7 +45,10 @@ func TestReportOfLoads(t *testing.T) {
 		t.Fatalf("exit %d: %s", code, stderr)
 	}
 	text, err := os.ReadFile(page)
-	if err != nil || !strings.Contains(string(text), "with the load line and its 95 % band") {
-		t.Errorf("the page has no load line (%v)", err)
+	for _, want := range []string{"with the load line and its 95 % band",
+		`<p class="answer">At ≥ 95 % within TTFT 500 ms, TPOT 50 ms: bfloat16 at `} {
+		if err != nil || !strings.Contains(string(text), want) {
+			t.Errorf("the page has no %q (%v)", want, err)
+		}
 	}
 }

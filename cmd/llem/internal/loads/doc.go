@@ -199,6 +199,9 @@ func pointOf(i int, e *result.ExperimentSummary, runs []*result.Record) Point {
 		}
 	}
 	for _, r := range runs {
+		if q := r.Load.Search; q != nil { // the study leaves the load to it
+			p.Load = q.Load
+		}
 		if r.Load.Saturated {
 			p.Saturated++
 		}

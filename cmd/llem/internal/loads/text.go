@@ -70,8 +70,8 @@ func (g Group) At(at float64) string {
 	return plain(at) + " req/s"
 }
 
-// Answers are the sentences that come first: the objective, and for each group its cheapest point under it with the
-// energy at half its load, the cheapest group first.
+// Answers are the sentences that come first, on a terminal and on a page: the objective with the cheapest point of the
+// cheapest group under it and the energy at half its load, then a sentence for each other group.
 func (s Study) Answers() []string {
 	groups := slices.Clone(s.Groups)
 	least := func(g Group) float64 {
@@ -86,12 +86,9 @@ func (s Study) Answers() []string {
 	if objective := Objective(s.SLO); objective != "" {
 		head = "at " + objective + ":"
 	}
-	if len(groups) == 1 {
-		return []string{head + " " + groups[0].answer()}
-	}
-	out := []string{head}
-	for _, g := range groups {
-		out = append(out, "  "+g.answer())
+	out := []string{head + " " + groups[0].answer()}
+	for _, g := range groups[1:] {
+		out = append(out, g.answer())
 	}
 	return out
 }
@@ -113,7 +110,28 @@ func (g Group) answer() string {
 		h, _ := g.Points[half].Figure(GoodTokenMetric)
 		out += fmt.Sprintf("; at %s %s", plain(g.Points[half].Load), digits.SI(h.Value, "J"))
 	}
-	return out
+	return out + g.found()
+}
+
+// found is what a search of the group found, with the reason if its limits are not resolved; empty without one.
+func (g Group) found() string {
+	for _, p := range g.Points {
+		for _, r := range p.Runs {
+			q := r.Load.Search
+			if q == nil || q.Lower == nil {
+				continue
+			}
+			out := "; a search met it at " + g.At(*q.Lower)
+			if q.Upper != nil {
+				out += ", not at " + plain(*q.Upper)
+			}
+			if !q.Resolved {
+				out += " (not resolved)"
+			}
+			return out
+		}
+	}
+	return ""
 }
 
 // none returns why a group has no cheapest point.

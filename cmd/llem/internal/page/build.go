@@ -117,10 +117,32 @@ func unmeasured(all []result.ExperimentSummary) []string {
 	return out
 }
 
+// answer states what comes first: of a study with loads the cheapest one within the objective, as on a terminal.
+func (b *builder) answer() error {
+	all, err := loads.Of(b.StudyResult)
+	if err != nil {
+		return err
+	}
+	if len(all.Groups) == 0 {
+		b.model.Answer = view.Answer(b.StudyResult, view.NameConfigurations(b.StudyResult))
+		return nil
+	}
+	answers := all.Answers()
+	b.model.Answer, b.model.Others = capital(answers[0]), answers[1:]
+	return nil
+}
+
+// capital returns a sentence with a capital at its beginning.
+func capital(sentence string) string {
+	if sentence == "" {
+		return ""
+	}
+	return strings.ToUpper(sentence[:1]) + sentence[1:]
+}
+
 // table fills the table of configurations, in the grid's order.
 func (b *builder) table() {
 	named := view.NameConfigurations(b.StudyResult)
-	b.model.Answer = view.Answer(b.StudyResult, named)
 	n := min(len(b.Experiments), maxRows)
 	if n < len(b.Experiments) {
 		b.model.LeftOut = fmt.Sprintf("The table shows %d of %d configurations; `llem report %s --format csv` has all.",

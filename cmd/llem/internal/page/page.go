@@ -64,6 +64,8 @@ func Write(w io.Writer, s *result.StudyResult, o Options) error {
 // model is what the template prints.
 type model struct {
 	Version, Name, Answer, Subtitle string
+	// Others are the answers for the other configurations of a study with loads.
+	Others []string
 	Style                           template.CSS
 	Script                          template.JS
 	StyleHash, ScriptHash           string
@@ -161,6 +163,9 @@ func newModel(s *result.StudyResult, o Options) (*model, error) {
 	b.prepare()
 	b.subtitle()
 	b.table()
+	if err := b.answer(); err != nil {
+		return nil, err
+	}
 	data := b.data()
 	b.facets(&data)
 	if err := b.figures(&data); err != nil {
