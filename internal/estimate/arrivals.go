@@ -90,7 +90,7 @@ func (s Setup) serve(a Arrivals, c correction) Served {
 	out.Phase = Phase{Seconds: a.Seconds, Energy: unit.FromJoules(watts * a.Seconds), Bound: d.Bound}
 	if out.Behind { // what has not ended is served after the last arrival, for as long as it is waited for
 		more := min((a.Rate-out.Rate)*a.Seconds/out.Rate, max(longestDrain, a.Seconds))
-		out.Phase = out.Phase.plus(Phase{more, unit.FromJoules(watts * more), d.Bound})
+		out.Phase = out.plus(Phase{more, unit.FromJoules(watts * more), d.Bound})
 	}
 	return out
 }

@@ -9,7 +9,6 @@ package extent
 import (
 	"cmp"
 	"math"
-	"time"
 
 	"github.com/llenergymeasure/llem/load"
 	"github.com/llenergymeasure/llem/study"
@@ -82,8 +81,8 @@ func open(e study.Experiment) (Extent, bool) {
 		}
 	case load.Ramp:
 		for i := range pieces {
-			part := (float64(i) + 0.5) / pieces
-			x.Stretches = append(x.Stretches, Stretch{Rate: a.Rate + part*(a.ToRate-a.Rate), Seconds: x.Seconds / pieces})
+			rate := a.Rate + (float64(i)+0.5)/pieces*(a.ToRate-a.Rate)
+			x.Stretches = append(x.Stretches, Stretch{Rate: rate, Seconds: x.Seconds / pieces})
 		}
 	default:
 		x.Stretches = []Stretch{{Rate: a.Rate, Seconds: x.Seconds}}
@@ -97,7 +96,7 @@ func trace(a load.Arrivals) Extent {
 	if err != nil || to <= from {
 		return Extent{}
 	}
-	seconds := time.Duration(to-from).Seconds() / cmp.Or(a.Speed, 1)
+	seconds := (to - from).Seconds() / cmp.Or(a.Speed, 1)
 	return Extent{Seconds: seconds}
 }
 

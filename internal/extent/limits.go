@@ -56,8 +56,8 @@ func Beyond(s *study.Study, one time.Duration, runs func(i int) int) []Mistake {
 		out = append(out, Mistake{Key: "execution.study_timeout",
 			Message: fmt.Sprintf("requests arrive for %s in %s, longer than execution.study_timeout, %v",
 				digits.Rough(digits.Duration(total)), digits.Count(loads, "run"), study.Duration(limit)),
-			Next: fmt.Sprintf("raise execution.study_timeout: the study takes these %s and the time that engines need to "+
-				"start; or lower execution.cycles, or shorten workload.load", digits.Rough(digits.Duration(total))),
+			Next: fmt.Sprintf("raise execution.study_timeout: the study takes these %s and the time that engines need "+
+				"to start; or lower execution.cycles, or shorten workload.load", digits.Rough(digits.Duration(total))),
 			Concerns: func(e study.Experiment) bool {
 				_, ok := Of(e)
 				return ok

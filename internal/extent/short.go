@@ -73,14 +73,14 @@ func TooShort(s *study.Study, name func(study.Experiment) string) []note.Note {
 	var out []note.Note
 	if verdict.loads > 0 {
 		out = append(out, note.Note{Code: codes.LoadTooShort,
-			Message: fmt.Sprintf("%s will hardly tell whether the objective is met: %d good requests are the least for "+
-				"an attainment of %g, and about %.0f are expected in the steady part of %s", of(verdict.loads), needed,
+			Message: fmt.Sprintf("%s will hardly tell whether the objective is met: %d good requests are the least "+
+				"for an attainment of %g, and about %.0f are expected in the steady part of %s", of(verdict.loads), needed,
 				attainment, verdict.has, verdict.at), Next: raise(verdict)})
 	}
 	if percentile.loads > 0 {
 		out = append(out, note.Note{Code: codes.LoadTooShort,
-			Message: fmt.Sprintf("%s will have no p99, which needs %d requests (p95 %d, p90 %d): about %.0f are expected "+
-				"in the steady part of %s", of(percentile.loads), floor, stats.PercentileFloor(95),
+			Message: fmt.Sprintf("%s will have no p99, which needs %d requests (p95 %d, p90 %d): about %.0f are "+
+				"expected in the steady part of %s", of(percentile.loads), floor, stats.PercentileFloor(95),
 				stats.PercentileFloor(90), percentile.has, percentile.at),
 			Next: raise(percentile) + " for all of them, if p99 matters"})
 	}

@@ -65,10 +65,10 @@ func Write(w io.Writer, s *result.StudyResult, o Options) error {
 type model struct {
 	Version, Name, Answer, Subtitle string
 	// Others are the answers for the other configurations of a study with loads.
-	Others []string
-	Style                           template.CSS
-	Script                          template.JS
-	StyleHash, ScriptHash           string
+	Others                []string
+	Style                 template.CSS
+	Script                template.JS
+	StyleHash, ScriptHash string
 	// Marks qualify every number of the page, such as simulated.
 	Marks    []string
 	Sections []section
