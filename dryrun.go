@@ -79,7 +79,7 @@ func DryRun(ctx context.Context, s *study.Study, o DryRunOptions) (*Preview, err
 	}
 	p, err := plan.Check(ctx, s,
 		plan.CheckOptions{Results: o.Results, Shard: part, Limit: o.Limit, Only: o.Only, GPU: o.GPU,
-			Timeout: o.Timeout,
+			Timeout:  o.Timeout,
 			Backends: machine.Backends(s.Engines, o.Python), Meters: meters, Missing: missing, Snapshot: snapshot})
 	if err != nil {
 		return nil, err

@@ -335,8 +335,8 @@ func (s *Search) Found() Found {
 	case s.sustained(lower, No):
 		f.Reason = fmt.Sprintf("the sustained run at %.4g did not meet the objective", lower)
 	case s.sustained(lower, Unresolved):
-		f.Reason = fmt.Sprintf("the sustained run at %.4g does not tell whether the objective is met: a longer one would",
-			lower)
+		f.Reason = fmt.Sprintf("the sustained run at %.4g does not tell whether the objective is met: a longer one "+
+			"would", lower)
 	case s.close(lower, upper, s.tolerance()):
 		f.Resolved = true
 	case len(open) > 0:

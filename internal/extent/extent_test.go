@@ -63,7 +63,8 @@ func TestBeyond(t *testing.T) {
 	}{
 		{poisson, two, time.Hour, cycles, ""},
 		{poisson, two + "execution: {study_timeout: 6m}", 0, cycles, ""},
-		{poisson, two + "execution: {study_timeout: 5m}", 0, cycles, "6 min in 6 runs, longer than execution.study_timeout"},
+		{poisson, two + "execution: {study_timeout: 5m}", 0, cycles,
+			"6 min in 6 runs, longer than execution.study_timeout"},
 		{poisson, two + "execution: {study_timeout: 5m}", 0, nil, ""},
 		{poisson, two, 59 * time.Second, nil, "60 s in a run, longer than execution.run_timeout, 59s"},
 		{"load: {kind: poisson, search: rate, search_from: 1, search_to: 64, probe_s: 60}, slo: {ttft_p95_ms: 500}",

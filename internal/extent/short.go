@@ -74,8 +74,8 @@ func TooShort(s *study.Study, name func(study.Experiment) string) []note.Note {
 	if verdict.loads > 0 {
 		out = append(out, note.Note{Code: codes.LoadTooShort,
 			Message: fmt.Sprintf("%s will hardly tell whether the objective is met: %d good requests are the least "+
-				"for an attainment of %g, and about %.0f are expected in the steady part of %s", of(verdict.loads), needed,
-				attainment, verdict.has, verdict.at), Next: raise(verdict)})
+				"for an attainment of %g, and about %.0f are expected in the steady part of %s", of(verdict.loads),
+				needed, attainment, verdict.has, verdict.at), Next: raise(verdict)})
 	}
 	if percentile.loads > 0 {
 		out = append(out, note.Note{Code: codes.LoadTooShort,
