@@ -1,5 +1,7 @@
 package result
 
+import "github.com/llenergymeasure/llem/load/trace"
+
 // Load is what a run tells about requests that arrive by themselves, or about a service level objective. Rates, counts
 // and energies are of the window, in which the load is steady; unless said otherwise a request belongs to the window in
 // which it was scheduled, and a token to the one in which it was produced.
@@ -82,34 +84,9 @@ type Load struct {
 	// SLOReason is why SLOMet is unresolved, or no whatever the attainment is.
 	SLOReason string `json:"slo_reason,omitempty"`
 	// Trace is what a load of kind trace takes from its file; nil for others.
-	Trace *Trace `json:"trace,omitempty"`
+	Trace *trace.Summary `json:"trace,omitempty"`
 	// Search is the search for the highest load within the objective; nil without one.
 	Search *Search `json:"search,omitempty"`
-}
-
-// Trace is what a load takes from a file of recorded requests. The file and the options are in the configuration.
-type Trace struct {
-	// Format of the file: azure, burstgpt, mooncake, bailian or llem.
-	Format string `json:"format"`
-	// Rows is the number of rows that were read, and Requests how many of them are replayed.
-	Rows     int64 `json:"rows"`
-	Requests int64 `json:"requests"` // see Rows
-	// Outside is the number of rows outside of the span, Empty without a prompt or an answer, and Dropped beyond the
-	// limits of length.
-	Outside int64 `json:"outside"`
-	Empty   int64 `json:"empty"`   // see Outside
-	Dropped int64 `json:"dropped"` // see Outside
-	// Clipped is the number of requests that are shortened to the limits.
-	Clipped int64 `json:"clipped"`
-	// RecordedS is the time from the start of the span to the last request as recorded, and ReplayedS as replayed, in
-	// seconds.
-	RecordedS float64 `json:"recorded_s"`
-	ReplayedS float64 `json:"replayed_s"` // see RecordedS
-	// ResolutionS is the least time between two different stamps as recorded, in seconds.
-	ResolutionS float64 `json:"resolution_s"`
-	// Repeated is the fraction of prompt tokens in blocks that an earlier request had at the same place: what an
-	// endless prefix cache would save.
-	Repeated float64 `json:"repeated"`
 }
 
 // Estimate is a number with its 95 % interval.

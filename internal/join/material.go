@@ -7,6 +7,7 @@ import (
 
 	"github.com/llenergymeasure/llem/backend"
 	"github.com/llenergymeasure/llem/internal/attribute"
+	"github.com/llenergymeasure/llem/load/trace"
 	"github.com/llenergymeasure/llem/power"
 	"github.com/llenergymeasure/llem/result"
 )
@@ -58,7 +59,7 @@ type LoadRun struct {
 	// Search is the search that found the load; nil without one.
 	Search *SearchRun
 	// Trace is what the load takes from a trace; nil for others.
-	Trace *result.Trace
+	Trace *trace.Summary
 }
 
 // SearchRun is what is known about a search for the highest load within the objective.

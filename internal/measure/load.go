@@ -61,7 +61,7 @@ func (d *desk) measureOpen(ctx context.Context, c *collected, a study.Arrivals, 
 	if err == nil {
 		m.horizon = m.log.StartNS + int64(lasts)
 		if t := c.input.trace; t != nil {
-			m.taken = taken(t)
+			m.taken = t.Summary()
 			d.shortTrace(lasts)
 		}
 	}

@@ -14,7 +14,6 @@ import (
 	"github.com/llenergymeasure/llem/load"
 	"github.com/llenergymeasure/llem/load/trace"
 	"github.com/llenergymeasure/llem/note"
-	"github.com/llenergymeasure/llem/result"
 )
 
 // readTrace reads the recorded requests of a trace.
@@ -48,17 +47,9 @@ func (in input) checkContext() error {
 	if limit == 0 || q.Input+q.Output <= limit {
 		return nil
 	}
-	return note.Failf(codes.ClassConfig, "set workload.load.max_input and max_output, and longer: clip to shorten requests "+
-		"instead of leaving them out", "%s:%d: %d prompt tokens and %d output tokens, but the context of the model is %d",
+	return note.Failf(codes.ClassConfig, "set workload.load.max_input and max_output, and longer: clip to shorten "+
+		"requests instead of leaving them out", "%s:%d: %d prompt tokens and %d output tokens, but the context of the model is %d",
 		in.experiment.Workload.Load.Trace, q.Line, q.Input, q.Output, limit)
-}
-
-// taken describes what a load takes from a trace.
-func taken(t *trace.Trace) *result.Trace {
-	c, last := t.Counts, t.Requests[len(t.Requests)-1]
-	return &result.Trace{Format: t.Format, Rows: c.Rows, Requests: int64(len(t.Requests)), Outside: c.Outside,
-		Empty: c.Empty, Dropped: c.Dropped, Clipped: c.Clipped, RecordedS: float64(t.LastNS) / 1e9,
-		ReplayedS: float64(last.AtNS) / 1e9, ResolutionS: float64(t.Resolution) / 1e9, Repeated: t.Repeated()}
 }
 
 // Limits of the sample of requests that warms up an engine for recorded requests.

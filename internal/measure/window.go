@@ -14,9 +14,9 @@ import (
 	"github.com/llenergymeasure/llem/internal/join"
 	"github.com/llenergymeasure/llem/internal/sampling"
 	"github.com/llenergymeasure/llem/internal/tenants"
+	"github.com/llenergymeasure/llem/load/trace"
 	"github.com/llenergymeasure/llem/note"
 	"github.com/llenergymeasure/llem/power"
-	"github.com/llenergymeasure/llem/result"
 )
 
 // measured is the result of one window.
@@ -30,7 +30,7 @@ type measured struct {
 	horizon int64
 	search  *join.SearchRun
 	// taken is what the load takes from a trace; nil for others.
-	taken *result.Trace
+	taken *trace.Summary
 	// round is the number of requests that were submitted together; 0 means all.
 	round int
 	// given is the number of prompt tokens given, and asked the number of requested output tokens.

@@ -15,12 +15,12 @@ import (
 // work is the workload of the window: requests, in one or several rounds.
 type work struct {
 	requests []workload.Request
-	// outputTokens is the number of output tokens per request without one of its own, and concurrency the number of requests in
-	// flight; 0 means all.
+	// outputTokens is the number of output tokens per request without one of its own, and concurrency the number of
+	// requests in flight; 0 means all.
 	outputTokens, concurrency int
 	// batch is the maximum number of requests per step: all of them if the engine decides.
 	batch int
-	// recorded reports that the requests are those of a trace.
+	// recorded reports that the requests are from a trace.
 	recorded bool
 	// few bounds the outputs that requests have of their own; 0 sets none.
 	few int

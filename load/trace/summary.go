@@ -1,0 +1,34 @@
+package trace
+
+// Summary is what is taken from a file, with the names of results.
+type Summary struct {
+	// Format of the file: azure, burstgpt, mooncake, bailian or llem.
+	Format string `json:"format"`
+	// Rows is the number of rows that were read, and Requests how many of them are replayed.
+	Rows     int64 `json:"rows"`
+	Requests int64 `json:"requests"` // see Rows
+	// Outside is the number of rows outside of the span, Empty without a prompt or an answer, and Dropped beyond the
+	// limits of length.
+	Outside int64 `json:"outside"`
+	Empty   int64 `json:"empty"`   // see Outside
+	Dropped int64 `json:"dropped"` // see Outside
+	// Clipped is the number of requests that are shortened to the limits.
+	Clipped int64 `json:"clipped"`
+	// RecordedS is the time from the start of the span to the last request as recorded, and ReplayedS as replayed, in
+	// seconds.
+	RecordedS float64 `json:"recorded_s"`
+	ReplayedS float64 `json:"replayed_s"` // see RecordedS
+	// ResolutionS is the least time between two different stamps as recorded, in seconds.
+	ResolutionS float64 `json:"resolution_s"`
+	// Repeated is the fraction of prompt tokens in blocks that an earlier request had at the same place: what an
+	// endless prefix cache would save.
+	Repeated float64 `json:"repeated"`
+}
+
+// Summary returns what was taken from the file.
+func (t *Trace) Summary() *Summary {
+	c, last := t.Counts, t.Requests[len(t.Requests)-1]
+	return &Summary{Format: t.Format, Rows: c.Rows, Requests: int64(len(t.Requests)), Outside: c.Outside,
+		Empty: c.Empty, Dropped: c.Dropped, Clipped: c.Clipped, RecordedS: float64(t.LastNS) / 1e9,
+		ReplayedS: float64(last.AtNS) / 1e9, ResolutionS: float64(t.Resolution) / 1e9, Repeated: t.Repeated()}
+}
