@@ -25,6 +25,8 @@ type Scenario struct {
 	// Prompts has the length of every prompt; OutputTokens is the number of tokens to generate for each.
 	Prompts      []int
 	OutputTokens int
+	// Workload, if set, is run instead of Prompts: its requests may have times of their own.
+	Workload *backend.Workload
 	// Bare and Resident are how long the idle machine is measured before and after the model is loaded; zero
 	// means not at all.
 	Bare, Resident time.Duration
@@ -139,8 +141,8 @@ func (r *runner) run(ctx context.Context) (err error) {
 		}
 	}
 	longest := 0
-	for _, n := range r.Prompts {
-		longest = max(longest, n)
+	for _, p := range r.work().Requests {
+		longest = max(longest, len(p.Tokens))
 	}
 	spec := backend.Spec{Model: "simulated", DType: "bfloat16", BatchSize: r.Engine.BatchSize,
 		MaxContext: longest + r.OutputTokens}
@@ -167,6 +169,9 @@ func (r *runner) run(ctx context.Context) (err error) {
 
 // work returns the workload.
 func (r *runner) work() backend.Workload {
+	if r.Workload != nil {
+		return *r.Workload
+	}
 	w := backend.Workload{OutputTokens: r.OutputTokens}
 	for i, n := range r.Prompts {
 		ids := make([]int32, n)

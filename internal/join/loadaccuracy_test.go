@@ -1,0 +1,206 @@
+package join
+
+import (
+	"bytes"
+	"errors"
+	"flag"
+	"fmt"
+	"math"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/llenergymeasure/llem/backend"
+	"github.com/llenergymeasure/llem/internal/attribute"
+	"github.com/llenergymeasure/llem/internal/sensor"
+	"github.com/llenergymeasure/llem/internal/sim"
+	"github.com/llenergymeasure/llem/result"
+)
+
+var (
+	loadPoints  = flag.Int("accuracy.loads", 0, "simulated points of loads; 0 is a small part of them")
+	loadVerbose = flag.Bool("accuracy.misses", false, "name each interval of a load that misses the truth")
+	loadFirst   = flag.Int("accuracy.first", 0, "the first server of the loads")
+)
+
+// figure is one number of a point, and what it should be.
+type figure struct {
+	name         string
+	value, truth float64
+	low, high    float64 // its interval; NaN without one
+	gain         float64 // of the sensor
+	absolute     bool    // errors are not relative to the truth
+	refused      string
+}
+
+func (f figure) seen() float64 { return f.truth * (1 + f.gain) }
+
+func (f figure) covered() bool { return f.low <= f.seen() && f.seen() <= f.high }
+
+func (f figure) error() float64 {
+	if f.absolute {
+		return f.value - f.truth
+	}
+	return f.value/f.truth - 1
+}
+
+// figures returns the numbers of a point.
+func (p point) figures() []figure {
+	l, w := p.rec.Load, p.m.Window
+	var out []figure
+	curve := p.out.Curves[0]
+	energy := func(name string, q *result.Quantity, truth float64, why string) {
+		f := figure{name: name, truth: truth, refused: why}
+		if q != nil {
+			f.value, f.low, f.high, f.refused = q.Value, q.CI95[0], q.CI95[1], ""
+			f.gain = p.server.GPUs[0].Counter.Gain
+			if !strings.Contains(q.Source, sensor.SourceEnergy) {
+				f.gain = seriesGain(p.server.GPUs[0])
+			}
+		} else if why == "" {
+			f.refused = "no reason"
+		}
+		out = append(out, f)
+	}
+	plain := func(name string, value, truth float64, absolute bool) {
+		out = append(out, figure{name: name, value: value, truth: truth, low: math.NaN(), high: math.NaN(), absolute: absolute})
+	}
+	var tokens, good, wasted float64
+	for _, q := range p.out.Log.Requests {
+		n := 0.0
+		for _, at := range q.TokenNS {
+			if at >= w.Start && at < w.End {
+				n++
+			}
+		}
+		if q.OK {
+			tokens += n
+		}
+		if p.good(q) {
+			good += n
+		} else {
+			wasted += n
+		}
+	}
+	total, seconds := curve.Joules(w.Start, w.End), w.Duration().Seconds()
+	e := p.rec.Energy
+	energy("total_j", e.TotalJ, total, e.Reason)
+	energy("net_j", e.NetJ, total-p.server.Engine.Model.BareW*seconds, e.Reason)
+	energy("net_resident_j", e.NetResidentJ, total-p.server.Engine.Model.IdleW*seconds, e.Reason)
+	energy("per_output_token_j", e.PerOutputTokenJ, total/tokens, e.Reason)
+	if good > 0 {
+		energy("per_good_token_j", l.PerGoodTokenJ, total/good, l.EnergyReason)
+	}
+	if wasted > 0.02*(good+wasted) {
+		energy("wasted_j", l.WastedJ, total*wasted/(good+wasted), l.EnergyReason)
+	}
+	if w.Start > p.m.Load.StartNS {
+		energy("ramp_j", l.RampJ, curve.Joules(p.m.Load.StartNS, w.Start), l.EnergyReason)
+	}
+	if p.m.Load.EndNS > w.End {
+		energy("drain_j", l.DrainJ, curve.Joules(w.End, p.m.Load.EndNS), l.EnergyReason)
+	}
+	idle, idleS := 0.0, 0.0
+	for _, i := range p.idle() {
+		idle += curve.Joules(i.Start, i.End)
+		idleS += i.Duration().Seconds()
+	}
+	if idleS > 0 {
+		energy("idle_j", l.IdleJ, idle, l.EnergyReason)
+		plain("idle_s", l.IdleS, idleS, false)
+	}
+	plain("output tokens", float64(p.rec.Tokens.Output), tokens, false)
+	return out
+}
+
+// idle returns the parts of the window in which no request was due and unanswered.
+func (p point) idle() (out []attribute.Window) {
+	type change struct {
+		at int64
+		by int
+	}
+	var all []change
+	for _, q := range p.out.Log.Requests {
+		all = append(all, change{q.ArrivedNS, 1}, change{q.EndNS, -1})
+	}
+	slices.SortStableFunc(all, func(a, b change) int { return int(a.at - b.at) })
+	from, n := p.m.Window.Start, 0
+	for _, c := range append(all, change{p.m.Window.End, 1}) {
+		at := min(max(c.at, p.m.Window.Start), p.m.Window.End)
+		if n == 0 && at > from {
+			out = append(out, attribute.Window{Start: from, End: at})
+		}
+		from, n = at, n+c.by
+	}
+	return out
+}
+
+// TestLoadAccuracy compares simulated points of loads with the truth.
+func TestLoadAccuracy(t *testing.T) {
+	library, err := sim.Build(t.Context(), t.TempDir())
+	if errors.Is(err, sim.ErrUnavailable) {
+		t.Skipf("SKIPPED: the fake driver library needs a C compiler and cgo: %v", err)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	began := time.Now()
+	servers, each := 12, 1
+	if *loadPoints > 0 {
+		each = 5
+		servers = (*loadPoints + each - 1) / each
+	}
+	var all []point
+	for i := range servers {
+		o := offerOf(t, *loadFirst+i)
+		t1 := time.Now()
+		for seed := range each {
+			p := o.measure(t, library, uint64(1000*(*loadFirst+i)+seed))
+			all = append(all, p)
+			for _, f := range p.figures() {
+				if f.refused == "" && !math.IsNaN(f.low) && !f.covered() && *loadVerbose {
+					t.Logf("MISS %s: %.5g [%.5g, %.5g] want %.5g: %+.2f %%, half %.2f %%; %s", f.name, f.value, f.low, f.high,
+						f.seen(), 100*(f.value/f.seen()-1), 50*(f.high-f.low)/f.seen(), p.name)
+				}
+			}
+		}
+		t.Logf("%v %s", time.Since(t1), all[len(all)-1].name)
+	}
+	t.Logf("%d points in %v\n%s", len(all), time.Since(began).Round(time.Second), loadTable(all))
+	_ = backend.TierExact
+}
+
+func loadTable(all []point) string {
+	var names []string
+	by := map[string][]figure{}
+	for _, p := range all {
+		for _, f := range p.figures() {
+			if by[f.name] == nil {
+				names = append(names, f.name)
+			}
+			by[f.name] = append(by[f.name], f)
+		}
+	}
+	var b bytes.Buffer
+	for _, name := range names {
+		var errs []float64
+		refused, covered, intervals := 0, 0, 0
+		for _, f := range by[name] {
+			if f.refused != "" {
+				refused++
+				continue
+			}
+			errs = append(errs, math.Abs(f.error()))
+			if !math.IsNaN(f.low) {
+				intervals++
+				if f.covered() {
+					covered++
+				}
+			}
+		}
+		fmt.Fprintf(&b, "| %s | %d | %s | %s | %s | %d |\n", name, len(by[name]), pct(quantile(errs, 0.5)),
+			pct(quantile(errs, 0.95)), share(covered, intervals), refused)
+	}
+	return b.String()
+}
