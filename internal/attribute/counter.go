@@ -55,7 +55,7 @@ func edgeOf(r power.Reading, limit int64, curve *Curve, mean float64) edge {
 	length := digits.Seconds(to - from)
 	watts, sd, ok := curve.beyond(r.At() < limit, limit)
 	switch {
-	case ok:
+	case ok && length > 0:
 		half := 2 * sd * length
 		if r.At() > limit { // power still settles after the limit
 			half += settling.Seconds() / 2 * math.Abs(mean-watts)
@@ -63,9 +63,12 @@ func edgeOf(r power.Reading, limit int64, curve *Curve, mean float64) edge {
 		return edge{watts * length, edgeBlur(r) / 2 * watts, half}
 	case curve != nil && curve.resolution() <= maxSliver && curve.covered(Window{from, to}) == to-from:
 		joules := curve.Joules(from, to)
-		local := mean
-		if length > 0 {
-			local = joules / length
+		local := joules / length
+		if length == 0 {
+			local = curve.MeanPower(limit-int64(slowestRefresh), limit)
+		}
+		if math.IsNaN(local) {
+			local = mean
 		}
 		return edge{joules, edgeBlur(r) / 2 * max(mean, local), curve.resolution().Seconds() / 2 * math.Abs(mean-local)}
 	}

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/llenergymeasure/llem/internal/atload"
 	"github.com/llenergymeasure/llem/internal/attribute"
 	"github.com/llenergymeasure/llem/internal/digits"
 	"github.com/llenergymeasure/llem/internal/sensor"
@@ -44,6 +45,7 @@ type deviceEnergy struct {
 	doubt          string // why a jump of the counter could have been missed
 	bare, resident result.Idle
 	err            error
+	within         bool           // whether the window is a part of a load
 	longer         string         // how the window becomes longer, if not by the workload
 	out            *result.Device // the device's row in the record
 }
@@ -53,7 +55,7 @@ func (j *join) devices() []*deviceEnergy {
 	var out []*deviceEnergy
 	for i, dev := range j.Devices {
 		d := &deviceEnergy{device: dev, counted: j.Engine.Counts(dev.Device), out: &j.record.Energy.Devices[i],
-			longer: j.longer("")}
+			longer: j.longer(""), within: j.Load != nil}
 		d.measure(between(j.samples(dev.ID), j.Window), j.readings(dev.ID), j.Window)
 		d.bare, d.resident = j.idleOf(dev.ID, d.counter, j.Bare), j.idleOf(dev.ID, d.counter, j.Resident)
 		if dev.Known != nil {
@@ -112,6 +114,9 @@ func (d *deviceEnergy) measure(samples []power.Sample, readings []power.Reading,
 	if len(readings) == 0 {
 		d.out.Agreement = agreement(nil, valueIf(seriesErr == nil, d.integral))
 		return
+	}
+	if d.within {
+		readings = atload.Within(atload.Held(readings), w)
 	}
 	counter, err := attribute.Counter(readings, d.curve, w)
 	if err != nil {

@@ -3,6 +3,7 @@ package join
 import (
 	"fmt"
 	"math"
+	"time"
 
 	"github.com/llenergymeasure/llem/internal/attribute"
 	"github.com/llenergymeasure/llem/internal/codes"
@@ -27,7 +28,6 @@ func Idle(trace power.Trace, device string, w attribute.Window) result.Idle {
 }
 
 func idlePower(samples []power.Sample, readings []power.Reading, w attribute.Window, counter bool) result.Idle {
-	seconds := w.Duration().Seconds()
 	mean, meanErr := attribute.MeanPower(samples, w)
 	idle := result.Idle{W: mean.Watts, Half95: mean.Half95, DriftW: mean.Drift, DriftHalf95: mean.DriftHalf95}
 	if len(samples) > 0 {
@@ -43,6 +43,10 @@ func idlePower(samples []power.Sample, readings []power.Reading, w attribute.Win
 	if err != nil {
 		curve = nil
 	}
+	if curve == nil || curve.Quality(w).Averaging > coarse {
+		w = widened(w, readings)
+	}
+	seconds := w.Duration().Seconds()
 	e, err := attribute.Counter(readings, curve, w)
 	if err != nil {
 		return result.Idle{Reason: err.Error()}
@@ -51,6 +55,32 @@ func idlePower(samples []power.Sample, readings []power.Reading, w attribute.Win
 	// The series' scatter over time also applies to the counter.
 	idle.W, idle.Half95 = e.Joules/seconds, math.Hypot(e.Half95/seconds, mean.Half95)
 	return idle
+}
+
+// coarse is the window of a series above which it does not show the power at the limits of an idle interval.
+const coarse = 250 * time.Millisecond
+
+// marked is the distance in nanoseconds from an idle interval within which the changes of the counter at its limits
+// lie.
+const marked = int64(600e6)
+
+// widened returns an idle interval with its limits at the changes of the counter around it, if both were seen: the
+// machine is idle there too, and without a fine series nothing else is known of it.
+func widened(w attribute.Window, readings []power.Reading) attribute.Window {
+	out := attribute.Window{}
+	for _, r := range readings {
+		switch at := r.At(); {
+		case !r.Snapped:
+		case at <= w.Start && w.Start-at <= marked:
+			out.Start = at
+		case at >= w.End && at-w.End <= marked && out.End == 0:
+			out.End = at
+		}
+	}
+	if out.Start == 0 || out.End == 0 {
+		return w
+	}
+	return out
 }
 
 // MaxDrift is the relative drift of an idle power above which a baseline is doubtful.

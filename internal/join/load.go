@@ -9,7 +9,6 @@ import (
 	"github.com/llenergymeasure/llem/internal/attribute"
 	"github.com/llenergymeasure/llem/internal/latencies"
 	"github.com/llenergymeasure/llem/load"
-	"github.com/llenergymeasure/llem/power"
 	"github.com/llenergymeasure/llem/result"
 )
 
@@ -94,42 +93,11 @@ func (m *Material) steadyPart(r atload.Run) (attribute.Window, string) {
 		if !m.Engine.Counts(d.Device) {
 			continue
 		}
-		if snapped, ok := snap(m.readings(d.ID), w); ok {
+		if snapped, ok := atload.Snap(atload.Held(m.readings(d.ID)), w); ok {
 			return snapped, method + "; both limits moved inwards to a reading of the energy counter"
 		}
 	}
 	return w, method
-}
-
-// Limits of moving the limits of a window to readings of a counter.
-const (
-	// nearby is the distance in nanoseconds within which a reading at a change of the counter is preferred.
-	nearby = int64(time.Second)
-	// kept is the share of the window that must remain.
-	kept = 0.8
-)
-
-// snap moves the limits of a window inwards to the nearest readings of a counter. The energy between two readings does
-// not depend on the power around them.
-func snap(readings []power.Reading, w attribute.Window) (attribute.Window, bool) {
-	var first, last *power.Reading
-	for i := range readings {
-		r := &readings[i]
-		if r.At() < w.Start || r.At() > w.End {
-			continue
-		}
-		if first == nil || r.Snapped && !first.Snapped && r.At()-first.At() <= nearby {
-			first = r
-		}
-		if last == nil || r.Snapped || !last.Snapped || r.At()-last.At() > nearby {
-			last = r
-		}
-	}
-	if first == nil || last == first {
-		return w, false
-	}
-	out := attribute.Window{Start: first.At(), End: last.At()}
-	return out, float64(out.Duration()) >= kept*float64(w.Duration())
 }
 
 // medianTTFT returns the median response time to the first token, in milliseconds; nil if it is unknown.
@@ -220,7 +188,7 @@ func (j *join) energyIn(w attribute.Window) (*result.Quantity, string) {
 	}
 	var all []*deviceEnergy
 	for _, d := range j.counted {
-		e := &deviceEnergy{device: d.device, counted: true, longer: d.longer, out: &result.Device{}}
+		e := &deviceEnergy{device: d.device, counted: true, longer: d.longer, within: true, out: &result.Device{}}
 		e.measure(between(j.samples(d.device.ID), w), j.readings(d.device.ID), w)
 		if e.err != nil {
 			return nil, fmt.Sprintf("%s: %v", d.device.ID, e.err)

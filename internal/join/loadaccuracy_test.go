@@ -11,7 +11,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/llenergymeasure/llem/backend"
 	"github.com/llenergymeasure/llem/internal/attribute"
 	"github.com/llenergymeasure/llem/internal/sensor"
 	"github.com/llenergymeasure/llem/internal/sim"
@@ -64,7 +63,8 @@ func (p point) figures() []figure {
 		out = append(out, f)
 	}
 	plain := func(name string, value, truth float64, absolute bool) {
-		out = append(out, figure{name: name, value: value, truth: truth, low: math.NaN(), high: math.NaN(), absolute: absolute})
+		out = append(out, figure{name: name, value: value, truth: truth, low: math.NaN(), high: math.NaN(),
+			absolute: absolute})
 	}
 	var tokens, good, wasted float64
 	for _, q := range p.out.Log.Requests {
@@ -146,7 +146,7 @@ func TestLoadAccuracy(t *testing.T) {
 		t.Fatal(err)
 	}
 	began := time.Now()
-	servers, each := 12, 1
+	servers, each := 6, 2
 	if *loadPoints > 0 {
 		each = 5
 		servers = (*loadPoints + each - 1) / each
@@ -160,15 +160,35 @@ func TestLoadAccuracy(t *testing.T) {
 			all = append(all, p)
 			for _, f := range p.figures() {
 				if f.refused == "" && !math.IsNaN(f.low) && !f.covered() && *loadVerbose {
-					t.Logf("MISS %s: %.5g [%.5g, %.5g] want %.5g: %+.2f %%, half %.2f %%; %s", f.name, f.value, f.low, f.high,
-						f.seen(), 100*(f.value/f.seen()-1), 50*(f.high-f.low)/f.seen(), p.name)
+					t.Logf("MISS %s: %.5g [%.5g, %.5g] want %.5g: %+.2f %%, half %.2f %%; %s", f.name, f.value, f.low,
+						f.high, f.seen(), 100*(f.value/f.seen()-1), 50*(f.high-f.low)/f.seen(), p.name)
 				}
 			}
 		}
 		t.Logf("%v %s", time.Since(t1), all[len(all)-1].name)
 	}
 	t.Logf("%d points in %v\n%s", len(all), time.Since(began).Round(time.Second), loadTable(all))
-	_ = backend.TierExact
+	checkLoads(t, all)
+}
+
+// checkLoads fails if more energies miss their intervals than chance explains.
+func checkLoads(t *testing.T, all []point) {
+	t.Helper()
+	for _, name := range []string{"total_j", "net_j", "net_resident_j", "per_output_token_j"} {
+		covered, n := 0, 0
+		for _, p := range all {
+			for _, f := range p.figures() {
+				if f.name == name && f.refused == "" {
+					if n++; f.covered() {
+						covered++
+					}
+				}
+			}
+		}
+		if n == 0 || atMost(covered, n, 0.92) < chance {
+			t.Errorf("%s: %d of %d intervals hold the truth", name, covered, n)
+		}
+	}
 }
 
 func loadTable(all []point) string {

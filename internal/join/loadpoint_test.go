@@ -129,7 +129,8 @@ func (o offer) workload(t *testing.T, seed uint64, seconds float64) (w backend.W
 		w.Concurrency = o.places
 	}
 	for i, due := range at {
-		p := backend.Prompt{ID: i, Tokens: make([]int32, max(1, int(float64(o.tokens)*(0.6+0.8*r.Float64())))), DueNS: due}
+		n := max(1, int(float64(o.tokens)*(0.6+0.8*r.Float64())))
+		p := backend.Prompt{ID: i, Tokens: make([]int32, n), DueNS: due}
 		fails = append(fails, o.trouble == fail && r.Float64() < 0.08)
 		if fails[i] {
 			p.Output = 1 + r.IntN(w.OutputTokens)
@@ -200,9 +201,6 @@ func (o offer) most(t *testing.T) float64 {
 
 // overloaded reports whether more requests arrive than the engine can answer.
 func (o offer) overloaded() bool { return o.kind != load.Closed && o.use > 1 }
-
-// steady reports whether the load has a steady state.
-func (o offer) steady() bool { return o.kind != load.Ramp && !o.overloaded() }
 
 // good reports whether a request meets the objective.
 func (o offer) good(q backend.Request) bool {
