@@ -12,11 +12,13 @@ import (
 	"strings"
 
 	"github.com/llenergymeasure/llem/clock"
+	"github.com/llenergymeasure/llem/internal/clientaudit"
 	"github.com/llenergymeasure/llem/internal/doctor"
 	"github.com/llenergymeasure/llem/internal/gpulock"
 	"github.com/llenergymeasure/llem/internal/machine"
 	"github.com/llenergymeasure/llem/internal/model"
 	"github.com/llenergymeasure/llem/internal/self"
+	"github.com/llenergymeasure/llem/load"
 	"github.com/llenergymeasure/llem/note"
 )
 
@@ -108,7 +110,9 @@ func Doctor(ctx context.Context, o DoctorOptions) (*SelfTest, error) {
 	defer release()
 	facts := machine.Facts(meters)
 	t := doctor.Options{Meters: meters, Missing: missing, Facts: facts, Quick: o.Quick, Say: o.Say, Now: clock.Mono,
-		Sleep: clock.Sleep}
+		Sleep: clock.Sleep, Client: func(ctx context.Context) (*load.Client, error) {
+			return clientaudit.Run(ctx, clientaudit.Options{})
+		}}
 	gpu, cpu := machine.OnGPU(meters), machine.OnCPU(meters)
 	i := slices.IndexFunc(engines, func(e machine.Loader) bool {
 		return o.Load == machine.LoadAuto || o.Load == e.Name()

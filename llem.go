@@ -13,6 +13,7 @@ import (
 	"github.com/llenergymeasure/llem/engine/workers"
 	"github.com/llenergymeasure/llem/event"
 	"github.com/llenergymeasure/llem/internal/campaign"
+	"github.com/llenergymeasure/llem/internal/clientaudit"
 	"github.com/llenergymeasure/llem/internal/codes"
 	"github.com/llenergymeasure/llem/internal/extent"
 	"github.com/llenergymeasure/llem/internal/gpulock"
@@ -20,10 +21,12 @@ import (
 	"github.com/llenergymeasure/llem/internal/host"
 	"github.com/llenergymeasure/llem/internal/machine"
 	"github.com/llenergymeasure/llem/internal/measure"
+	"github.com/llenergymeasure/llem/internal/metronome"
 	"github.com/llenergymeasure/llem/internal/model"
 	"github.com/llenergymeasure/llem/internal/plan"
 	"github.com/llenergymeasure/llem/internal/self"
 	"github.com/llenergymeasure/llem/internal/shard"
+	"github.com/llenergymeasure/llem/load"
 	"github.com/llenergymeasure/llem/power"
 	"github.com/llenergymeasure/llem/result"
 	"github.com/llenergymeasure/llem/study"
@@ -181,6 +184,7 @@ func Run(ctx context.Context, s *study.Study, o Options) (*result.StudyResult, e
 		Profiles:  known, SelfTest: selfTest,
 		Absent: absent, FailFast: o.FailFast, Emit: o.observe,
 		Estimate: o.Estimate, Timeout: o.Timeout, Expected: expected.Longest, Planned: expected.Duration(s),
+		Client: o.audit(ctx, needs),
 		Resume: o.Resume, Worker: worker, Shard: part, RetryFailed: o.RetryFailed, NoGaps: o.NoGaps, Node: o.Node,
 	})
 }
@@ -206,6 +210,18 @@ func (o Options) unmetered(needs machine.Needs, meters []power.Meter) {
 		Message: "no power sensor can be read: energy will be null; --estimate models the CPU's power"})
 }
 
+// audit measures how exact the client is if the study has servers; nil if it has none, or on an error.
+func (o Options) audit(ctx context.Context, needs machine.Needs) *load.Client {
+	if !needs.Server {
+		return nil
+	}
+	c, err := clientaudit.Run(ctx, clientaudit.Options{})
+	if err != nil && ctx.Err() == nil {
+		o.observe(event.Note{Code: codes.ClientAudit, Message: err.Error()})
+	}
+	return c
+}
+
 func (o Options) observe(e event.Event) {
 	if o.Observe != nil {
 		o.Observe(e)
@@ -222,8 +238,11 @@ func WorkerMain() {
 		return
 	}
 	serve := workers.Find(os.Args[2], os.Getenv)
-	if os.Args[2] == guardian.Name {
+	switch os.Args[2] {
+	case guardian.Name:
 		serve = guardian.Main
+	case metronome.Name:
+		serve = func() error { return metronome.Main(os.Args[3:]) }
 	}
 	if serve == nil {
 		return

@@ -9,6 +9,8 @@
 //	ramp       Poisson, with a rate that changes in a straight line over time
 //	rates      Poisson, with a list of rates that each hold for some time
 //
+// A [Client] states how exact the client that sends them was.
+//
 // Processes are raw: the number of requests in a fixed time, or the time of a fixed number, varies as it does in
 // reality. [Process.Normalise] scales them to the exact mean rate, as vLLM's benchmark does; this takes the variance of
 // the count away, which changes queues if there are fewer than about 500 requests.

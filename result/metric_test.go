@@ -33,6 +33,8 @@ var notMetrics = map[string]string{
 	`^energy\.phases\.fits\[\]`:   "there are several; the phases come from them",
 	`^harness\.gaps\[\]`:          "there are several",
 	`^harness\.host_cores$`:       "a fact of the machine",
+	`^harness\.client\.rate$`:     "a setting of an audit",
+	`^harness\.client\.streams$`:  "a setting of an audit",
 }
 
 // excluded reports whether a path is one of notMetrics, which it counts.

@@ -3,6 +3,7 @@ package result
 import (
 	"time"
 
+	"github.com/llenergymeasure/llem/load"
 	"github.com/llenergymeasure/llem/note"
 	"github.com/llenergymeasure/llem/power"
 	"github.com/llenergymeasure/llem/study"
@@ -668,6 +669,8 @@ type Harness struct {
 	HostCores int `json:"host_cores,omitempty"`
 	// ClockSlackNS is the uncertainty of reading the wall clock and CLOCK_MONOTONIC together, in nanoseconds.
 	ClockSlackNS int64 `json:"clock_slack_ns"`
+	// Client is how exact the client of a server engine was; nil for other engines.
+	Client *load.Client `json:"client,omitempty"`
 	// Gaps are intervals without samples.
 	Gaps []Gap `json:"gaps"`
 	// Errors are the distinct errors of sampling.

@@ -132,6 +132,15 @@ func MayUseGPU(d *engine.Descriptor, j engine.JSON) bool {
 	return err != nil || d.GPU(s)
 }
 
+// Serves reports whether an engine with these settings is a server, which is driven by a client.
+func Serves(d *engine.Descriptor, j engine.JSON) bool {
+	if d.Serves == nil {
+		return false
+	}
+	s, err := Read(d, j)
+	return err == nil && d.Serves(s)
+}
+
 // DemandsGPU reports whether the engine cannot start without a GPU with these settings.
 func DemandsGPU(d *engine.Descriptor, j engine.JSON) bool {
 	if d.Demands == nil {

@@ -13,6 +13,7 @@ import (
 	"github.com/llenergymeasure/llem/internal/model"
 	"github.com/llenergymeasure/llem/internal/shard"
 	"github.com/llenergymeasure/llem/internal/tick"
+	"github.com/llenergymeasure/llem/load"
 	"github.com/llenergymeasure/llem/note"
 	"github.com/llenergymeasure/llem/power"
 	"github.com/llenergymeasure/llem/study"
@@ -34,6 +35,8 @@ type Options struct {
 	// SelfTest, if set, is written to the results as doctor.json: the report of a self-test, or why there is
 	// none.
 	SelfTest any
+	// Client is how exact the client of server engines is, for the records of their runs; nil if it is unknown.
+	Client *load.Client
 	// Snapshot describes the machine; facts from engines are added.
 	Snapshot *host.Snapshot
 	// Timeout bounds one run; 0 bounds its phases by their expected durations.

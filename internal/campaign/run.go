@@ -41,6 +41,7 @@ func (o *Options) measured(ctx context.Context, f *folder, engines *measure.Engi
 		Experiment: p.Experiment, Cycle: p.Cycle, Backend: o.Backends[p.Experiment.Backend],
 		Meters: o.Meters, Missing: o.Missing, Warnings: machineWarnings(o.Snapshot), Store: o.Store,
 		Cards:     host.CardWarnings(o.Snapshot),
+		Client:    o.Client,
 		Threads:   host.CPUThreads(o.Snapshot),
 		Baselines: o.Baselines, Profiles: o.Profiles, Engines: engines, Program: host.CurrentBuild().Name(),
 		LogPath: log, Expected: o.Expected, Limited: o.Timeout > 0, Emit: o.Emit, Clock: o.Clock,

@@ -257,6 +257,7 @@ const (
 	PowerLimit     note.Code = "power_limit"
 	ECCOff         note.Code = "ecc_off"
 	Resolution     note.Code = "resolution"
+	ClientAudit    note.Code = "client_audit"
 )
 
 // Codes returns the table of codes.
@@ -411,6 +412,7 @@ func Codes() []Entry {
 		{PowerLimit, Flagged, "The power limit is below the default of the card."},
 		{ECCOff, Told, "ECC is off: memory is faster and larger than with ECC."},
 		{Resolution, Told, "Which windows and phases the device resolves."},
+		{ClientAudit, Care, "How exact the client of server engines is on this machine."},
 	}
 }
 

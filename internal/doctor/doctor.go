@@ -2,7 +2,8 @@
 // they agree, what they average over, and thus which windows and phases a measurement can resolve.
 //
 //	calls → ring → refresh → idle agreement →
-//	[ steady load → pulses → other readings → swept pulses → polling rate ] → verdict
+//	[ steady load → pulses → other readings → swept pulses → polling rate ] →
+//	client of server engines → verdict
 //
 // The tests in brackets need a load whose edges are known; without one they are skipped with the reason. The
 // result is a [Report], whose profiles later measurements use.
@@ -18,6 +19,7 @@ import (
 	"github.com/llenergymeasure/llem/internal/codes"
 	"github.com/llenergymeasure/llem/internal/fault"
 	"github.com/llenergymeasure/llem/internal/sensor"
+	"github.com/llenergymeasure/llem/load"
 	"github.com/llenergymeasure/llem/note"
 	"github.com/llenergymeasure/llem/power"
 )
@@ -42,6 +44,8 @@ type Options struct {
 	// Loads start the loads, one after the other. NoLoad is why there is none.
 	Loads  []func(ctx context.Context) (Load, error)
 	NoLoad string
+	// Client measures how exact the client of server engines is; nil skips it.
+	Client func(context.Context) (*load.Client, error)
 	// Quick skips the tests that need a load.
 	Quick bool
 	// Say receives a line at the start of every test.
@@ -58,6 +62,8 @@ type Report struct {
 	Loads         []string            `json:"loads"`
 	Devices       []*Device           `json:"devices"`
 	Missing       []power.Unavailable `json:"missing"`
+	// Client is how exact the client of server engines is; nil if that was not tested.
+	Client *load.Client `json:"client,omitempty"`
 	// Skipped lists tests that were skipped, with the reason.
 	Skipped []Skipped `json:"skipped"`
 	Verdict []Finding `json:"verdict"`
@@ -252,6 +258,9 @@ func Run(ctx context.Context, o Options) (*Report, error) {
 		if err := t.all(ctx); err != nil {
 			return nil, err
 		}
+	}
+	if err := t.client(ctx); err != nil {
+		return nil, err
 	}
 	t.report.judge()
 	return t.report, nil

@@ -21,6 +21,8 @@ type Needs struct {
 	Engines []string
 	// GPU reports whether a run may use a GPU, Power whether a run measures energy.
 	GPU, Power bool
+	// Server reports whether a run has a server, which is driven by a client.
+	Server bool
 	// Simulated reports whether all runs are on a simulated GPU.
 	Simulated bool
 	// Remotes are the distinct metrics pages.
@@ -74,6 +76,7 @@ func NeedsOf(s *study.Study) Needs {
 		}
 		d := s.Engine(e.Backend)
 		n.GPU = n.GPU || about.MayUseGPU(&d, e.Section)
+		n.Server = n.Server || about.Serves(&d, e.Section)
 		n.Power = n.Power || e.Energy.Sources != "none"
 		n.Simulated = n.Simulated && d.Simulated
 		if r := e.Energy.Remote; r != "" && !slices.Contains(n.Remotes, r) {

@@ -10,6 +10,7 @@ import (
 	"github.com/llenergymeasure/llem/internal/sampling"
 	"github.com/llenergymeasure/llem/internal/secret"
 	"github.com/llenergymeasure/llem/internal/tick"
+	"github.com/llenergymeasure/llem/load"
 	"github.com/llenergymeasure/llem/note"
 	"github.com/llenergymeasure/llem/power"
 	"github.com/llenergymeasure/llem/result"
@@ -32,6 +33,8 @@ type Options struct {
 	// Cards are doubts about GPUs by their UUIDs, for the runs that use them.
 	Cards map[string]note.List
 	Store model.Store
+	// Client is how exact the client of server engines is; nil if it is unknown.
+	Client *load.Client
 	// Threads is the engine's number of threads if the study does not set it.
 	Threads int
 	// Clock is the time of the run, of its meters and of its engine.

@@ -3,6 +3,7 @@ package measure
 import (
 	"fmt"
 
+	"github.com/llenergymeasure/llem/internal/about"
 	"github.com/llenergymeasure/llem/internal/codes"
 )
 
@@ -17,6 +18,9 @@ func (d *desk) harness(m *measured) {
 			fmt.Sprintf("the sampled series took %.0f MB of memory during the window, more than %.0f MB: use a "+
 				"shorter window or fewer devices",
 				float64(h.SamplerBytes)/1e6, mostSampled/1e6))
+	}
+	if about.Serves(&d.Engine, d.Experiment.Section) {
+		h.Client = d.Client
 	}
 	d.record.Harness = h
 }

@@ -30,7 +30,7 @@ var table = slices.Concat(energy, phases(), []Info{
 }, throughput, latencies(), []Info{
 	{"latency.excluded", "", lower, "first uses",
 		"Requests excluded from the latencies because they include the first use of a shape."},
-}, load(), memory, compute, tokens, window, timing, harness, gpu)
+}, load(), memory, compute, tokens, window, timing, harness, client, gpu)
 
 // All returns all metrics.
 func All() []Info { return table }
@@ -204,6 +204,27 @@ var harness = []Info{
 	{"harness.sampler_bytes", "B", lower, "series memory", "Memory of the series that were sampled in the window."},
 	{"harness.peak_bytes", "B", lower, "llem memory", "Peak memory of llem."},
 	{"harness.clock_slack_ns", "ns", lower, "clock slack", "Uncertainty between wall clock and CLOCK_MONOTONIC."},
+}
+
+// client are errors of the client of server engines, by its audit.
+var client = []Info{
+	{"harness.client.send_lag_p50_us", "µs", lower, "audit lag p50", "How late the client sends, median of its audit."},
+	{"harness.client.send_lag_p99_us", "µs", lower, "audit lag p99",
+		"How late the client sends, 99th percentile of its audit."},
+	{"harness.client.send_lag_max_us", "µs", lower, "audit lag max",
+		"How late the client sends, maximum of its audit."},
+	{"harness.client.ttft_error_us", "µs", lower, "audit TTFT error",
+		"Mean error of the client's times to the first token, by its audit."},
+	{"harness.client.ttft_error_p99_us", "µs", lower, "audit TTFT error p99",
+		"Absolute error of the client's times to the first token, 99th percentile of its audit."},
+	{"harness.client.itl_error_p50_us", "µs", lower, "audit ITL error p50",
+		"Absolute error of the client's times between tokens, median of its audit."},
+	{"harness.client.itl_error_p99_us", "µs", lower, "audit ITL error p99",
+		"Absolute error of the client's times between tokens, 99th percentile of its audit."},
+	{"harness.client.unknown_pct", "%", lower, "audit unknown",
+		"Times between tokens whose error the client's audit could not tell."},
+	{"harness.client.cpu_s_per_million", "s", lower, "audit CPU/million",
+		"Processor time of the client per million tokens, by its audit."},
 }
 
 // gpu are the states of the GPUs.

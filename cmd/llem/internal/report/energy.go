@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/llenergymeasure/llem/cmd/llem/internal/view"
+	"github.com/llenergymeasure/llem/internal/clientaudit"
 	"github.com/llenergymeasure/llem/internal/digits"
 	"github.com/llenergymeasure/llem/result"
 )
@@ -308,6 +309,9 @@ func energyDetails(r *result.Record) []string {
 			digits.SI(h.CPUS, "s"), digits.Significant(h.SamplerCPUPct, 2), digits.Count(h.SamplerPolls, "poll"),
 			digits.Bytes(h.PeakBytes), digits.SI(float64(h.ClockSlackNS)/1e9, "s"))
 		notes = append(notes, cost)
+		if h.Client != nil {
+			notes = append(notes, clientaudit.Sentence(h.Client))
+		}
 	}
 	return notes
 }
