@@ -90,14 +90,13 @@ func open(e study.Experiment) (Extent, bool) {
 	return x, true
 }
 
-// trace returns the extent of recorded requests: their part of the trace, if that has an end.
+// trace returns the extent of recorded requests: of their part of the trace, if that has an end. The file is not read.
 func trace(a load.Arrivals) Extent {
 	from, to, err := load.ParseSpan(a.Span)
-	if err != nil || to <= from {
+	if err != nil || to <= from || a.Rate > 0 {
 		return Extent{}
 	}
-	seconds := (to - from).Seconds() / cmp.Or(a.Speed, 1)
-	return Extent{Seconds: seconds}
+	return Extent{Seconds: (to - from).Seconds() / cmp.Or(a.Speed, 1)}
 }
 
 // search returns what a search takes at most: doublings from its lowest load, halvings below its highest one, and the
