@@ -42,6 +42,10 @@ func aiperf(r Run) object {
 		out["error_request_count"] = scalar("requests", float64(failed))
 		out["error_summary"] = failures(all)
 	}
+	if good, has := r.good(ok); has {
+		out["good_request_count"] = scalar("requests", float64(good))
+		out["goodput"] = scalar("requests/sec", float64(good)/duration)
+	}
 	aiperfRequests(out, ok)
 	maps.Copy(out, r.aiperfEnergy(float64(len(ok)), prompt, output, duration))
 	return out
@@ -123,7 +127,7 @@ var aiperfVendors = []struct{ source, prefix string }{{"nvml.", "nvidia_"}, {"am
 
 // aiperfEnergy are the metrics of the energy of GPUs, from the energy of the window.
 func (r Run) aiperfEnergy(requests, prompt, output, duration float64) object {
-	joules := r.energyJ()
+	joules := r.wholeJ()
 	if joules == nil || *joules <= 0 || len(r.Record.Energy.Sources) == 0 || requests == 0 || output == 0 {
 		return nil
 	}
@@ -133,7 +137,7 @@ func (r Run) aiperfEnergy(requests, prompt, output, duration float64) object {
 	if i < 0 {
 		return nil
 	}
-	j, watts := *joules, *joules/r.Record.Window.DurationS
+	j, watts := *joules, *joules/r.duration()
 	latency := 0.0
 	ok := finished(r.requests())
 	for _, q := range ok {
@@ -156,6 +160,10 @@ func (r Run) aiperfEnergy(requests, prompt, output, duration float64) object {
 		{"output_tps_per_watt", "tokens/sec/W", output / duration / watts},
 	} {
 		out[aiperfVendors[i].prefix+m.tag] = object{"unit": m.unit, "avg": m.value}
+	}
+	if good, has := r.good(ok); has {
+		out[aiperfVendors[i].prefix+"goodput_per_watt"] = object{"unit": "good-req/s/W",
+			"avg": float64(good) / duration / watts}
 	}
 	if n := r.Record.Config.Workload.Concurrency; n > 0 {
 		out[aiperfVendors[i].prefix+"energy_per_user"] = object{"unit": "joules/user", "avg": j / float64(n)}

@@ -1,6 +1,9 @@
 package foreign
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
 // Definition is a number of another program beside llem's.
 type Definition struct {
@@ -24,7 +27,7 @@ type Definition struct {
 
 // Definitions is the one table of others' numbers.
 func Definitions() []Definition {
-	return append(append(append(vllmTable(), aiperfTable()...), guidellmTable()...), optimumTable()...)
+	return slices.Concat(vllmTable(), aiperfTable(), guidellmTable(), optimumTable(), endpointsTable())
 }
 
 // Names of llem's metrics, and how theirs differ.
@@ -39,6 +42,7 @@ const (
 	oursJ    = "energy.total_j"
 	ofChunks = "gaps between chunks of the stream: tokens, if the server sends each alone"
 	ofSpan   = "per second from the first request to the last token"
+	ofLoad   = "of the whole load, with ramp and drain; times from sending, not from the schedule"
 )
 
 // row is a line of the table whose unit is llem's.
@@ -81,6 +85,9 @@ func vllmTable() []Definition {
 		row(f, "%s_tpot_ms", "ms", oursTPOT, ""),
 		row(f, "%s_itl_ms", "ms", oursITL, ofChunks),
 		row(f, "%s_e2el_ms", "ms", oursE2E, ""),
+		row(f, "request_goodput", "1/s", "load.goodput_rps", ofLoad),
+		row(f, "%s_client_queue_time_ms", "ms", "load.send_lag_ms", "of completed requests of the whole load"),
+		row(f, "%s_e2el_including_client_queue_ms", "ms", oursE2E, "of the whole load; from the schedule, as llem's"),
 	}
 }
 
@@ -102,6 +109,8 @@ func aiperfTable() []Definition {
 		row(f, "request_latency.%s", "ms", oursE2E, ""),
 		row(f, "output_token_throughput_per_user.%s", "1/s", "", "1 / inter_token_latency"),
 		row(f, "e2e_output_token_throughput.%s", "1/s", "", "tokens of a request over its whole time"),
+		row(f, "good_request_count.avg", "", "load.good", ofLoad),
+		row(f, "goodput.avg", "1/s", "load.goodput_rps", ofLoad),
 	}
 	const wider = "until after the last token, with idle GPUs; no interval"
 	for _, vendor := range []string{"nvidia_", "amd_"} {
@@ -112,7 +121,11 @@ func aiperfTable() []Definition {
 			scaled(row(f, vendor+"energy_per_total_token.avg", "mJ", "energy.per_total_token_j", wider), 1e-3),
 			row(f, vendor+"energy_per_request.avg", "J", "energy.per_request_j", wider),
 			row(f, vendor+"output_tokens_per_joule.avg", "1/J", "energy.tokens_per_j", wider),
-			row(f, vendor+"energy_delay_product.avg", "J·s", "", "J per request times the mean request_latency"))
+			row(f, vendor+"energy_delay_product.avg", "J·s", "", "J per request times the mean request_latency"),
+			row(f, vendor+"performance_per_watt.avg", "1/J", "", "requests per second over the mean power"),
+			row(f, vendor+"output_tps_per_watt.avg", "1/J", "energy.tokens_per_j", wider),
+			row(f, vendor+"goodput_per_watt.avg", "1/J", "", "good requests per second over the mean power"),
+			row(f, vendor+"energy_per_user.avg", "J", "", "over the requests in flight of a closed loop"))
 	}
 	return out
 }
@@ -168,6 +181,28 @@ func optimumTable() []Definition {
 			"of one call: generate minus prefill"), jPerKWh)),
 		row(f, "generate.efficiency.value", "1/kWh", "", "samples; over the energy of all devices"),
 		row(f, "decode.efficiency.value", "1/kWh", "", "tokens; over the energy of all devices"),
+	}
+}
+
+func endpointsTable() []Definition {
+	f := Endpoints
+	const whole = "of the whole point, with ramp and drain, or of its steady part"
+	e := func(field, unit, ours, differs string) Definition {
+		return row(f, "energy."+field, unit, ours, differs)
+	}
+	return []Definition{
+		required(scaled(row(f, "duration_ns", "ns", "window.duration_s", whole), 1e-9)),
+		row(f, "n_samples_completed", "", "tokens.requests_ok", whole),
+		row(f, "n_samples_failed", "", "tokens.requests_failed", whole),
+		row(f, "output_sequence_lengths.total", "tokens", "tokens.output", whole),
+		required(row(f, "system_tps", "1/s", oursOut, whole)),
+		row(f, "tps_per_user", "1/s", "", "1 / the 90th percentile of TPOT"),
+		scaled(row(f, "ttft.percentiles.%s", "ns", oursTTFT, ""), 1e-6),
+		scaled(row(f, "tpot.percentiles.%s", "ns", oursTPOT, ""), 1e-6),
+		e("total_energy_joules", "J", oursJ, "proposed for MLPerf Inference; "+whole),
+		e("inference_active_power_watts", "W", "energy.mean_w", "proposed; mean of the same time"),
+		e("static_power_baseline_watts", "W", "energy.baseline_w", "proposed; of idle GPUs"),
+		e("energy_per_token_joules", "J", "energy.net_per_output_token_j", "proposed; from the power above the baseline"),
 	}
 }
 

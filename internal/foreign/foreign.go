@@ -1,5 +1,5 @@
-// Package foreign knows the result files of other benchmarks: aiperf, vllm bench serve, guidellm and
-// optimum-benchmark. It writes a run of llem in their format, with each number computed from the stored requests by
+// Package foreign knows the result files of other benchmarks: aiperf, vllm bench serve, guidellm, optimum-benchmark and
+// MLPerf Endpoints. It writes a run of llem in their format, with each number computed from the stored requests by
 // their definition, and reads their files for comparison.
 //
 // The one table of their numbers, with llem's name of each and how the definitions differ, is [Definitions];
@@ -26,10 +26,11 @@ const (
 	VLLMBench Format = "vllm-bench"
 	GuideLLM  Format = "guidellm"
 	Optimum   Format = "optimum-benchmark"
+	Endpoints Format = "mlperf-endpoints"
 )
 
 // Formats lists the formats.
-func Formats() []Format { return []Format{AIPerf, VLLMBench, GuideLLM, Optimum} }
+func Formats() []Format { return []Format{AIPerf, VLLMBench, GuideLLM, Optimum, Endpoints} }
 
 // about is what is known of a format.
 var about = map[Format]struct {
@@ -52,6 +53,9 @@ var about = map[Format]struct {
 	Optimum: {energy: true, tool: "optimum-benchmark", file: "benchmark.json",
 		stats:    map[string]string{"mean": "mean", "p50": "p50", "p90": "p90", "p95": "p95", "p99": "p99"},
 		noEnergy: "optimum-benchmark ran without scenario.energy"},
+	Endpoints: {energy: true, tool: "MLPerf Endpoints", file: "result_summary.json",
+		stats:    map[string]string{"mean": "mean", "p50": "50", "p90": "90", "p95": "95", "p99": "99"},
+		noEnergy: "MLPerf Endpoints does not measure energy"},
 }
 
 // Tool is the name of the program that writes the format.
@@ -91,6 +95,8 @@ func Write(f Format, runs []Run) ([]byte, error) {
 		document = aiperf(runs[0])
 	case Optimum:
 		document = optimum(runs[0])
+	case Endpoints:
+		document = endpoints(runs[0])
 	case GuideLLM:
 		document = guidellm(runs)
 	}
@@ -101,18 +107,26 @@ func Write(f Format, runs []Run) ([]byte, error) {
 // Times of a request, in seconds.
 type request struct {
 	series.Request
-	// sent is when a client would have sent it, in nanoseconds of CLOCK_MONOTONIC: it could have been served.
-	sent int64
+	// sent is when a client would have sent it, in nanoseconds of CLOCK_MONOTONIC: it could have been served. A request
+	// that arrives by itself was sent when it was, and due at its schedule.
+	sent, due int64
 }
 
 // requests returns the requests of a run, in the order of their ids.
 func (r Run) requests() []request {
-	out := make([]request, len(r.Requests))
-	for i, q := range r.Requests {
-		out[i] = request{Request: q, sent: q.SubmittedNS}
-		if q.ArrivedNS != nil {
-			out[i].sent = *q.ArrivedNS
+	out := make([]request, 0, len(r.Requests))
+	for _, q := range r.Requests {
+		if !r.own(q.Point) {
+			continue
 		}
+		n := request{Request: q, sent: q.SubmittedNS, due: q.SubmittedNS}
+		if q.ArrivedNS != nil {
+			n.due = *q.ArrivedNS
+			if !r.open() || q.SubmittedNS == 0 {
+				n.sent = n.due
+			}
+		}
+		out = append(out, n)
 	}
 	slices.SortStableFunc(out, func(a, b request) int { return int(a.ID - b.ID) })
 	return out

@@ -349,3 +349,52 @@ func TestDefinitions(t *testing.T) {
 		t.Errorf("the table of %s is not as in the code: run the test with -update", path)
 	}
 }
+
+// TestLoads: of a load everything is written, with ramp and drain, and without the earlier probes of a search; requests
+// begin when they were sent, and what they waited in the client stands beside.
+func TestLoads(t *testing.T) {
+	t.Parallel()
+	const s = int64(1e9)
+	r := sample()
+	w := &r.Record.Config.Workload
+	w.Load = study.Arrivals{Kind: "gamma", Rate: 2, CV: 2}
+	w.SLO = study.SLO{TTFTMS: 1000, TPOTMS: 800}
+	own, earlier := int64(1), int64(0)
+	r.Record.Load = &result.Load{StartMonoNS: 98 * s, EndMonoNS: 108 * s, RampS: 2, DrainS: 3,
+		RampJ: &result.Quantity{Value: 50}, DrainJ: &result.Quantity{Value: 100}, OfferedRPS: 2,
+		Search: &result.Search{Probes: make([]result.Probe, 1)}}
+	for i := range r.Requests {
+		r.Requests[i].Point = &own
+	}
+	probe := r.Requests[0]
+	probe.Point = &earlier
+	r.Requests = append(r.Requests, probe)
+	d := written(t, VLLMBench, r)
+	for key, want := range map[string]any{"completed": 4.0, "duration": 10.0, "request_rate": 2.0, "burstiness": 0.25,
+		"request_goodput": 0.2, "queue_times": []any{0.0, 0.0, 3.0, 3.0}, "mean_client_queue_time_ms": 1500.0,
+		"mean_e2el_including_client_queue_ms": 4000.0, "mean_e2el_ms": 2500.0} {
+		if got := d[key]; fmt.Sprint(got) != fmt.Sprint(want) {
+			t.Errorf("%s is %v, want %v", key, got, want)
+		}
+	}
+	for path, want := range map[string]float64{"nvidia_total_gpu_energy.avg": 600, "nvidia_average_gpu_power.avg": 60,
+		"good_request_count.avg": 2, "nvidia_goodput_per_watt.avg": 2. / 5 / 60} {
+		if got, ok := at(written(t, AIPerf, r), strings.Split(path, ".")).(float64); !ok || math.Abs(got-want) > 1e-9 {
+			t.Errorf("%s is %v, want %g", path, got, want)
+		}
+	}
+	e := written(t, Endpoints, r)
+	if e["system_tps"] != 1.2 || at(e, []string{"energy", "total_energy_joules"}) != 600.0 ||
+		at(e, []string{"tpot", "percentiles", "90"}) != 1e9 || e["tps_per_user"] != 1.0 {
+		t.Errorf("%v", e)
+	}
+	r.Record.Load.DrainJ = nil
+	if v := written(t, Endpoints, r)["energy"]; v != nil {
+		t.Errorf("energy %v without the drain's", v)
+	}
+	p := at(written(t, GuideLLM, r)["benchmarks"].([]any)[0].(map[string]any),
+		[]string{"config", "strategy", "type_"})
+	if p != "poisson" {
+		t.Errorf("strategy %v", p)
+	}
+}

@@ -18,7 +18,7 @@ func guidellm(runs []Run) object {
 	for i, r := range runs {
 		benchmarks[i] = guidellmBenchmark(r, i)
 	}
-	profile, _ := guidellmLoad(first.Config.Workload.Concurrency)
+	profile, _ := guidellmLoad(runs[0])
 	return object{
 		"metadata": object{"version": guidellmVersion, "guidellm_version": "none: written by llem " + first.Program,
 			"python_version": "none", "platform": "none"},
@@ -33,8 +33,17 @@ func guidellm(runs []Run) object {
 	}
 }
 
-// guidellmLoad is how the requests were sent: as a profile and as a strategy.
-func guidellmLoad(concurrency int) (profile, strategy object) {
+// guidellmLoad is how the requests were sent: as a profile and as a strategy. Arrivals that GuideLLM does not have are
+// told as their rate.
+func guidellmLoad(r Run) (profile, strategy object) {
+	concurrency := r.Record.Config.Workload.Concurrency
+	if rate, _ := r.arrivals(); rate != "inf" {
+		kind := "constant"
+		if r.Record.Config.Workload.Load.Kind != kind {
+			kind = "poisson"
+		}
+		return object{"kind": kind, "rate": []any{rate}}, object{"type_": kind, "rate": rate}
+	}
 	if concurrency > 0 {
 		return object{"kind": "concurrent", "streams": []int{concurrency}},
 			object{"type_": "concurrent", "streams": concurrency}
@@ -50,7 +59,7 @@ func guidellmBenchmark(r Run, index int) object {
 	startNS, endNS := span(all)
 	w := r.window()
 	start, end := w(startNS), w(endNS)
-	profile, strategy := guidellmLoad(r.Record.Config.Workload.Concurrency)
+	profile, strategy := guidellmLoad(r)
 	counts := object{"successful": len(ok), "incomplete": 0, "errored": len(failed), "total": len(all)}
 	stats := make([][]object, 2)
 	for i, list := range [][]request{ok, failed} {

@@ -154,6 +154,9 @@ func numbers(name string, d object) ([]Numbers, error) {
 		return readAIPerf(name, d)
 	case isOptimum(d):
 		return readOptimum(name, d)
+	case isEndpoints(d):
+		origin, _ := d["metadata"].(object)
+		return one(name, Numbers{Format: Endpoints}, d, origin)
 	case isVLLM(d):
 		n := Numbers{Format: VLLMBench, Label: text(d["label"]), Model: text(d["model_id"]),
 			Backend: cmp.Or(text(d["backend"]), text(d["endpoint_type"]))}

@@ -16,20 +16,25 @@ var vllmPercentiles = []float64{50, 90, 95, 99}
 func vllmBench(r Run) object {
 	all := r.requests()
 	ok := finished(all)
-	w, t := r.Record.Window, r.Record.Tokens
+	w, duration := r.Record.Window, r.duration()
+	rate, burstiness := r.arrivals()
 	prompt, output := sum(ok, promptTokens), sum(ok, outputTokens)
 	out := object{
 		"date": w.Start.UTC().Format("20060102-150405"), "endpoint_type": r.Record.Backend.Name,
 		"backend": r.Record.Backend.Name, "label": r.Label, "model_id": r.Record.Config.Model,
-		"tokenizer_id": r.Record.Config.Model, "num_prompts": len(all), "request_rate": "inf", "burstiness": 1.0,
-		"max_concurrency": nil, "duration": w.DurationS, "completed": len(ok), "failed": t.RequestsFailed,
+		"tokenizer_id": r.Record.Config.Model, "num_prompts": len(all), "request_rate": rate,
+		"burstiness":      burstiness,
+		"max_concurrency": nil, "duration": duration, "completed": len(ok), "failed": len(all) - len(ok),
 		"total_input_tokens": prompt, "total_output_tokens": output,
-		"request_throughput": float64(len(ok)) / w.DurationS, "request_goodput": nil,
-		"output_throughput":      float64(output) / w.DurationS,
-		"total_token_throughput": float64(prompt+output) / w.DurationS,
+		"request_throughput": float64(len(ok)) / duration, "request_goodput": nil,
+		"output_throughput":      float64(output) / duration,
+		"total_token_throughput": float64(prompt+output) / duration,
 	}
 	if n := r.Record.Config.Workload.Concurrency; n > 0 {
 		out["max_concurrency"] = n
+	}
+	if good, has := r.good(ok); has {
+		out["request_goodput"] = float64(good) / duration
 	}
 	for key, value := range r.origin() {
 		out[key] = value
@@ -43,6 +48,13 @@ func vllmBench(r Run) object {
 	for name, values := range map[string][]float64{"ttft": each(ok, always(request.ttft)),
 		"tpot": each(ok, request.perToken), "itl": gaps, "e2el": each(ok, always(request.latency))} {
 		vllmTimes(out, name, times(values, 1e3))
+	}
+	if r.open() {
+		out["queue_times"] = queued(all)
+		vllmTimes(out, "client_queue_time", times(queued(ok), 1e3))
+		vllmTimes(out, "e2el_including_client_queue", times(each(ok, always(func(q request) float64 {
+			return seconds(q.EndNS - q.due)
+		})), 1e3))
 	}
 	return out
 }

@@ -18,13 +18,14 @@ func newImport(env *Env) *cobra.Command {
 	out, asJSON := "", false
 	cmd := &cobra.Command{
 		Use:   "import FILE...",
-		Short: "Take results of aiperf, vllm bench, guidellm or optimum-benchmark for comparison",
+		Short: "Take results of aiperf, vllm bench, guidellm and others for comparison",
 		Long: "Take the numbers of files of other benchmarks, as these programs wrote them, to a folder that llem\n" +
 			"report prints and llem compare sets beside a configuration:\n\n" +
 			"  AIPerf             profile_export_aiperf.json\n" +
 			"  vllm bench serve   the file of --save-result or --append-result\n" +
 			"  GuideLLM           benchmarks.json\n" +
-			"  optimum-benchmark  benchmark.json or benchmark_report.json\n\n" +
+			"  optimum-benchmark  benchmark.json or benchmark_report.json\n" +
+			"  MLPerf Endpoints   result_summary.json of a point\n\n" +
 			"They stay the numbers of others: marked as such everywhere, never pooled with runs of llem and\n" +
 			"never on a Pareto front with them. Energy that a file does not state is null, with the reason.",
 		Example: "  llem import benchmarks.json\n" +
