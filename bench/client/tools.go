@@ -32,13 +32,16 @@ type driver struct {
 	arguments func(job) ([]string, error)
 	own       bool
 	report    func(job) (figures, error)
+	// online tools look for a local tokenizer on a hub if they are told to stay offline.
+	online bool
 }
 
 var drivers = map[string]driver{
-	"llem":       {arguments: llemArguments, own: true, report: llemReport},
-	"vllm-bench": {arguments: vllmArguments, report: vllmReport},
-	"guidellm":   {arguments: guideArguments, report: guideReport},
-	"aiperf":     {arguments: aiperfArguments, report: aiperfReport},
+	"llem":           {arguments: llemArguments, own: true, report: llemReport},
+	"vllm-bench":     {arguments: vllmArguments, report: vllmReport},
+	"guidellm":       {arguments: guideArguments, report: guideReport},
+	"aiperf":         {arguments: aiperfArguments, report: aiperfReport, online: true},
+	"inference-perf": {arguments: inferencePerfArguments, report: inferencePerfReport},
 }
 
 // measure runs one tool under one load.
@@ -54,7 +57,10 @@ func measure(ctx context.Context, name, program string, l load, dir, tokenizer s
 	if err != nil {
 		return outcome{}, err
 	}
-	env := append(os.Environ(), "HF_HUB_OFFLINE=1")
+	env := os.Environ()
+	if !d.online {
+		env = append(env, "HF_HUB_OFFLINE=1")
+	}
 	if d.own {
 		if err := os.Symlink(self, filepath.Join(dir, "vllm")); err != nil && !errors.Is(err, os.ErrExist) {
 			return outcome{}, err
@@ -184,7 +190,8 @@ func vllmArguments(j job) ([]string, error) {
 	args := []string{"--backend", "openai", "--base-url", j.url, "--model", "llem", "--tokenizer", j.tokenizer,
 		"--dataset-name", "random", "--random-input-len", strconv.Itoa(input), "--random-output-len",
 		strconv.Itoa(j.output), "--num-prompts", strconv.Itoa(j.requests), "--ignore-eos", "--save-result",
-		"--result-dir", j.dir, "--result-filename", "report.json", "--disable-tqdm"}
+		"--result-dir", j.dir, "--result-filename", "report.json", "--disable-tqdm",
+		"--prompt-token-ids"} // otherwise it asks the server how many tokens a text has
 	if j.rate > 0 {
 		args = append(args, "--request-rate", fmt.Sprint(j.rate))
 		if j.arrivals == "constant" {

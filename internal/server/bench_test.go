@@ -29,15 +29,17 @@ func TestMain(m *testing.M) {
 // write before and after, knows the true times. They are taken once as in this client, from the kernel, and once
 // as in a client without that.
 //
-//	go test ./backend/server -run '^$' -bench ITL -benchtime 1x
+//	go test ./internal/server -run '^$' -bench ITL -benchtime 1x
 func BenchmarkITL(b *testing.B) {
 	for _, streams := range []int{1, 64, 256, 1024, 2048} {
-		b.Run(fmt.Sprintf("streams=%d", streams), func(b *testing.B) {
-			for b.Loop() {
-				benchmarkITL(b, streams, 100, 20*time.Millisecond)
-			}
-			b.ReportMetric(0, "ns/op") // meaningless here: the sender sets the pace
-		})
+		for _, how := range []string{"loop", "alone"} { // who waits: the loop, or each connection by itself
+			b.Run(fmt.Sprintf("streams=%d/%s", streams, how), func(b *testing.B) {
+				for b.Loop() {
+					benchmarkITL(b, streams, 100, 20*time.Millisecond, how == "loop")
+				}
+				b.ReportMetric(0, "ns/op") // meaningless here: the sender sets the pace
+			})
+		}
 	}
 }
 
@@ -45,7 +47,7 @@ func BenchmarkITL(b *testing.B) {
 // accurate. With one stream every write wakes the reader, on the same core.
 const certain = 25 * time.Microsecond
 
-func benchmarkITL(b *testing.B, streams, tokens int, step time.Duration) {
+func benchmarkITL(b *testing.B, streams, tokens int, step time.Duration, looped bool) {
 	self, err := os.Executable()
 	if err != nil {
 		b.Fatal(err)
@@ -66,9 +68,16 @@ func benchmarkITL(b *testing.B, streams, tokens int, step time.Duration) {
 	if err != nil {
 		b.Fatal(err)
 	}
+	c := &client{address: strings.TrimSpace(address)}
+	if looped {
+		if c.loop, err = newLoop(func(int64) {}); err != nil {
+			b.Fatal(err)
+		}
+		defer c.loop.end()
+	}
 	heard := make([]heardStream, streams)
 	for i := range heard {
-		if heard[i].conn, err = dial(b.Context(), strings.TrimSpace(address)); err != nil {
+		if heard[i].conn, err = c.dial(b.Context()); err != nil {
 			b.Fatal(err)
 		}
 		heard[i].woke = make([]int64, 0, tokens)
@@ -158,7 +167,7 @@ func cpuTime() time.Duration {
 
 // BenchmarkEvent measures the cost of one event, and that it allocates nothing.
 //
-//	go test ./backend/server -run '^$' -bench Event -benchmem
+//	go test ./internal/server -run '^$' -bench Event -benchmem
 func BenchmarkEvent(b *testing.B) {
 	c, write := piped(b)
 	var e events
@@ -179,7 +188,7 @@ func BenchmarkEvent(b *testing.B) {
 
 // BenchmarkInterpret measures the parsing of an event, which happens after its request is over.
 //
-//	go test ./backend/server -run '^$' -bench Interpret
+//	go test ./internal/server -run '^$' -bench Interpret
 func BenchmarkInterpret(b *testing.B) {
 	const tokens = 100
 	s := &stream{client: &client{engine: completions{}}}

@@ -27,6 +27,18 @@ type client struct {
 	vital vital
 	// vocab is the number of the model's token ids; 0 if unknown.
 	vocab int
+	// solo is the number of streams up to which connections wait for themselves; more are read by a loop.
+	solo int
+	loop *loop // of a run; nil if there is none
+}
+
+// dial opens a connection of a run.
+func (c *client) dial(ctx context.Context) (*conn, error) {
+	conn, err := dial(ctx, c.address)
+	if err == nil && c.loop != nil {
+		err = c.loop.adopt(conn)
+	}
+	return conn, err
 }
 
 // vital is the result of backend.Child.Vital.
@@ -77,11 +89,18 @@ func (c *client) run(ctx context.Context, w backend.Workload) (*backend.Log, err
 	}
 	ctx, unwatch := c.vital.Watch(ctx)
 	defer unwatch()
-	loop := c.closed
-	if w.Open {
-		loop = c.open
+	reader := *c
+	if c.atOnce(w) > c.solo {
+		if l, err := newLoop(c.heard); err == nil { // without one, connections wait for themselves
+			reader.loop = l
+			defer l.end()
+		}
 	}
-	if err := loop(ctx, w, bodies, log); err != nil {
+	drive := reader.closed
+	if w.Open {
+		drive = reader.open
+	}
+	if err := drive(ctx, w, bodies, log); err != nil {
 		return nil, err
 	}
 	if err := context.Cause(ctx); err != nil {
@@ -97,7 +116,7 @@ func (c *client) closed(ctx context.Context, w backend.Workload, bodies []Reques
 	for i := range streams {
 		s := &stream{client: c}
 		var err error
-		if s.conn, err = dial(ctx, c.address); err != nil {
+		if s.conn, err = c.dial(ctx); err != nil {
 			closeAll(streams)
 			return fmt.Errorf("connect to the server: %w", err)
 		}
@@ -146,6 +165,9 @@ func (c *client) closed(ctx context.Context, w backend.Workload, bodies []Reques
 	return nil
 }
 
+// soloStreams is the number of streams up to which a loop takes more processor time than it saves.
+const soloStreams = 31
+
 func closeAll(streams []*stream) {
 	for _, s := range streams {
 		if s != nil {
@@ -176,7 +198,11 @@ func (s *stream) request(ctx context.Context, body Request, out *backend.Request
 		return
 	}
 	most := mostBytes(out.PromptTokens, output, body.Repeats)
-	if err := s.got.readAll(s.conn, most, s.heard); err != nil {
+	heard := s.heard
+	if s.loop != nil { // which has heard it when it came
+		heard = func(int64) {}
+	}
+	if err := s.got.readAll(s.conn, most, heard); err != nil {
 		_ = s.interpret(out, output) // earlier tokens stay on record
 		out.OutputTokens = len(out.TokenNS)
 		fail("after %d of %d tokens: %v", len(out.TokenNS), output, err)
@@ -206,24 +232,25 @@ func clipped(s string, most int) string {
 // post sends the request. A connection that the server has closed since the last request is reopened, and counted:
 // the time for it is part of the request.
 func (s *stream) post(ctx context.Context, body Request, out *backend.Request) (int, error) {
+	text := s.conn.framed("POST", body.Path, body.Body)
 	out.SubmittedNS = clock.Mono()
 	out.PrefillStartNS = out.SubmittedNS
 	out.ArrivedNS = cmp.Or(out.ArrivedNS, out.SubmittedNS)
-	status, err := s.conn.send("POST", body.Path, body.Body)
+	status, err := s.conn.exchange(text)
 	out.WrittenNS, out.FirstByteNS = s.conn.wrote, s.conn.first
 	if err == nil || !s.conn.idleClosed(err) || ctx.Err() != nil {
 		return status, err
 	}
 	s.renew(ctx)
 	s.reconnects++
-	status, err = s.conn.send("POST", body.Path, body.Body)
+	status, err = s.conn.exchange(text)
 	out.WrittenNS, out.FirstByteNS = s.conn.wrote, s.conn.first
 	return status, err
 }
 
 // renew replaces an unusable connection. If none can be opened, the next request fails on the old one.
 func (s *stream) renew(ctx context.Context) {
-	fresh, err := dial(ctx, s.address)
+	fresh, err := s.dial(ctx)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	_ = s.conn.Close()

@@ -10,8 +10,6 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
-	"time"
-	"unsafe"
 
 	"golang.org/x/sys/unix"
 
@@ -21,12 +19,18 @@ import (
 // conn is an HTTP/1.1 connection to a server on this machine that records when bytes arrived, which package
 // net/http does not report. It carries one request at a time and allocates nothing while a body is read.
 type conn struct {
-	tcp *net.TCPConn
-	raw syscall.RawConn
-	// buf[r:w] has been received but not read; stamp is when its last byte arrived.
-	buf   []byte
-	r, w  int
-	stamp int64
+	tcp  *net.TCPConn
+	raw  syscall.RawConn
+	host string
+	// buf[r:w] has been received but not read; stamp is when its last byte arrived. buf[w:end] has been received by a
+	// loop, and not been shown to the reader.
+	buf       []byte
+	r, w, end int
+	stamp     int64
+	// latest is when the last byte before end arrived.
+	latest int64
+	// box is of a connection that a loop reads; nil for one that waits for itself.
+	box *inbox
 	// woke is when this program received the bytes: the stamp of a client without kernel timestamps.
 	woke int64
 	oob  []byte
@@ -69,7 +73,7 @@ func dial(ctx context.Context, address string) (*conn, error) {
 	if err != nil {
 		return nil, errors.Join(err, c.Close())
 	}
-	out := &conn{tcp: tcp, raw: raw, buf: make([]byte, bufferSize), oob: make([]byte, 64)}
+	out := &conn{tcp: tcp, raw: raw, host: address, buf: make([]byte, bufferSize), oob: make([]byte, 64)}
 	out.receive = out.recvmsg
 	err = raw.Control(func(fd uintptr) {
 		// If the kernel refuses, the time of reading the bytes is used instead.
@@ -79,96 +83,6 @@ func dial(ctx context.Context, address string) (*conn, error) {
 		return nil, errors.Join(err, c.Close())
 	}
 	return out, nil
-}
-
-// Close ends the connection.
-func (c *conn) Close() error { return c.tcp.Close() }
-
-// fill receives more bytes; it returns io.EOF when the server has closed.
-func (c *conn) fill() error {
-	if c.r == c.w {
-		c.r, c.w = 0, 0
-	}
-	if c.w == len(c.buf) {
-		if c.r == 0 {
-			return fmt.Errorf("a line of more than %d bytes", len(c.buf))
-		}
-		c.w = copy(c.buf, c.buf[c.r:c.w])
-		c.r = 0
-	}
-	if err := c.raw.Read(c.receive); err != nil {
-		return err
-	}
-	c.woke = clock.Mono()
-	switch {
-	case c.errno != 0:
-		return fmt.Errorf("receive: %w", c.errno)
-	case c.got == 0:
-		return io.EOF
-	}
-	before := c.stamp
-	c.stamp = c.woke
-	if wall, ok := arrival(c.oob[:c.msg.Controllen]); ok {
-		// Trust the kernel's timestamp only if it lies between the previous one and now; otherwise the wall clock was
-		// stepped. clockError allows for not reading both clocks at the same instant.
-		if at := wall + monoOfWall(); at > before-clockError && at < c.woke {
-			c.stamp = max(at, before)
-		}
-	}
-	if c.first == 0 {
-		c.first = c.stamp
-	}
-	c.w += c.got
-	return nil
-}
-
-// recvmsg receives the available bytes; false means wait for more. It is recvmsg(2) itself, because the wrapper
-// allocates room for an address at each call.
-func (c *conn) recvmsg(fd uintptr) bool {
-	for {
-		c.iov.Base = &c.buf[c.w]
-		c.iov.SetLen(len(c.buf) - c.w)
-		c.msg = unix.Msghdr{Iov: &c.iov, Control: &c.oob[0]}
-		c.msg.SetIovlen(1)
-		c.msg.SetControllen(len(c.oob))
-		var n uintptr
-		// The socket does not block, so the scheduler need not be told.
-		n, _, c.errno = unix.RawSyscall(unix.SYS_RECVMSG, fd, uintptr(unsafe.Pointer(&c.msg)), 0)
-		if c.got = int(n); c.errno != unix.EINTR {
-			return c.errno != unix.EAGAIN
-		}
-	}
-}
-
-// clockError exceeds the error of reading two clocks one after the other.
-const clockError = int64(time.Millisecond)
-
-// monoOfWall returns the current difference between CLOCK_MONOTONIC and the wall clock. If the core was lost
-// between the two readings, it reads again.
-func monoOfWall() (offset int64) {
-	for range 3 {
-		before := clock.Mono()
-		wall := time.Now().UnixNano()
-		between := clock.Mono() - before
-		offset = before + between/2 - wall
-		if between < 10_000 {
-			break
-		}
-	}
-	return offset
-}
-
-// arrival returns the kernel's timestamp from control data: one message with a timespec.
-func arrival(oob []byte) (int64, bool) {
-	const header = unix.SizeofCmsghdr
-	if len(oob) < header+int(unsafe.Sizeof(unix.Timespec{})) {
-		return 0, false
-	}
-	h := (*unix.Cmsghdr)(unsafe.Pointer(&oob[0]))
-	if h.Level != unix.SOL_SOCKET || h.Type != unix.SCM_TIMESTAMPNS {
-		return 0, false
-	}
-	return (*unix.Timespec)(unsafe.Pointer(&oob[unix.CmsgLen(0)])).Nano(), true
 }
 
 // line reads one line without its end. It is valid until the next read.
@@ -189,14 +103,24 @@ func (c *conn) line() ([]byte, error) {
 
 // send writes a request with a JSON body and reads the head of the answer.
 func (c *conn) send(method, path string, payload []byte) (status int, err error) {
-	head := make([]byte, 0, 256+len(payload))
-	head = fmt.Appendf(head, "%s %s HTTP/1.1\r\nHost: %s\r\nAccept: */*\r\n", method, path, c.tcp.RemoteAddr())
+	return c.exchange(c.framed(method, path, payload))
+}
+
+// framed returns a request with a JSON body as it is written.
+func (c *conn) framed(method, path string, payload []byte) []byte {
+	text := make([]byte, 0, 256+len(payload))
+	text = fmt.Appendf(text, "%s %s HTTP/1.1\r\nHost: %s\r\nAccept: */*\r\n", method, path, c.host)
 	if payload != nil {
-		head = fmt.Appendf(head, "Content-Type: application/json\r\nContent-Length: %d\r\n", len(payload))
+		text = fmt.Appendf(text, "Content-Type: application/json\r\nContent-Length: %d\r\n", len(payload))
 	}
-	head = append(append(head, "\r\n"...), payload...)
+	return append(append(text, "\r\n"...), payload...)
+}
+
+// exchange writes a request and reads the head of the answer.
+func (c *conn) exchange(request []byte) (status int, err error) {
 	c.wrote, c.first = 0, 0
-	if _, err := c.tcp.Write(head); err != nil {
+	c.waitForEnd(false)
+	if err := c.write(request); err != nil {
 		return 0, err
 	}
 	c.wrote = clock.Mono()
@@ -240,6 +164,7 @@ func (c *conn) head() (status int, err error) {
 		case status == 204, status == 304, c.body.left == 0:
 			c.body.ended = true
 		}
+		c.waitForEnd(status == 200 && c.body.chunked)
 		return status, nil
 	}
 	return 0, errors.New("it sends interim answers without end")

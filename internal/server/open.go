@@ -47,7 +47,7 @@ func (c *client) open(ctx context.Context, w backend.Workload, bodies []Request,
 	for range min(len(order), spareStreams) {
 		s := &stream{client: c}
 		var err error
-		if s.conn, err = dial(ctx, c.address); err != nil {
+		if s.conn, err = c.dial(ctx); err != nil {
 			return fmt.Errorf("connect to the server: %w", err)
 		}
 		o.idle, o.streams = append(o.idle, s), append(o.streams, s)
@@ -158,7 +158,7 @@ func (o *openLoop) serve(ctx context.Context, s *stream, i int) {
 
 // connect opens a connection; nil if it cannot.
 func (o *openLoop) connect(ctx context.Context) *stream {
-	conn, err := dial(ctx, o.address)
+	conn, err := o.dial(ctx)
 	if err != nil {
 		return nil
 	}
