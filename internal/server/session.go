@@ -316,8 +316,8 @@ func (s *Session) Run(ctx context.Context, w backend.Workload) (*backend.Log, er
 	}
 	c := &client{engine: s.engine, spec: s.spec, address: s.address, solo: soloStreams,
 		streams: cmp.Or(w.Concurrency, s.opt.Streams),
-		vital: s.child.Vital(s.opt.StallTimeout, true),
-		vocab: s.loaded.Vocab}
+		vital:   s.child.Vital(s.opt.StallTimeout, true),
+		vocab:   s.loaded.Vocab}
 	ctx, dead := context.WithCancelCause(ctx)
 	defer dead(nil)
 	stop := make(chan struct{})
