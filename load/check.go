@@ -206,12 +206,3 @@ func (w Work) checkSchedule() error {
 	}
 	return err
 }
-
-// Unready returns why this version does not run arrivals that are right otherwise, as a [Mistake]; nil if it does.
-func (a Arrivals) Unready() error {
-	switch {
-	case a.Turns > 1:
-		return mistakef("turns", "leave it out, or use separate requests", "this version does not make conversations")
-	}
-	return nil
-}

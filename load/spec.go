@@ -20,7 +20,8 @@ const (
 type Arrivals struct {
 	// Kind is constant, poisson, gamma, ramp, rates or trace; empty is a closed loop.
 	Kind string `json:"kind,omitempty"`
-	// Rate is the mean number of requests per second; for a ramp the first one, for a trace 0 keeps its own.
+	// Rate is the mean number of requests, or of conversations that begin, per second; for a ramp the first one, for a
+	// trace 0 keeps its own.
 	Rate float64 `json:"rate,omitempty"`
 	// ToRate is the last rate of a ramp, in requests per second.
 	ToRate float64 `json:"to_rate,omitempty"`
@@ -49,7 +50,7 @@ type Arrivals struct {
 	Spread bool `json:"spread,omitempty"`
 	// Turns is the number of turns of a conversation; 0 and 1 are single requests.
 	Turns int `json:"turns,omitempty"`
-	// ThinkS is the mean time between an answer and the next turn, in seconds.
+	// ThinkS is the mean time between an answer and the next turn, in seconds; the times are exponential.
 	ThinkS float64 `json:"think_s,omitempty"`
 	// SharedPrefix is the number of leading tokens that all prompts share.
 	SharedPrefix int `json:"shared_prefix,omitempty"`
@@ -162,7 +163,7 @@ func (a Arrivals) Seeded() bool {
 	case Trace:
 		return a.Spread
 	}
-	return false
+	return a.ThinkS > 0
 }
 
 // ParseSpan reads FROM..TO; an empty FROM is the start, and an empty TO, which is then 0, the end.

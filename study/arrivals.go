@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/llenergymeasure/llem/engine"
+	"github.com/llenergymeasure/llem/internal/about"
 	"github.com/llenergymeasure/llem/internal/study/keys"
 	"github.com/llenergymeasure/llem/internal/study/terms"
 	"github.com/llenergymeasure/llem/load"
@@ -38,9 +39,17 @@ func (k *table) loadConflict(e *Experiment) *engine.Conflict {
 	if w.Load == (Arrivals{}) && w.SLO == (SLO{}) {
 		return nil
 	}
-	if w.Load.Turns > 1 && (own.descriptor.Serves == nil || !own.descriptor.Serves(own.bound)) {
-		return engine.Conflictf(terms.LoadKey+"turns", "leave it out, or use a server",
-			terms.LoadKey+"turns is %d, but the %s backend is not a server", w.Load.Turns, e.Backend)
+	if w.Load.Turns > 1 {
+		switch {
+		case !about.Schedules(own.descriptor, own.bound):
+			return engine.Conflictf(terms.LoadKey+"turns", "leave it out, or use an engine that batches continuously",
+				terms.LoadKey+"turns needs an engine that accepts requests while it works, but the %s backend receives "+
+					"all requests at once", e.Backend)
+		case w.ChatTemplate != "":
+			return engine.Conflictf(terms.LoadKey+"turns", "leave out "+terms.TemplateKey,
+				terms.LoadKey+"turns is %d: a turn continues the tokens before it, and a chat template would begin a "+
+					"conversation each time", w.Load.Turns)
+		}
 	}
 	err := load.Work{Load: w.Load, SLO: w.SLO, Prompts: w.Prompts, InputTokens: w.InputTokens,
 		Concurrency: w.Concurrency}.Check()

@@ -48,9 +48,9 @@ func loadKeys() []commonKey {
 			empty(load.Drop),
 		switchField(terms.LoadKey+"spread", "spread requests of a trace with equal stamps over the resolution of its "+
 			"clock", func(s *Experiment) *bool { return &a(s).Spread }),
-		wholeField(terms.LoadKey+"turns", 0, 1000, "turns of a conversation; each repeats all before it",
+		wholeField(terms.LoadKey+"turns", 0, 1000, "turns of a conversation; each repeats all before it, and workload.prompts conversations begin",
 			func(s *Experiment) *int { return &a(s).Turns }),
-		secondsField(terms.LoadKey+"think_s", 0, 86400, "time between an answer and the next turn",
+		secondsField(terms.LoadKey+"think_s", 0, 86400, "mean time between an answer and the next turn",
 			func(s *Experiment) *float64 { return &a(s).ThinkS }),
 		wholeField(terms.LoadKey+"shared_prefix", 0, 1e7, "leading tokens that all prompts share",
 			func(s *Experiment) *int { return &a(s).SharedPrefix }),

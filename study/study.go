@@ -109,7 +109,7 @@ type Workload struct {
 	Dataset string `json:"dataset"`
 	// ChatTemplate is model, for the model's own template around the prompts of a data set, or empty for none.
 	ChatTemplate string `json:"chat_template,omitempty"`
-	// Prompts is the number of requests.
+	// Prompts is the number of requests, or of conversations if they have several turns.
 	Prompts int `json:"prompts"`
 	// InputTokens is the exact length of a synthetic prompt, and the maximum length of a prompt of a data set.
 	InputTokens int `json:"input_tokens"`
@@ -123,6 +123,9 @@ type Workload struct {
 	// SLO is what makes a request good; the zero value sets none.
 	SLO SLO `json:"slo,omitzero"`
 }
+
+// Distinct returns the number of different prompts: the turns of all conversations.
+func (w Workload) Distinct() int { return w.Prompts * max(1, w.Load.Turns) }
 
 // MaxContext returns the maximum length of a request with its output, in tokens: of a whole conversation, or of the
 // longest request that is taken from a trace.

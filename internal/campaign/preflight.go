@@ -147,7 +147,7 @@ func checkDataset(s *study.Study, dataset string) error {
 	most := 0
 	for _, e := range s.Experiments {
 		if e.Workload.Dataset == dataset {
-			most = max(most, e.Workload.Prompts)
+			most = max(most, e.Workload.Distinct())
 		}
 	}
 	_, err = set.Select(most, 0) // with any seed: the number is the same

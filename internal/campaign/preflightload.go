@@ -11,12 +11,11 @@ import (
 	"github.com/llenergymeasure/llem/study"
 )
 
-// checkLoad finds a load that cannot run: one that this version does not have, and a trace that cannot be replayed or
-// takes longer than a run or the study may. Package extent has the limits of other arrivals.
+// checkLoad finds a trace that cannot be replayed or takes longer than a run or the study may. Package extent has the limits of other arrivals.
 func checkLoad(s *study.Study, e study.Experiment) error {
 	a := e.Workload.Load
-	if err := a.Unready(); err != nil || a.Kind != load.Trace {
-		return err
+	if a.Kind != load.Trace {
+		return nil
 	}
 	t, err := workload.Replayed(a, e.Seed)
 	if err != nil {

@@ -72,11 +72,9 @@ func (j *join) uneven() (n int) {
 func (j *join) checkLoad() {
 	var all result.Tokens
 	countTokens(&all, j.Requests)
-	c := j.record.Config.Workload.Load
-	grows := c.Turns > 1 // a prompt holds the answers before it
 	switch {
 	case all.RequestsFailed > 0:
-	case all.Output != j.Asked || !grows && all.Prompt != j.Given:
+	case all.Output != j.Asked || all.Prompt != j.Given:
 		j.warn(codes.UnequalWork,
 			fmt.Sprintf("over the whole load, the engine was given %d prompt and asked for %d output tokens, but took "+
 				"%d and returned %d: the run is not compared with others", j.Given, j.Asked, all.Prompt, all.Output))

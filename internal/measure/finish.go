@@ -119,7 +119,7 @@ func (d *desk) computed(c *collected) (w worked) {
 // hasLoad reports whether the record tells about a load.
 func (d *desk) hasLoad() bool {
 	x := d.Experiment.Workload
-	return x.Load.Open() || x.Load.Search != "" || x.SLO.Set()
+	return x.Load.Open() || x.Load.Search != "" || x.SLO.Set() || x.Load.Turns > 1
 }
 
 // compute sets parameters and operations from the architecture.

@@ -36,12 +36,14 @@ func (d *desk) arrivalsFor(a study.Arrivals, prompts int) study.Arrivals {
 }
 
 // open returns the engine's workload of requests that arrive at the given times, in nanoseconds after the
-// start. The requests are repeated in their order. most is the maximum number in flight; 0 means any.
+// start; conversations begin at these times. They are repeated in their order. most is the maximum number in flight; 0
+// means any.
 func (w work) open(at []int64, most int) backend.Workload {
-	out := w.of(w.requests, (len(at)+len(w.requests)-1)/len(w.requests))
-	out.Requests, out.Round, out.Open, out.Concurrency = out.Requests[:len(at)], 0, true, most
+	n, turns := len(at)*w.turns, w.turns
+	out := w.of(w.requests, (n+len(w.requests)-1)/len(w.requests))
+	out.Requests, out.Round, out.Open, out.Concurrency = out.Requests[:n], 0, true, most
 	for i := range out.Requests {
-		out.Requests[i].DueNS = at[i]
+		out.Requests[i].DueNS = at[i/turns]
 	}
 	return out
 }

@@ -149,7 +149,7 @@ func (d *desk) collect(ctx context.Context, c *collected) error {
 	case a.Search != "":
 		c.measured, err = d.search(ctx, c, length{warmNS: warmNS, repeats: 1})
 	case a.Open():
-		c.measured, err = d.measureOpen(ctx, c, d.arrivalsFor(a, len(requests)), length{warmNS: warmNS})
+		c.measured, err = d.measureOpen(ctx, c, d.arrivalsFor(a, d.Experiment.Workload.Prompts), length{warmNS: warmNS})
 	default:
 		var l length
 		if l, err = d.newLength(ctx, c, warmNS); err == nil {

@@ -1,8 +1,8 @@
 package measure
 
 import (
+	"cmp"
 	"context"
-	"errors"
 	"fmt"
 
 	"github.com/llenergymeasure/llem/backend"
@@ -17,7 +17,6 @@ import (
 	"github.com/llenergymeasure/llem/internal/workload"
 	"github.com/llenergymeasure/llem/load"
 	"github.com/llenergymeasure/llem/load/trace"
-	"github.com/llenergymeasure/llem/note"
 	"github.com/llenergymeasure/llem/study"
 )
 
@@ -78,9 +77,6 @@ func (d *desk) prepare(ctx context.Context) (input, error) {
 // readPrompts reads the prompts of a data set.
 func (d *desk) readPrompts(in *input) error {
 	w := d.Experiment.Workload
-	if m, ok := errors.AsType[*load.Mistake](w.Load.Unready()); ok { // an experiment that no study file made
-		return note.Failf(codes.ClassConfig, m.Next, "%s", m.Message)
-	}
 	if w.Load.Kind == load.Trace {
 		return d.readTrace(in)
 	}
@@ -91,7 +87,7 @@ func (d *desk) readPrompts(in *input) error {
 	if err != nil {
 		return err
 	}
-	if in.prompts, err = set.Select(w.Prompts, d.Experiment.Seed); err != nil {
+	if in.prompts, err = set.Select(w.Distinct(), d.Experiment.Seed); err != nil {
 		return err
 	}
 	for _, n := range set.Notes() {
@@ -179,8 +175,9 @@ func (d *desk) tellTemplate(ctx context.Context, session backend.Session, out wo
 // shape converts prompts to token ids of exact length, with the prefix that they share.
 func (in input) shape(ctx context.Context, session backend.Session) ([]workload.Request, error) {
 	requests, err := in.ids(ctx, session)
-	if n := in.experiment.Workload.Load.SharedPrefix; err == nil && n > 0 {
-		requests = workload.Share(requests, n)
+	if a := in.experiment.Workload.Load; err == nil {
+		requests = workload.Share(requests, a.SharedPrefix, a.Turns)
+		workload.Converse(requests, a.Turns, a.ThinkS, cmp.Or(a.Seed, in.experiment.Seed))
 	}
 	return requests, err
 }
@@ -192,7 +189,7 @@ func (in input) ids(ctx context.Context, session backend.Session) ([]workload.Re
 	case in.trace != nil:
 		return workload.Recorded(in.trace, in.vocab(session), in.experiment.Seed), nil
 	case w.Dataset == workload.SyntheticSource:
-		return workload.Synthetic(w.Prompts, w.InputTokens, in.vocab(session), in.experiment.Seed)
+		return workload.Synthetic(w.Distinct(), w.InputTokens, in.vocab(session), in.experiment.Seed)
 	}
 	texts := make([]string, len(in.prompts))
 	for i, p := range in.prompts {

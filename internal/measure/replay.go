@@ -60,26 +60,28 @@ const (
 	warmOutput = 64
 )
 
-// forWarmUp returns the work of the warm-up: the work itself, or of recorded requests a sample of their lengths. The
-// sample has tokens of its own, so that a prefix cache has none of the trace.
+// forWarmUp returns the work of the warm-up: the work itself, or of recorded requests and conversations a sample of
+// their lengths. The sample has tokens of its own, so that a prefix cache has none of the load.
 func (w work) forWarmUp(vocab workload.Vocab, seed uint64) (work, error) {
-	if !w.recorded {
+	if !w.recorded && w.turns == 1 {
 		return w, nil
 	}
-	sorted := slices.Clone(w.requests)
-	slices.SortStableFunc(sorted, func(a, b workload.Request) int {
-		return cmp.Or(cmp.Compare(len(a.Tokens), len(b.Tokens)), cmp.Compare(w.asked(a), w.asked(b)))
+	type size struct{ prompt, output int }
+	sizes := make([]size, len(w.requests))
+	for i, n := range w.lengths() {
+		sizes[i] = size{n, w.asked(w.requests[i])}
+	}
+	slices.SortFunc(sizes, func(a, b size) int {
+		return cmp.Or(cmp.Compare(a.prompt, b.prompt), cmp.Compare(a.output, b.output))
 	})
-	n := min(mostWarm, len(sorted))
-	longest := sorted[len(sorted)-1]
-	made, err := workload.Synthetic(n, len(longest.Tokens), vocab, seed^warmStream)
+	n := min(mostWarm, len(sizes))
+	made, err := workload.Synthetic(n, sizes[len(sizes)-1].prompt, vocab, seed^warmStream)
 	if err != nil {
 		return w, err
 	}
 	for i := range made {
-		q := sorted[(i+1)*len(sorted)/n-1]
-		made[i].Tokens, made[i].Task = made[i].Tokens[:len(q.Tokens)], q.Task
-		made[i].Output = min(w.asked(q), warmOutput)
+		q := sizes[(i+1)*len(sizes)/n-1]
+		made[i].Tokens, made[i].Output = made[i].Tokens[:q.prompt], min(q.output, warmOutput)
 	}
 	w.requests, w.batch = made, min(w.batch, n)
 	return w, nil

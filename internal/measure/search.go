@@ -83,7 +83,7 @@ func (d *desk) measureProbe(ctx context.Context, c *collected, p load.Probe, l l
 	}
 	if a.Search == load.OverRate {
 		a.Rate = p.Load
-		return d.measureOpen(ctx, c, d.arrivalsFor(a, len(c.work.requests)), l)
+		return d.measureOpen(ctx, c, d.arrivalsFor(a, d.Experiment.Workload.Prompts), l)
 	}
 	work := c.work
 	work.concurrency = int(p.Load)

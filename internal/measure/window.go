@@ -84,10 +84,7 @@ func (d *desk) measureWork(ctx context.Context, e *running, load backend.Workloa
 	}
 	m.anchor = d.Clock.Anchor()
 	m.round = load.Round
-	for _, p := range load.Requests {
-		m.given += int64(len(p.Tokens))
-		m.asked += int64(load.Asked(p))
-	}
+	m.given, m.asked = totals(load)
 	load.Progress = func(done, total int) {
 		d.emit(event.Progress{Phase: event.Measure, Fraction: float64(done) / float64(max(total, 1)),
 			Detail: requestsText(done, total, l.repeats), Done: done, Total: total})
@@ -119,6 +116,21 @@ func (d *desk) measureWork(ctx context.Context, e *running, load backend.Workloa
 		err = checkCounts(m.log, len(load.Requests))
 	}
 	return m, err
+}
+
+// totals returns the numbers of prompt and output tokens that a workload asks for. The prompt of a turn holds the turns
+// before it and their answers.
+func totals(w backend.Workload) (given, asked int64) {
+	whole := map[int]int{}
+	for _, p := range w.Requests {
+		n := len(p.Tokens)
+		if p.After != nil {
+			n += whole[*p.After]
+		}
+		given, asked = given+int64(n), asked+int64(w.Asked(p))
+		whole[p.ID] = n + w.Asked(p)
+	}
+	return given, asked
 }
 
 // noCompletedRequest is the failure of a run in which every request failed: no energy per

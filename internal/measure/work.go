@@ -20,6 +20,8 @@ type work struct {
 	outputTokens, concurrency int
 	// batch is the maximum number of requests per step: all of them if the engine decides.
 	batch int
+	// turns is the number of turns of a conversation; 1 for single requests.
+	turns int
 	// recorded reports that the requests are from a trace.
 	recorded bool
 	// few bounds the outputs that requests have of their own; 0 sets none.
@@ -29,7 +31,7 @@ type work struct {
 func newWork(e study.Experiment, requests []workload.Request) work {
 	w := work{requests: requests, outputTokens: e.Workload.OutputTokens,
 		concurrency: min(e.Workload.Concurrency, len(requests)), batch: len(requests),
-		recorded: e.Workload.Load.Kind == load.Trace}
+		turns: max(1, e.Workload.Load.Turns), recorded: e.Workload.Load.Kind == load.Trace}
 	if n := e.BatchSize(); n > 0 {
 		w.batch = min(n, len(requests))
 	}
@@ -70,6 +72,20 @@ func (w work) prompt(q workload.Request, offset int) backend.Prompt {
 
 // asked returns the number of output tokens of a request.
 func (w work) asked(q workload.Request) int { return cmp.Or(q.Output, w.outputTokens) }
+
+// lengths returns the lengths of all prompts, with the turns before them and their answers.
+func (w work) lengths() []int {
+	out, index := make([]int, len(w.requests)), map[int]int{}
+	for i, q := range w.requests {
+		out[i] = len(q.Tokens)
+		if q.After != nil {
+			before := index[*q.After]
+			out[i] += out[before] + w.asked(w.requests[before])
+		}
+		index[q.ID] = i
+	}
+	return out
+}
 
 // stride separates the request ids of two rounds.
 func (w work) stride() int {

@@ -79,7 +79,12 @@ func (c *client) atOnce(w backend.Workload) int {
 // are opened before the clock starts.
 func (c *client) run(ctx context.Context, w backend.Workload) (*backend.Log, error) {
 	bodies := make([]Request, len(w.Requests))
+	continued := false
 	for i, p := range w.Requests {
+		if p.After != nil { // what it continues is not known yet
+			continued = true
+			continue
+		}
 		bodies[i] = c.engine.Request(c.spec, p, w.Asked(p))
 	}
 	log := &backend.Log{Requests: make([]backend.Request, len(w.Requests)), StepClock: "client"}
@@ -97,8 +102,11 @@ func (c *client) run(ctx context.Context, w backend.Workload) (*backend.Log, err
 		}
 	}
 	drive := reader.closed
-	if w.Open {
+	switch {
+	case w.Open:
 		drive = reader.open
+	case continued:
+		drive = reader.talk
 	}
 	if err := drive(ctx, w, bodies, log); err != nil {
 		return nil, err

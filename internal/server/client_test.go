@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"errors"
 	"math"
 	"net"
 	"net/http"
@@ -25,7 +26,7 @@ import (
 func (completions) Request(_ backend.Spec, p backend.Prompt, output int) Request {
 	return JSON("/v1/completions",
 		map[string]any{"model": "llem", "prompt": p.Tokens, "max_tokens": output, "ignore_eos": true, "temperature": 0,
-			"stream": true})
+			"stream": true, "return_token_ids": true})
 }
 
 // stubbed returns a client of a stub in this process, with steps of the given duration.
@@ -132,6 +133,80 @@ func TestLoad(t *testing.T) {
 				t.Error("the run ended before its requests")
 			}
 		})
+	}
+}
+
+// talking makes two conversations of three turns of the six prompts.
+func talking(pause time.Duration) backend.Workload {
+	w := sixPrompts()
+	for _, i := range []int{1, 2, 4, 5} {
+		w.Requests[i].After, w.Requests[i].WaitNS = new(i-1), pause.Nanoseconds()
+	}
+	return w
+}
+
+// TestConversations: a turn has the prompts and answers before it in front, and is sent a pause after the last answer, or
+// when it is due if that is later.
+func TestConversations(t *testing.T) {
+	for name, q := range map[string]struct {
+		streams int
+		pause   time.Duration
+		open    bool
+		late    time.Duration // when the last turn is due
+		cap     int
+	}{
+		"closed":             {0, 0, false, 0, 0},
+		"closed, one by one": {1, 0, false, 0, 0},
+		"closed, pauses":     {2, 20 * time.Millisecond, false, 0, 0},
+		"open":               {0, 0, true, 0, 0},
+		"open, pauses":       {0, 20 * time.Millisecond, true, 300 * time.Millisecond, 0},
+		"open with a cap":    {0, time.Millisecond, true, 0, 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := talking(q.pause)
+			w.Open, w.Concurrency = q.open, q.cap
+			w.Requests[5].DueNS = q.late.Nanoseconds()
+			log, err := stubbed(t, q.streams, 5*time.Millisecond).run(t.Context(), w)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for i, r := range log.Requests {
+				want := (len(w.Requests[i].Tokens) + w.OutputTokens) * (i%3 + 1)
+				if !r.OK || r.PromptTokens+r.OutputTokens != want {
+					t.Errorf("request %d: %+v, want %d tokens", i, r, want)
+				}
+				if i%3 == 0 {
+					continue
+				}
+				at := log.Requests[i-1].EndNS + w.Requests[i].WaitNS
+				if w.Open {
+					at = max(at, log.StartNS+w.Requests[i].DueNS)
+				}
+				if r.SubmittedNS < at || (w.Open || q.streams == 0) && r.ArrivedNS != at {
+					t.Errorf("request %d arrived at %d and was sent at %d, it was due at %d", i, r.ArrivedNS,
+						r.SubmittedNS, at)
+				}
+			}
+			if q.streams == 1 && log.Requests[3].SubmittedNS < log.Requests[2].EndNS {
+				t.Error("a client began a conversation before it had ended one")
+			}
+		})
+	}
+}
+
+// TestConversationsCut: the turns that are left when the time is over are cut.
+func TestConversationsCut(t *testing.T) {
+	w := talking(time.Hour)
+	w.Open, w.DrainNS = true, int64(100*time.Millisecond)
+	log, err := stubbed(t, 0, time.Millisecond).run(t.Context(), w)
+	if err != nil && !errors.Is(err, errDrain) {
+		t.Fatal(err)
+	}
+	for i, r := range log.Requests {
+		if first := i%3 == 0; r.OK != first || r.Cut == first || r.ArrivedNS == 0 || r.Failure == "" != first {
+			t.Errorf("request %d: %+v", i, r)
+		}
 	}
 }
 

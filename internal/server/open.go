@@ -2,9 +2,11 @@ package server
 
 import (
 	"cmp"
+	"container/heap"
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"sync"
 	"time"
@@ -18,15 +20,22 @@ import (
 // all of its connections open.
 const spareStreams = 64
 
-// openLoop sends requests when they are due, however many are in flight.
+// openLoop sends requests when they are due, however many are in flight. It also sends the requests of a closed loop
+// with conversations: all of them are due at once there, with a cap.
 type openLoop struct {
 	*client
 	w      backend.Workload
-	bodies []Request
+	bodies []Request // of requests that continue another one, made when that has ended
 	log    *backend.Log
 	all    sync.WaitGroup // requests and the pacing goroutine
+	most   int            // requests in flight; 0 for any number
+	// after are the requests that continue a request, by index; whole are the tokens of a conversation so far.
+	after map[int][]int
 
 	mu      sync.Mutex
+	whole   map[int][]int32
+	ahead   timeline  // requests whose time is known
+	unknown int       // requests that wait for the end of another one
 	idle    []*stream // connections without a request
 	flying  int       // requests in flight
 	waiting []int     // requests that are due and wait for the cap
@@ -35,19 +44,69 @@ type openLoop struct {
 	closed  bool      // the run is over
 }
 
+// timed is a request, by index, and when it is due.
+type timed struct {
+	at int64
+	i  int
+}
+
+// timeline implements heap.Interface.
+type timeline []timed
+
+func (t timeline) Len() int { return len(t) }
+func (t timeline) Less(a, b int) bool {
+	return cmp.Or(cmp.Compare(t[a].at, t[b].at), t[a].i-t[b].i) < 0
+}
+func (t timeline) Swap(a, b int) { t[a], t[b] = t[b], t[a] }
+func (t *timeline) Push(v any)   { *t = append(*t, v.(timed)) }
+func (t *timeline) Pop() any {
+	last := len(*t) - 1
+	v := (*t)[last]
+	*t = (*t)[:last]
+	return v
+}
+
+// look is how long the pacing goroutine sleeps at most while answers may make further requests due. A request that is
+// due sooner than that after the answer before it does not wait for that goroutine.
+const look = 2 * time.Millisecond
+
 // open runs a workload as an open loop. Connections that wait for requests are opened before the clock starts.
 func (c *client) open(ctx context.Context, w backend.Workload, bodies []Request, log *backend.Log) error {
-	o := &openLoop{client: c, w: w, bodies: bodies, log: log}
-	order := make([]int, len(w.Requests))
-	for i := range order {
-		order[i] = i
+	o := &openLoop{client: c, w: w, bodies: bodies, log: log, most: w.Concurrency}
+	return o.run(ctx, w.Concurrency)
+}
+
+// talk runs conversations as a closed loop, round by round.
+func (c *client) talk(ctx context.Context, w backend.Workload, bodies []Request, log *backend.Log) error {
+	begin, start := 0, int64(0)
+	for _, round := range w.Rounds() {
+		end := begin + len(round)
+		w.Requests = round
+		part := &backend.Log{Requests: log.Requests[begin:end]}
+		o := &openLoop{client: c, w: w, bodies: bodies[begin:end], log: part, most: c.streams}
+		if tell := w.Progress; tell != nil {
+			o.w.Progress = func(done, _ int) { tell(begin+done, len(bodies)) }
+		}
+		if err := o.run(ctx, c.atOnce(w)); err != nil {
+			return err
+		}
+		start = cmp.Or(start, part.StartNS)
+		log.StartNS, log.EndNS = start, part.EndNS
+		log.Reconnects, log.SharedStamps = log.Reconnects+part.Reconnects, log.SharedStamps+part.SharedStamps
+		begin = end
 	}
-	slices.SortStableFunc(order, func(a, b int) int { return cmp.Compare(w.Requests[a].DueNS, w.Requests[b].DueNS) })
+	return nil
+}
+
+// run sends all requests. ready is the number of connections that are opened before the clock starts; 0 opens as many
+// as are kept.
+func (o *openLoop) run(ctx context.Context, ready int) error {
+	o.follows()
 	defer func() { closeAll(o.streams) }()
-	for range min(len(order), spareStreams) {
-		s := &stream{client: c}
+	for range min(len(o.bodies), cmp.Or(ready, spareStreams)) {
+		s := &stream{client: o.client}
 		var err error
-		if s.conn, err = c.dial(ctx); err != nil {
+		if s.conn, err = o.dial(ctx); err != nil {
 			return fmt.Errorf("connect to the server: %w", err)
 		}
 		o.idle, o.streams = append(o.idle, s), append(o.streams, s)
@@ -61,28 +120,71 @@ func (c *client) open(ctx context.Context, w backend.Workload, bodies []Request,
 		closeAll(o.streams)
 	})
 	defer stop()
-	log.StartNS = clock.Mono()
+	o.log.StartNS = clock.Mono()
+	last := int64(0)
+	for i, p := range o.w.Requests {
+		at := o.log.StartNS
+		if o.w.Open {
+			at += p.DueNS
+		}
+		last = max(last, at)
+		if p.After == nil {
+			o.ahead = append(o.ahead, timed{at, i})
+		}
+	}
+	heap.Init(&o.ahead)
+	if o.w.Open && o.w.DrainNS > 0 {
+		over := time.AfterFunc(time.Duration(last+o.w.DrainNS-o.log.StartNS), func() { cut(errDrain) })
+		defer over.Stop()
+	}
 	o.all.Go(func() {
 		pacing.Own()
-		for _, i := range order {
-			at := log.StartNS + w.Requests[i].DueNS
-			if !pacing.Until(ctx, at, o.quiet) {
-				return
-			}
-			log.Requests[i].ArrivedNS = at
-			o.arrive(ctx, i)
-		}
-		if w.DrainNS > 0 {
-			time.AfterFunc(time.Duration(w.DrainNS), func() { cut(errDrain) })
-		}
+		o.pace(ctx)
 	})
 	o.all.Wait()
-	log.EndNS = clock.Mono()
+	o.log.EndNS = clock.Mono()
+	o.unsent(ctx)
 	for _, s := range o.streams {
-		log.Reconnects += s.reconnects
-		log.SharedStamps += s.shared
+		o.log.Reconnects += s.reconnects
+		o.log.SharedStamps += s.shared
 	}
 	return nil
+}
+
+// follows finds the requests that continue others.
+func (o *openLoop) follows() {
+	o.after, o.whole = map[int][]int{}, map[int][]int32{}
+	index := map[int]int{}
+	for i, p := range o.w.Requests {
+		index[p.ID] = i
+		if p.After != nil {
+			before := index[*p.After]
+			o.after[before] = append(o.after[before], i)
+			o.unknown++
+		}
+	}
+}
+
+// pace lets requests arrive at their times.
+func (o *openLoop) pace(ctx context.Context) {
+	for {
+		o.mu.Lock()
+		at, now := int64(math.MaxInt64), clock.Mono()
+		if o.unknown > 0 {
+			at = now + int64(look)
+		}
+		for len(o.ahead) > 0 && o.ahead[0].at <= now {
+			t, _ := heap.Pop(&o.ahead).(timed)
+			o.arrive(ctx, t)
+		}
+		if len(o.ahead) > 0 {
+			at = min(at, o.ahead[0].at)
+		}
+		o.mu.Unlock()
+		if at == math.MaxInt64 || !pacing.Until(ctx, at, o.quiet) {
+			return
+		}
+	}
 }
 
 // errDrain is the cause of a context whose requests are cut.
@@ -97,13 +199,15 @@ func (o *openLoop) quiet() {
 	}
 }
 
-// arrive sends a request that is due, or puts it into the queue of the cap.
-func (o *openLoop) arrive(ctx context.Context, i int) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	if o.w.Concurrency > 0 && o.flying >= o.w.Concurrency {
-		o.log.Requests[i].Capped = true
-		o.waiting = append(o.waiting, i)
+// arrive sends a request that is due, or puts it into the queue of the cap. The caller holds the lock.
+func (o *openLoop) arrive(ctx context.Context, t timed) {
+	q := &o.log.Requests[t.i]
+	if o.w.Open || o.most == 0 { // else it arrives when its client is free
+		q.ArrivedNS = t.at
+	}
+	if o.most > 0 && o.flying >= o.most {
+		q.Capped = o.w.Open
+		o.waiting = append(o.waiting, t.i)
 		return
 	}
 	if o.flying == 0 {
@@ -114,7 +218,19 @@ func (o *openLoop) arrive(ctx context.Context, i int) {
 	if n := len(o.idle); n > 0 {
 		s, o.idle = o.idle[n-1], o.idle[:n-1]
 	}
-	o.all.Go(func() { o.serve(ctx, s, i) })
+	o.all.Go(func() { o.serve(ctx, s, t.i) })
+}
+
+// next takes a request that waited for the cap: the first one, or in a closed loop the first one that continues
+// another, so that a client ends a conversation before it begins one. The caller holds the lock.
+func (o *openLoop) next() int {
+	at := 0
+	if !o.w.Open {
+		at = max(0, slices.IndexFunc(o.waiting, func(i int) bool { return o.w.Requests[i].After != nil }))
+	}
+	i := o.waiting[at]
+	o.waiting = slices.Delete(o.waiting, at, at+1)
+	return i
 }
 
 // serve sends a request over an open connection or a new one, and then requests that waited for the cap.
@@ -132,6 +248,7 @@ func (o *openLoop) serve(ctx context.Context, s *stream, i int) {
 		}
 		q.Cut = !q.OK && errors.Is(context.Cause(ctx), errDrain)
 		o.mu.Lock()
+		o.follow(ctx, i)
 		o.done++
 		if o.w.Progress != nil {
 			o.w.Progress(o.done, len(o.bodies))
@@ -139,7 +256,7 @@ func (o *openLoop) serve(ctx context.Context, s *stream, i int) {
 		if len(o.waiting) == 0 || ctx.Err() != nil {
 			break
 		}
-		i, o.waiting = o.waiting[0], o.waiting[1:]
+		i = o.next()
 		o.mu.Unlock()
 	}
 	defer o.mu.Unlock()
@@ -147,12 +264,87 @@ func (o *openLoop) serve(ctx context.Context, s *stream, i int) {
 	if s != nil {
 		o.idle = append(o.idle, s)
 	}
-	if len(o.waiting) > 0 {
-		for _, i := range o.waiting {
-			o.log.Requests[i].Cut = errors.Is(context.Cause(ctx), errDrain)
-			o.log.Requests[i].Failure = "it was not sent: " + context.Cause(ctx).Error()
+}
+
+// follow makes the requests due that continue one which has ended: at their own time, or a pause after its end. The
+// caller holds the lock.
+func (o *openLoop) follow(ctx context.Context, i int) {
+	q := &o.log.Requests[i]
+	before := o.whole[i]
+	delete(o.whole, i)
+	if before == nil {
+		before = o.w.Requests[i].Tokens
+	}
+	for _, k := range o.after[i] {
+		p := o.w.Requests[k]
+		t := timed{q.EndNS + p.WaitNS, k}
+		if o.w.Open {
+			t.at = max(t.at, o.log.StartNS+p.DueNS)
 		}
-		o.waiting = nil
+		o.unknown--
+		if reason := unfollowed(q); reason != "" {
+			o.drop(ctx, t, reason)
+			continue
+		}
+		p.Tokens = slices.Concat(before, q.Output, p.Tokens)
+		if len(o.after[k]) > 0 {
+			o.whole[k] = p.Tokens
+		}
+		o.log.Requests[k].PromptTokens = len(p.Tokens)
+		o.bodies[k] = o.engine.Request(o.spec, p, o.w.Asked(p))
+		switch now := clock.Mono(); {
+		case t.at <= now:
+			o.arrive(ctx, t)
+		case t.at <= now+int64(look):
+			o.all.Go(func() {
+				if pacing.Until(ctx, t.at, nil) {
+					o.mu.Lock()
+					defer o.mu.Unlock()
+					o.arrive(ctx, t)
+				}
+			})
+		default:
+			heap.Push(&o.ahead, t)
+		}
+	}
+}
+
+// unfollowed returns why no request can continue an answer.
+func unfollowed(q *backend.Request) string {
+	switch {
+	case !q.OK:
+		return fmt.Sprintf("it was not sent: request %d before it failed", q.ID)
+	case q.Output == nil:
+		return "it was not sent: the engine does not report which tokens it generated"
+	}
+	return ""
+}
+
+// drop fails a request that cannot be sent, and with it the ones that continue it. The caller holds the lock.
+func (o *openLoop) drop(ctx context.Context, t timed, reason string) {
+	q := &o.log.Requests[t.i]
+	q.Failure, q.Cut = reason, errors.Is(context.Cause(ctx), errDrain)
+	q.EndNS, q.ArrivedNS = clock.Mono(), t.at
+	q.EndNS = max(q.EndNS, t.at)
+	o.done++
+	o.follow(ctx, t.i)
+}
+
+// unsent ends the requests that were not sent before the end of the run.
+func (o *openLoop) unsent(ctx context.Context) {
+	why := context.Cause(ctx)
+	if why == nil {
+		return
+	}
+	for i := range o.log.Requests {
+		q := &o.log.Requests[i]
+		if q.SubmittedNS != 0 || q.Failure != "" {
+			continue
+		}
+		q.Cut, q.Failure = errors.Is(why, errDrain), "it was not sent: "+why.Error()
+		if q.ArrivedNS == 0 {
+			q.ArrivedNS, q.EndNS = o.log.EndNS, o.log.EndNS
+		}
 	}
 }
 

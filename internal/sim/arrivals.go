@@ -65,8 +65,9 @@ func (q *queue) add(s *sequence) {
 // is there when the engine wakes up.
 func (q *queue) send(now int64, woken bool) {
 	for len(q.due) > 0 && q.due[0].at <= now && (!q.bounded || len(q.slots) > 0) {
-		s := q.due[0]
-		q.due = q.due[1:]
+		k := q.first(now)
+		s := q.due[k]
+		q.due = slices.Delete(q.due, k, k+1)
 		at := s.at
 		if q.bounded {
 			at = max(at, q.slots[0])
@@ -82,6 +83,23 @@ func (q *queue) send(now int64, woken bool) {
 		}
 		q.waiting = append(q.waiting, s)
 	}
+}
+
+// first returns the index of the request that goes next: the first one that is due, or in a closed loop the first one
+// that continues another, so that a client ends a conversation before it begins one.
+func (q *queue) first(now int64) int {
+	if q.open || !q.bounded {
+		return 0
+	}
+	for i, s := range q.due {
+		if s.at > now {
+			break
+		}
+		if s.prompt.After != nil {
+			return i
+		}
+	}
+	return 0
 }
 
 // end takes note of an answer, which may be the history of further requests.

@@ -3,7 +3,10 @@ package workload
 import (
 	"errors"
 	"fmt"
+	"math"
+	"math/rand/v2"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/llenergymeasure/llem/internal/disk"
@@ -73,23 +76,49 @@ const maxPromptTokens = 250_000_000
 const maxTrace = 64 << 30
 
 // Recorded returns the requests of a trace with token ids of the recorded lengths, their outputs and their times. Equal
-// blocks of the trace give equal tokens, see [trace.Trace.Prompt].
+// blocks of the trace give equal tokens, see [trace.Trace.Prompt]. A turn whose prompt holds the turn before it continues
+// that request, see [trace.Trace.History].
 func Recorded(t *trace.Trace, vocab Vocab, seed uint64) []Request {
 	ids := vocab.ordinary()
 	out := make([]Request, len(t.Requests))
 	for i, q := range t.Requests {
 		out[i] = Request{ID: i, Tokens: t.Prompt(i, ids, seed), Task: t.Format, Output: q.Output, DueNS: q.AtNS}
+		if n := t.History(i); n > 0 {
+			out[i].Tokens, out[i].After = out[i].Tokens[n:], new(q.Parent)
+		}
 	}
 	return out
 }
 
-// Share gives all requests the first n tokens of the first one. Shorter requests take as many as they have.
-func Share(reqs []Request, n int) []Request {
-	out := make([]Request, len(reqs))
-	for i, q := range reqs {
-		tokens := append([]int32(nil), q.Tokens...)
+// Share gives all conversations the first n tokens of the first one. Shorter prompts take as many as they have. turns is
+// the number of requests of a conversation; 0 and 1 are single requests.
+func Share(reqs []Request, n, turns int) []Request {
+	if n <= 0 {
+		return reqs
+	}
+	out := slices.Clone(reqs)
+	for i := 0; i < len(out); i += max(1, turns) {
+		tokens := slices.Clone(out[i].Tokens)
 		copy(tokens[:min(n, len(tokens))], reqs[0].Tokens)
-		out[i] = Request{ID: q.ID, Tokens: tokens, Task: q.Task}
+		out[i].Tokens = tokens
 	}
 	return out
+}
+
+// Converse makes conversations of requests, each of a number of turns that follow one another in the list. A turn waits
+// for the answer before it, and then for an exponential time of the given mean in seconds.
+func Converse(reqs []Request, turns int, thinkS float64, seed uint64) {
+	if turns < 2 {
+		return
+	}
+	const stream = 0x7468696e6b // differs from the streams of prompts and arrivals
+	src := rand.NewPCG(seed, stream)
+	for i := range reqs {
+		if i%turns == 0 {
+			continue
+		}
+		u := (float64(src.Uint64()>>12) + 0.5) / (1 << 52)
+		reqs[i].After = new(reqs[i-1].ID)
+		reqs[i].WaitNS = int64(math.Round(-math.Log(u) * thinkS * 1e9))
+	}
 }

@@ -56,7 +56,7 @@ func TestLoadTrace(t *testing.T) {
 func TestShare(t *testing.T) {
 	reqs := []Request{{ID: 0, Tokens: []int32{1, 2, 3, 4}}, {ID: 1, Tokens: []int32{5, 6, 7}},
 		{ID: 2, Tokens: []int32{8}}}
-	got := Share(reqs, 2)
+	got := Share(reqs, 2, 0)
 	if !slices.Equal(got[1].Tokens, []int32{1, 2, 7}) || !slices.Equal(got[2].Tokens, []int32{1}) ||
 		!slices.Equal(reqs[1].Tokens, []int32{5, 6, 7}) {
 		t.Errorf("shared: %v, from %v", got, reqs)

@@ -186,12 +186,12 @@ func (s *reading) recogniseJSON(line []byte) (header bool, err error) {
 			return false, s.errorf(`write {"llem_trace": 1, "block_tokens": 64}`,
 				"version %d with blocks of %d tokens is not known", *q.Version, q.Block)
 		}
-		s.format = &format{"llem", q.Block, parseOwn(q.Block)}
+		s.format = &format{"llem", q.Block, true, parseOwn(q.Block)}
 		return true, nil
 	case q.Chat != nil && q.Timestamp != nil:
-		s.format = &format{"bailian", bailianBlock, parseLengths(1e9)}
+		s.format = &format{"bailian", bailianBlock, false, parseLengths(1e9)}
 	case q.Timestamp != nil && q.Input != nil:
-		s.format = &format{"mooncake", mooncakeBlock, parseLengths(1e6)}
+		s.format = &format{"mooncake", mooncakeBlock, false, parseLengths(1e6)}
 	case bytes.Contains(line, []byte(`"conversations"`)), bytes.Contains(line, []byte(`"messages"`)):
 		return false, s.errorf("give it as workload.dataset, with load.kind poisson and a rate",
 			"conversations without times")

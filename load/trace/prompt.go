@@ -33,6 +33,19 @@ func draw(out []int32, n int, ids []int32, src *rand.PCG) []int32 {
 	return out
 }
 
+// History returns how many tokens of the prompt of request i are the prompt and the answer of the turn before it; 0 if
+// there is none, or its prompt is not longer than these.
+func (t *Trace) History(i int) int {
+	q := t.Requests[i]
+	if q.Parent < 0 {
+		return 0
+	}
+	if n := t.Requests[q.Parent].Input + t.Requests[q.Parent].Output; n < q.Input {
+		return n
+	}
+	return 0
+}
+
 // Longest returns the index of the request with the most tokens of prompt and answer together.
 func (t *Trace) Longest() int {
 	longest := 0

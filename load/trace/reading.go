@@ -24,6 +24,7 @@ type reading struct {
 	// turns maps ids of turns to indexes of kept requests; sessions keeps one copy of each name.
 	turns    map[int64]int
 	sessions map[string]string
+	latest   map[string]int // the last request of each session
 	arena    []int64
 	buffer   []byte
 }
@@ -164,6 +165,12 @@ func (s *reading) keep(r *row, at int64) {
 			s.sessions[name] = name
 		}
 		q.Session = name
+		if s.format.chains {
+			if before, ok := s.latest[name]; ok {
+				q.Parent = before
+			}
+			s.latest[name] = len(s.out.Requests)
+		}
 	}
 	if parent, ok := s.turns[r.parent]; ok && r.parent >= 0 {
 		q.Parent = parent

@@ -12,6 +12,8 @@ type Summary struct {
 	Outside int64 `json:"outside"`
 	Empty   int64 `json:"empty"`   // see Outside
 	Dropped int64 `json:"dropped"` // see Outside
+	// Continued is the number of requests that continue an answer of the same conversation.
+	Continued int64 `json:"continued"`
 	// Clipped is the number of requests that are shortened to the limits.
 	Clipped int64 `json:"clipped"`
 	// RecordedS is the time from the start of the span to the last request as recorded, and ReplayedS as replayed, in
@@ -28,7 +30,13 @@ type Summary struct {
 // Summary returns what was taken from the file.
 func (t *Trace) Summary() *Summary {
 	c, last := t.Counts, t.Requests[len(t.Requests)-1]
-	return &Summary{Format: t.Format, Rows: c.Rows, Requests: int64(len(t.Requests)), Outside: c.Outside,
+	continued := int64(0)
+	for i := range t.Requests {
+		if t.History(i) > 0 {
+			continued++
+		}
+	}
+	return &Summary{Continued: continued, Format: t.Format, Rows: c.Rows, Requests: int64(len(t.Requests)), Outside: c.Outside,
 		Empty: c.Empty, Dropped: c.Dropped, Clipped: c.Clipped, RecordedS: float64(t.LastNS) / 1e9,
 		ReplayedS: float64(last.AtNS) / 1e9, ResolutionS: float64(t.Resolution) / 1e9, Repeated: t.Repeated()}
 }

@@ -130,6 +130,8 @@ type format struct {
 	name string
 	// block is the number of tokens of a block; 0 if there are none.
 	block int
+	// chains reports that the requests of a session are turns of one conversation.
+	chains bool
 	// parse reads a line. A line that is to be skipped returns errSkip.
 	parse func(line []byte, r *row) error
 }
@@ -143,7 +145,8 @@ func Read(r io.Reader, name string, o Options) (*Trace, error) {
 		return nil, err
 	}
 	in := bufio.NewReaderSize(r, 1<<20)
-	s := &reading{in: in, name: name, options: o, out: &Trace{}, turns: map[int64]int{}, sessions: map[string]string{}}
+	s := &reading{in: in, name: name, options: o, out: &Trace{}, turns: map[int64]int{}, sessions: map[string]string{},
+		latest: map[string]int{}}
 	if err := s.all(); err != nil {
 		return nil, err
 	}

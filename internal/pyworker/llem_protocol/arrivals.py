@@ -35,6 +35,7 @@ class Arrival:
     arrived_ns: int = 0
     submitted_ns: int = 0
     capped: bool = False
+    continues: bool = False  # another request
 
     def times(self) -> dict:
         """Its part of an entry of the request log."""
@@ -86,6 +87,7 @@ class Schedule:
             if request.get("after") is None:
                 self.due.append(arrival)
             else:
+                arrival.continues = True
                 self.later.setdefault(request["after"], []).append((arrival, request.get("wait_ns") or 0))
         self.due.sort(key=lambda arrival: arrival.at_ns)
 
@@ -105,7 +107,7 @@ class Schedule:
             self.begin(now_ns)
         found = []
         while self.due and self.due[0].at_ns <= now_ns and (not self.most or self.slots):
-            arrival = self.due.pop(0)
+            arrival = self.due.pop(self.first(now_ns))
             free_ns = self.slots.pop(0) if self.most else 0
             arrival.capped = self.open and free_ns > arrival.at_ns
             if self.open:
@@ -117,6 +119,21 @@ class Schedule:
             self.in_flight[arrival.id] = arrival
             found.append(arrival)
         return found
+
+    def first(self, now_ns: int) -> int:
+        """The place of the request that goes next.
+
+        The first one that is due, or in a closed loop the first one that continues another:
+        a client ends a conversation before it begins one.
+        """
+        if self.open or not (self.most and self.waits):
+            return 0
+        for place, arrival in enumerate(self.due):
+            if arrival.at_ns > now_ns:
+                break
+            if arrival.continues:
+                return place
+        return 0
 
     def end(self, request_id: int, end_ns: int, output: list[int]) -> None:
         """An answer is whole: a client is free, and requests that continue it are due."""
