@@ -212,6 +212,8 @@ type Job struct {
 	Concurrency int
 	// Open reports that requests arrive by themselves.
 	Open bool
+	// Turns is the number of turns of a conversation; 0 and 1 are single requests.
+	Turns int
 	// RepetitionPenalty of tokens that were there before; 0 is none.
 	RepetitionPenalty float64
 }

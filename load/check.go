@@ -17,6 +17,8 @@ type Work struct {
 	Prompts     int
 	InputTokens int // see Prompts
 	Concurrency int // see Prompts
+	// Templated reports that prompts are put into a chat template.
+	Templated bool
 }
 
 // applies is a value that has no effect on some kinds of arrivals.
@@ -106,6 +108,9 @@ func (w Work) checkNeeds() error {
 	case a.ThinkS != 0 && a.Turns < 2:
 		return mistakef("think_s", "set workload.load.turns to 2 or more",
 			"workload.load.think_s has no effect without turns")
+	case a.Turns > 1 && w.Templated:
+		return mistakef("turns", "leave out workload.chat_template", "workload.load.turns is %d: a turn continues the "+
+			"tokens before it, and a chat template would begin a conversation each time", a.Turns)
 	case a.Longer != "" && a.MaxInput == 0 && a.MaxOutput == 0:
 		return mistakef("longer", "set workload.load.max_input or max_output", "workload.load.longer has no effect "+
 			"without a limit")

@@ -5,7 +5,6 @@ import (
 	"strings"
 
 	"github.com/llenergymeasure/llem/engine"
-	"github.com/llenergymeasure/llem/internal/about"
 	"github.com/llenergymeasure/llem/internal/study/keys"
 	"github.com/llenergymeasure/llem/internal/study/terms"
 	"github.com/llenergymeasure/llem/load"
@@ -34,25 +33,13 @@ func (w Workload) canonical() Workload {
 }
 
 // loadConflict returns values of a load that do not fit together.
-func (k *table) loadConflict(e *Experiment) *engine.Conflict {
-	w, own := e.Workload, k.sections[e.Backend]
+func loadConflict(e *Experiment) *engine.Conflict {
+	w := e.Workload
 	if w.Load == (Arrivals{}) && w.SLO == (SLO{}) {
 		return nil
 	}
-	if w.Load.Turns > 1 {
-		switch {
-		case !about.Schedules(own.descriptor, own.bound):
-			return engine.Conflictf(terms.LoadKey+"turns", "leave it out, or use an engine that batches continuously",
-				terms.LoadKey+"turns needs an engine that accepts requests while it works, but the %s backend receives "+
-					"all requests at once", e.Backend)
-		case w.ChatTemplate != "":
-			return engine.Conflictf(terms.LoadKey+"turns", "leave out "+terms.TemplateKey,
-				terms.LoadKey+"turns is %d: a turn continues the tokens before it, and a chat template would begin a "+
-					"conversation each time", w.Load.Turns)
-		}
-	}
 	err := load.Work{Load: w.Load, SLO: w.SLO, Prompts: w.Prompts, InputTokens: w.InputTokens,
-		Concurrency: w.Concurrency}.Check()
+		Concurrency: w.Concurrency, Templated: w.ChatTemplate != ""}.Check()
 	m, ok := errors.AsType[*load.Mistake](err)
 	if !ok {
 		return nil

@@ -20,7 +20,7 @@ func (k *table) conflict(v keys.Values, e *Experiment) *engine.Conflict {
 	if c := k.templateConflict(e); c != nil {
 		return c
 	}
-	if c := k.loadConflict(e); c != nil {
+	if c := loadConflict(e); c != nil {
 		return c
 	}
 	own := k.sections[e.Backend]
@@ -30,7 +30,7 @@ func (k *table) conflict(v keys.Values, e *Experiment) *engine.Conflict {
 	return about.Conflicts(own.descriptor, own.bound,
 		engine.Job{DType: e.DType, Synthetic: e.Workload.Dataset == "synthetic",
 			InputTokens: e.Workload.InputTokens, OutputTokens: e.Workload.OutputTokens, WarmupRuns: e.Warmup.Runs,
-			Concurrency: e.Workload.Concurrency, Open: e.Workload.Load.Open(),
+			Concurrency: e.Workload.Concurrency, Open: e.Workload.Load.Open(), Turns: e.Workload.Load.Turns,
 			RepetitionPenalty: e.Decoding.RepetitionPenalty})
 }
 

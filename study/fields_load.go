@@ -48,7 +48,8 @@ func loadKeys() []commonKey {
 			empty(load.Drop),
 		switchField(terms.LoadKey+"spread", "spread requests of a trace with equal stamps over the resolution of its "+
 			"clock", func(s *Experiment) *bool { return &a(s).Spread }),
-		wholeField(terms.LoadKey+"turns", 0, 1000, "turns of a conversation; each repeats all before it, and workload.prompts conversations begin",
+		wholeField(terms.LoadKey+"turns", 0, 1000, "turns of a conversation, of which workload.prompts begin; "+
+			"each turn repeats all before it",
 			func(s *Experiment) *int { return &a(s).Turns }),
 		secondsField(terms.LoadKey+"think_s", 0, 86400, "mean time between an answer and the next turn",
 			func(s *Experiment) *float64 { return &a(s).ThinkS }),

@@ -27,9 +27,10 @@ func checkLoad(s *study.Study, e study.Experiment) error {
 		d   study.Duration
 	}{{"run_timeout", s.Execution.RunTimeout}, {"study_timeout", s.Execution.StudyTimeout}} {
 		if limit.d > 0 && lasts >= time.Duration(limit.d) {
-			return &load.Mistake{Field: "trace", Message: fmt.Sprintf("requests arrive for %s s, but execution.%s is %v",
-				digits.Significant(lasts.Seconds(), 3), limit.key, limit.d), Next: "raise the limit, take a part with " +
-				terms.LoadKey + "span, or set " + terms.LoadKey + "speed"}
+			return &load.Mistake{Field: "trace",
+				Message: fmt.Sprintf("requests arrive for %s s, but execution.%s is %v",
+					digits.Significant(lasts.Seconds(), 3), limit.key, limit.d),
+				Next: "raise the limit, take a part with " + terms.LoadKey + "span, or set " + terms.LoadKey + "speed"}
 		}
 	}
 	return nil

@@ -7,10 +7,9 @@ import (
 	"github.com/llenergymeasure/llem/study"
 )
 
-// TestLoadsRefused: loads that this version cannot run fail before an engine is started.
-func TestLoadsRefused(t *testing.T) {
-	for text, a := range map[string]study.Arrivals{"t.csv cannot be read": {Kind: "trace", Trace: "t.csv"},
-		"conversations": {Kind: "poisson", Rate: 1, Turns: 3}} {
+// TestTraceRefused: a trace that cannot be read fails before an engine is started.
+func TestTraceRefused(t *testing.T) {
+	for text, a := range map[string]study.Arrivals{"t.csv cannot be read": {Kind: "trace", Trace: "t.csv"}} {
 		x := study.Experiment{Workload: study.Workload{Dataset: "synthetic", Load: a}}
 		d := &desk{Options: Options{Experiment: x}}
 		if err := d.readPrompts(&input{}); err == nil || !strings.Contains(err.Error(), text) {

@@ -145,8 +145,8 @@ func talking(pause time.Duration) backend.Workload {
 	return w
 }
 
-// TestConversations: a turn has the prompts and answers before it in front, and is sent a pause after the last answer, or
-// when it is due if that is later.
+// TestConversations: a turn has the prompts and answers before it in front, and is sent a pause after the last answer,
+// or when it is due if that is later.
 func TestConversations(t *testing.T) {
 	for name, q := range map[string]struct {
 		streams int

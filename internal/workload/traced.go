@@ -76,8 +76,8 @@ const maxPromptTokens = 250_000_000
 const maxTrace = 64 << 30
 
 // Recorded returns the requests of a trace with token ids of the recorded lengths, their outputs and their times. Equal
-// blocks of the trace give equal tokens, see [trace.Trace.Prompt]. A turn whose prompt holds the turn before it continues
-// that request, see [trace.Trace.History].
+// blocks of the trace give equal tokens, see [trace.Trace.Prompt]. A turn whose prompt holds the turn before it
+// continues that request, see [trace.Trace.History].
 func Recorded(t *trace.Trace, vocab Vocab, seed uint64) []Request {
 	ids := vocab.ordinary()
 	out := make([]Request, len(t.Requests))
@@ -90,8 +90,8 @@ func Recorded(t *trace.Trace, vocab Vocab, seed uint64) []Request {
 	return out
 }
 
-// Share gives all conversations the first n tokens of the first one. Shorter prompts take as many as they have. turns is
-// the number of requests of a conversation; 0 and 1 are single requests.
+// Share gives all conversations the first n tokens of the first one. Shorter prompts take as many as they have. turns
+// is the number of requests of a conversation; 0 and 1 are single requests.
 func Share(reqs []Request, n, turns int) []Request {
 	if n <= 0 {
 		return reqs
