@@ -49,7 +49,7 @@ func (in input) checkContext() error {
 	}
 	return note.Failf(codes.ClassConfig, "set workload.load.max_input and max_output, and longer: clip to shorten "+
 		"requests instead of leaving them out", "%s:%d: %d prompt tokens and %d output tokens, but the "+
-			"context of the model is %d", in.experiment.Workload.Load.Trace, q.Line, q.Input, q.Output, limit)
+		"context of the model is %d", in.experiment.Workload.Load.Trace, q.Line, q.Input, q.Output, limit)
 }
 
 // Limits of the sample of requests that warms up an engine for recorded requests.
