@@ -1,7 +1,7 @@
 // Command client compares load generators by what they report of a server that knows its times: llem itself,
-// GuideLLM, AIPerf and vllm-bench, one after the other against the same stub (internal/metronome).
+// GuideLLM, AIPerf, inference-perf and vllm-bench, one after the other against the same stub (internal/metronome).
 //
-//	client run -llem PROGRAM -tool guidellm=PROGRAM … -streams 1,100,500,1000
+//	client run -tool llem=PROGRAM -tool guidellm=PROGRAM … -streams 1,100,500,1000
 //	client run … -rate 100 -arrivals constant
 //
 // For each tool and load it prints a row: what the tool reports minus the truth, and its processor time. llem is the
@@ -73,7 +73,7 @@ func run(ctx context.Context, args []string) error {
 	f := flag.NewFlagSet("run", flag.ContinueOnError)
 	tools := map[string]string{}
 	var order []string
-	f.Func("tool", "NAME=PROGRAM: llem, guidellm, aiperf or vllm-bench; repeated", func(s string) error {
+	f.Func("tool", "NAME=PROGRAM: llem, guidellm, aiperf, inference-perf or vllm-bench; repeated", func(s string) error {
 		name, path, ok := strings.Cut(s, "=")
 		if _, known := drivers[name]; !ok || !known {
 			return fmt.Errorf("%q is not NAME=PROGRAM of a known tool", s)
