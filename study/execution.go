@@ -123,6 +123,7 @@ var profiles = map[string]Execution{
 	terms.Standard: {Cycles: 3, Gap: Gap{Mode: terms.GapByCondition}, Restart: terms.RestartNeeded},
 	terms.Publication: {Cycles: 5, Gap: Gap{Mode: terms.GapByCondition}, Restart: terms.RestartAlways,
 		Until: defaultUntil},
+	terms.Endpoints: {Cycles: 1, Gap: Gap{Mode: terms.GapFixed}, Restart: terms.RestartNeeded},
 }
 
 // executionKey is one key of the execution section.
@@ -142,8 +143,8 @@ func executionFields() []executionKey {
 			"sets the keys that are not given: quick is 1 cycle without gaps, standard 3 "+
 				"cycles with gaps by condition, publication 5 or more, each run on a new engine, until "+
 				"energy per "+
-				"output token is known to 2 %",
-			grammar.Choice(terms.Quick, terms.Standard, terms.Publication), func(x *Execution,
+				"output token is known to 2 %; endpoints has the points of MLPerf Endpoints",
+			grammar.Choice(terms.Quick, terms.Standard, terms.Publication, terms.Endpoints), func(x *Execution,
 				v grammar.Value) {
 				x.Profile = v.Text
 			}),

@@ -202,7 +202,8 @@ func endpointsTable() []Definition {
 		e("total_energy_joules", "J", oursJ, "proposed for MLPerf Inference; "+whole),
 		e("inference_active_power_watts", "W", "energy.mean_w", "proposed; mean of the same time"),
 		e("static_power_baseline_watts", "W", "energy.baseline_w", "proposed; of idle GPUs"),
-		e("energy_per_token_joules", "J", "energy.net_per_output_token_j", "proposed; from the power above the baseline"),
+		e("energy_per_token_joules", "J", "energy.net_per_output_token_j",
+			"proposed; from the power above the baseline"),
 	}
 }
 

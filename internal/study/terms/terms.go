@@ -90,6 +90,8 @@ const (
 	// Publication runs at least five cycles with gaps by condition, each run on a new engine, and more until energy
 	// per output token is known to 2 %.
 	Publication = "publication"
+	// Endpoints runs the points of MLPerf Endpoints: fixed numbers of requests in flight, 600 or 1,200 s each.
+	Endpoints = "endpoints"
 )
 
 // The chat template around prompts.
