@@ -26,7 +26,7 @@ type DryRunOptions struct {
 	Only string
 	// Estimate allows estimating CPU power if no sensor can be read, as in [Options].
 	Estimate bool
-	// Timeout is the maximum duration of a run, as in [Options]; 0 means that of the study.
+	// Timeout is the maximum duration of a run, as in [Options]; 0 means the limit of the study.
 	Timeout time.Duration
 	// GPU names a GPU of the catalogue for which needs are estimated; empty means the first GPU of this
 	// machine.

@@ -81,7 +81,7 @@ func (b *reading) endpoints() {
 	b.Axes = append(b.Axes, axis)
 }
 
-// levels takes the requests in flight that the study gives out of it, and returns them, or those of the profile.
+// levels takes the requests in flight out of the study, and returns them, or the ones of the profile without any.
 func (b *reading) levels(f *keys.Field) []int {
 	at := slices.IndexFunc(b.Axes, func(a *source.Axis) bool { return a.Has(f) })
 	if at < 0 {

@@ -351,7 +351,7 @@ func TestDefinitions(t *testing.T) {
 }
 
 // TestLoads: of a load everything is written, with ramp and drain, and without the earlier probes of a search; requests
-// begin when they were sent, and what they waited in the client stands beside.
+// begin when they were sent, and the time that they waited in the client is given, too.
 func TestLoads(t *testing.T) {
 	t.Parallel()
 	const s = int64(1e9)

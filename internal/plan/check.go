@@ -29,7 +29,7 @@ type CheckOptions struct {
 	// GPU is the name of a GPU in the catalogue for which needs are estimated; empty takes the first GPU of this
 	// machine.
 	GPU string
-	// Timeout is the maximum duration of a run; 0 means that of the study.
+	// Timeout is the maximum duration of a run; 0 means the limit of the study.
 	Timeout time.Duration
 	// Backends are the engines by name.
 	Backends map[string]backend.Backend
