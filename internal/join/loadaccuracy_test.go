@@ -5,15 +5,18 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"maps"
 	"math"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/llenergymeasure/llem/backend"
 	"github.com/llenergymeasure/llem/internal/attribute"
 	"github.com/llenergymeasure/llem/internal/sensor"
 	"github.com/llenergymeasure/llem/internal/sim"
+	"github.com/llenergymeasure/llem/load"
 	"github.com/llenergymeasure/llem/result"
 )
 
@@ -111,7 +114,117 @@ func (p point) figures() []figure {
 		plain("idle_s", l.IdleS, idleS, false)
 	}
 	plain("output tokens", float64(p.rec.Tokens.Output), tokens, false)
+	if p.tier == backend.TierExact && p.rec.Energy.Phases != nil {
+		truth := sim.TruthOf(p.out.Curves, p.out.Steps, sim.Span(w))
+		for _, f := range []struct {
+			name  string
+			phase *result.Phase
+			truth float64
+		}{{"prefill", e.Phases.Prefill, truth.Prefill.Joules}, {"decode", e.Phases.Decode, truth.Decode.Joules}} {
+			g := figure{name: f.name, truth: f.truth, gain: seriesGain(p.server.GPUs[0]), refused: f.phase.Reason}
+			if f.phase.EnergyJ != nil {
+				g.value, g.low, g.high = *f.phase.EnergyJ, f.phase.CI95[0], f.phase.CI95[1]
+			}
+			out = append(out, g)
+		}
+	}
+	return append(out, p.chances()...)
+}
+
+// chances returns the numbers of a point that depend on chance, which a long run of the same load has the truth of.
+func (p point) chances() (out []figure) {
+	l, truth, long := p.rec.Load, p.truth, p.rec.Latency
+	if p.kind != load.Ramp && (truth.overloaded() || p.steady()) && l.BacklogSlope != nil {
+		name := "backlog_slope, steady"
+		if truth.overloaded() {
+			name = "backlog_slope, overloaded"
+		}
+		if p.kind == load.Closed {
+			name = "backlog_slope, closed"
+		}
+		s := l.BacklogSlope
+		out = append(out, figure{name: name, value: s.Value / p.rate, truth: truth.slope / p.rate,
+			low: s.CI95[0] / p.rate, high: s.CI95[1] / p.rate, absolute: true})
+	}
+	if !p.steady() {
+		return out
+	}
+	add := func(name string, value *float64, ci *[2]float64, truth float64, absolute bool) {
+		f := figure{name: name, truth: truth, absolute: absolute, low: math.NaN(), high: math.NaN()}
+		if value == nil {
+			f.refused = "null"
+		} else if f.value = *value; ci != nil {
+			f.low, f.high = ci[0], ci[1]
+		}
+		out = append(out, f)
+	}
+	if a := l.Attainment; a != nil {
+		add("attainment", &a.Value, &a.CI95, truth.attained, true)
+	}
+	for _, q := range []struct {
+		name string
+		d    *result.Distribution
+		all  []float64
+	}{{"response_ttft", long.ResponseTTFT, truth.ttft}, {"response_e2e", long.ResponseE2E, truth.e2e},
+		{"tpot", long.TPOT, truth.tpot}} {
+		if q.d == nil {
+			continue
+		}
+		add(q.name+" p50", &q.d.P50, q.d.P50CI95, quantile(q.all, 0.50), false)
+		add(q.name+" p90", q.d.P90, q.d.P90CI95, quantile(q.all, 0.90), false)
+		add(q.name+" p95", q.d.P95, q.d.P95CI95, quantile(q.all, 0.95), false)
+		add(q.name+" p99", q.d.P99, q.d.P99CI95, quantile(q.all, 0.99), false)
+	}
+	add("effective_n", l.EffectiveN, nil, math.Min(truth.worth, float64(l.Scheduled)), false)
+	if q := p.rec.Energy.PerOutputTokenJ; q != nil {
+		add("per_output_token_j of the load", &q.Value, &q.CI95, truth.perOutput, false)
+	}
+	if q := l.PerGoodTokenJ; q != nil {
+		add("per_good_token_j of the load", &q.Value, &q.CI95, truth.perGood, false)
+	}
+	if l.LittlePct != nil {
+		v := 1 + *l.LittlePct/100
+		add("Little's law", &v, nil, 1, false)
+	}
 	return out
+}
+
+// loadVerdicts counts how often what a point says of its load is right.
+func loadVerdicts(all []point) string {
+	count := map[string][2]int{}
+	note := func(name string, yes bool) {
+		c := count[name]
+		if c[1]++; yes {
+			c[0]++
+		}
+		count[name] = c
+	}
+	for _, p := range all {
+		l := p.rec.Load
+		open := p.kind != load.Closed && p.kind != load.Ramp
+		switch {
+		case open && p.truth.overloaded():
+			note("overloaded, and called saturated", l.Saturated)
+		case open && p.steady():
+			note("steady, but called saturated", l.Saturated)
+		}
+		if p.kind == load.Ramp {
+			note("a ramp from 0.5 to 1.5 of the rate, called unsteady", !l.Halves.Stationary)
+		} else if p.steady() {
+			note("steady, but called unsteady", !l.Halves.Stationary)
+			reaches := p.truth.attained >= p.slo.Attainment
+			note("objective met, verdict yes", reaches && l.SLOMet == "yes")
+			note("verdict unresolved", l.SLOMet == "unresolved")
+			note("verdict yes, but the load does not reach the objective", !reaches && l.SLOMet == "yes")
+			note("verdict no, but the load reaches the objective", reaches && l.SLOMet == "no")
+		}
+	}
+	var b bytes.Buffer
+	for _, name := range slices.Sorted(maps.Keys(count)) {
+		fmt.Fprintf(&b, "| %s | %s (%d of %d) |\n", name, share(count[name][0], count[name][1]), count[name][0],
+			count[name][1])
+	}
+	return b.String()
 }
 
 // idle returns the parts of the window in which no request was due and unanswered.
@@ -167,7 +280,7 @@ func TestLoadAccuracy(t *testing.T) {
 		}
 		t.Logf("%v %s", time.Since(t1), all[len(all)-1].name)
 	}
-	t.Logf("%d points in %v\n%s", len(all), time.Since(began).Round(time.Second), loadTable(all))
+	t.Logf("%d points in %v\n%s", len(all), time.Since(began).Round(time.Second), loadTable(all)+loadVerdicts(all))
 	checkLoads(t, all)
 }
 

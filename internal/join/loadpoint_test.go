@@ -53,6 +53,7 @@ type longRun struct {
 	ttft, e2e, tpot []float64 // response times in milliseconds, sorted
 	attained        float64
 	slope           float64 // requests in flight per second
+	grows           float64 // the share of the requests that stays without an answer
 	perOutput       float64 // J per output token
 	perGood         float64 // J per output token of a good request
 	worth           float64 // independent requests in a window, by the scatter of its mean time to the first token
@@ -93,7 +94,7 @@ func offerOf(t *testing.T, index int) offer {
 		o.places = max(1, int(math.Round(o.use*float64(o.server.Batch)*between(0.7, 1.3))))
 	}
 	o.truth = o.long(t)
-	if n := len(o.truth.ttft); n > 0 {
+	if n := len(o.truth.ttft); n > 0 && !o.offeredTooMuch() {
 		o.slo = study.SLO{TTFTMS: quantile(o.truth.ttft, between(0.8, 0.995)), TPOTMS: quantile(o.truth.tpot, 0.99),
 			Attainment: []float64{0.9, 0.95}[r.IntN(2)]}
 	} else {
@@ -199,8 +200,18 @@ func (o offer) most(t *testing.T) float64 {
 	return float64(to-from) / (float64(ends[to]-ends[from]) / 1e9)
 }
 
-// overloaded reports whether more requests arrive than the engine can answer.
-func (o offer) overloaded() bool { return o.kind != load.Closed && o.use > 1 }
+// offeredTooMuch reports whether more requests arrive than the engine can answer.
+func (o offer) offeredTooMuch() bool { return o.kind != load.Closed && o.use > 1 }
+
+// steady reports whether the load has a steady state, which the long run has shown.
+func (o offer) steady() bool {
+	return o.kind != load.Ramp && !o.truth.overloaded() && o.truth.grows < clearly/4
+}
+
+// clearly is the share of the requests that stays without an answer in a load that is clearly beyond the capacity.
+const clearly = 0.04
+
+func (l *longRun) overloaded() bool { return l.grows > clearly }
 
 // good reports whether a request meets the objective.
 func (o offer) good(q backend.Request) bool {
@@ -290,8 +301,8 @@ func (o offer) long(t *testing.T) *longRun {
 		return l
 	}
 	times := 40.0
-	if o.overloaded() {
-		times = 4
+	if o.offeredTooMuch() {
+		times = 6
 	}
 	seed := o.server.Seed + 2
 	w, lag, fails := o.workload(t, seed, times*o.seconds)
@@ -304,7 +315,7 @@ func (o offer) long(t *testing.T) *longRun {
 	}
 	l.window = attribute.Window{Start: l.log.StartNS + int64(warm*float64(last-l.log.StartNS)), End: last}
 	for _, q := range l.log.Requests {
-		if q.OK && l.in(q.ArrivedNS) && !o.overloaded() {
+		if q.OK && l.in(q.ArrivedNS) {
 			l.ttft = append(l.ttft, float64(q.FirstTokenNS-q.ArrivedNS)/1e6)
 			l.e2e = append(l.e2e, float64(q.EndNS-q.ArrivedNS)/1e6)
 			l.tpot = append(l.tpot, float64(q.EndNS-q.FirstTokenNS)/1e6/float64(max(1, q.OutputTokens-1)))
@@ -350,7 +361,8 @@ func (l *longRun) judge(o offer) {
 	}
 	joules := l.curve.Joules(l.window.Start, l.window.End)
 	l.attained, l.perOutput, l.perGood = good/scheduled, joules/output, joules/goodOutput
-	if o.overloaded() {
+	l.grows = (scheduled - ended) / scheduled
+	if l.overloaded() {
 		l.slope = (scheduled - ended) / l.window.Duration().Seconds()
 	}
 	l.log, l.curve = nil, nil
@@ -359,9 +371,6 @@ func (l *longRun) judge(o offer) {
 // worth returns the number of independent requests that a point's requests are worth for their mean time to the first
 // token, from the scatter of that mean between parts of the long run.
 func (o offer) worth(l *longRun) float64 {
-	if o.overloaded() {
-		return math.NaN()
-	}
 	var all, means []float64
 	length := int64(o.seconds * 1e9)
 	for from := l.window.Start; from+length <= l.window.End; from += length {
