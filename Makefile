@@ -50,7 +50,7 @@ image:
 docs:
 	python3 website/build.py
 
-.PHONY: demo build release wheel dist image docs test test-python lint bench fuzz accuracy clean
+.PHONY: demo build release wheel dist image docs test test-python lint bench fuzz accuracy accuracy-loads clean
 
 demo: build
 	$(BIN) run --model random:smollm2-135m --backend embedded --prompts 8 --input-tokens 128 --output-tokens 64 \
@@ -104,6 +104,12 @@ SEEDS ?= 2
 accuracy:
 	$(GO) test ./internal/join -run '^TestAccuracy$$' -count=1 -timeout 60m -v -args \
 		-accuracy.seeds $(SEEDS) -accuracy.out $(CURDIR)/docs/accuracy.md
+
+# The tables of loads in docs/accuracy.md: POINTS simulated points.
+POINTS ?= 500
+accuracy-loads:
+	$(GO) test ./internal/join -run '^TestLoadAccuracy$$' -count=1 -timeout 60m -v -args \
+		-accuracy.loads $(POINTS) -accuracy.loads-out $(CURDIR)/docs/accuracy.md
 
 clean:
 	rm -rf bin

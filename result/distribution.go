@@ -31,8 +31,8 @@ type Distribution struct {
 	P99 *float64 `json:"p99"`
 	// Max is the largest value.
 	Max float64 `json:"max"`
-	// P50CI95 is the 95 % confidence interval of the median from order statistics, for independent values;
-	// null if there are too few, and in results of earlier versions.
+	// P50CI95 is the 95 % confidence interval of the median from order statistics, for as many independent
+	// values as they are worth; null if there are too few, and in results of earlier versions.
 	P50CI95 *[2]float64 `json:"p50_ci95"`
 	// P90CI95 is the confidence interval of P90, and null if P90 is.
 	P90CI95 *[2]float64 `json:"p90_ci95"`
@@ -44,27 +44,34 @@ type Distribution struct {
 	Reason string `json:"reason,omitempty"`
 }
 
-// DistributionOf summarises values; it returns nil if there are none.
+// DistributionOf summarises independent values; it returns nil if there are none.
 func DistributionOf(values []float64) *Distribution {
+	return DistributionWith(values, func(float64) int { return len(values) })
+}
+
+// DistributionWith is DistributionOf where worth returns how many independent values a percentile is of, by its value.
+func DistributionWith(values []float64, worth func(at float64) int) *Distribution {
 	s, ok := stats.Summarize(values)
 	if !ok {
 		return nil
 	}
-	d := &Distribution{N: s.N, Mean: s.Mean, Min: s.Min, Max: s.Max, P50: s.Median, P50CI95: orderInterval(s, 50)}
+	d := &Distribution{N: s.N, Mean: s.Mean, Min: s.Min, Max: s.Max, P50: s.Median,
+		P50CI95: orderInterval(s, 50, worth(s.Median))}
 	if !math.IsNaN(s.SD) {
 		d.SD = &s.SD
 	}
 	for _, p := range d.percentiles() {
 		if s.N >= stats.PercentileFloor(p.p) {
-			*p.value, *p.ci95 = new(s.Percentile(p.p)), orderInterval(s, p.p)
+			at := s.Percentile(p.p)
+			*p.value, *p.ci95 = &at, orderInterval(s, p.p, worth(at))
 		}
 	}
 	d.Reason = belowFloor(d.N)
 	return d
 }
 
-func orderInterval(s stats.Summary, p float64) *[2]float64 {
-	low, high, ok := s.OrderInterval(p, stats.DefaultLevel)
+func orderInterval(s stats.Summary, p float64, worth int) *[2]float64 {
+	low, high, ok := s.OrderIntervalOf(worth, p, stats.DefaultLevel)
 	if !ok {
 		return nil
 	}

@@ -31,7 +31,7 @@ func Attained(requests []backend.Request, slo study.SLO) (good int, share *resul
 	if len(requests) == 0 {
 		return 0, nil
 	}
-	p, n := float64(good)/float64(len(requests)), stats.EffectiveSize(hits)
+	p, n := float64(good)/float64(len(requests)), worth(requests, hits)
 	low, high := load.Wilson(p*n, n, load.Z95)
 	return good, &result.Estimate{Value: p, CI95: [2]float64{min(p, low), max(p, high)}} // exact at 0 and 1
 }
@@ -39,7 +39,26 @@ func Attained(requests []backend.Request, slo study.SLO) (good int, share *resul
 // Worth returns the number of independent requests that the scheduled ones are worth, as far as they are good.
 func Worth(requests []backend.Request, slo study.SLO) float64 {
 	_, hits := hitsOf(requests, slo)
-	return stats.EffectiveSize(hits)
+	return worth(requests, hits)
+}
+
+// few is the number of requests below which their times do not show how much they resemble their neighbours.
+const few = 5
+
+// worth returns the number of independent requests for an interval of the share of good ones: as far as they are good,
+// or by their times to the first token if that is less, because few requests that are not good hide what they share.
+func worth(requests []backend.Request, hits []float64) float64 {
+	n := stats.IntervalSize(hits)
+	var first []float64
+	for _, q := range inOrder(requests) {
+		if q.OK {
+			first = append(first, milliseconds(q.FirstTokenNS-q.ArrivedNS))
+		}
+	}
+	if len(first) < few {
+		return n
+	}
+	return min(n, stats.IntervalSize(first)*float64(len(hits))/float64(len(first)))
 }
 
 // hitsOf returns how many requests were good, and 1 for each in the order of their schedule, 0 for the others.

@@ -83,11 +83,16 @@ func (r Run) responses(l *result.Load, scheduled []backend.Request, seconds floa
 		l.EffectiveN = new(min(stats.EffectiveSize(first), stats.EffectiveSize(all)))
 	}
 	if !l.Saturated {
-		l.ServiceTTFTMS, l.ServiceE2EMS = result.DistributionOf(ttft), result.DistributionOf(e2e)
+		l.ServiceTTFTMS, l.ServiceE2EMS = Summarized(ttft), Summarized(e2e)
 	}
 }
 
 func milliseconds(ns int64) float64 { return float64(ns) / 1e6 }
+
+// Summarized summarises times of requests in the order of their schedule, which may resemble their neighbours.
+func Summarized(times []float64) *result.Distribution {
+	return result.DistributionWith(times, stats.BeyondSize(times))
+}
 
 // sendLags returns the times from schedule to sending, in milliseconds, without requests that waited for a cap.
 func sendLags(requests []backend.Request) []float64 {
@@ -201,9 +206,13 @@ const (
 
 // growing reports whether the number in flight grows by more than a queue does that keeps up with its arrivals.
 func growing(l *result.Load, seconds float64) bool {
+	scatter := 1.0
+	if l.GapCV != nil {
+		scatter = *l.GapCV * *l.GapCV
+	}
 	s := l.BacklogSlope
 	return s != nil && s.CI95[0] > 0 &&
-		s.Value*seconds > max(2, grown*l.InFlight, walked*math.Sqrt((l.OfferedRPS+l.CompletedRPS)*seconds))
+		s.Value*seconds > max(2, grown*l.InFlight, walked*math.Sqrt((l.OfferedRPS*scatter+l.CompletedRPS)*seconds))
 }
 
 // Limits of the difference of two halves.

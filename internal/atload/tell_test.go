@@ -8,6 +8,7 @@ import (
 
 	"github.com/llenergymeasure/llem/backend"
 	"github.com/llenergymeasure/llem/internal/attribute"
+	"github.com/llenergymeasure/llem/load"
 	"github.com/llenergymeasure/llem/result"
 )
 
@@ -67,5 +68,21 @@ func TestGrowing(t *testing.T) {
 					q.low, q.high)
 			}
 		}
+	}
+}
+
+// TestClosedWithoutItsStart: the window of a closed loop begins when the requests that all clients sent at once have
+// ended.
+func TestClosedWithoutItsStart(t *testing.T) {
+	const s = int64(time.Second)
+	r := Run{Kind: load.Closed, Concurrency: 4, Start: s, End: 21 * s}
+	for client := range int64(4) {
+		for at := s; at < 20*s; at += 2 * s {
+			r.Requests = append(r.Requests, backend.Request{ArrivedNS: at, SubmittedNS: at,
+				FirstTokenNS: at + s/10*(client+1), EndNS: at + 2*s, OK: true})
+		}
+	}
+	if w, how := r.Steady(); w.Start != 3*s || w.End != 21*s {
+		t.Errorf("window %v, %s", w, how)
 	}
 }

@@ -24,7 +24,7 @@ const (
 // the first half. The ramp takes at least as long as it takes until as many requests have ended as are in flight on
 // average: then nothing is left of the empty engine that the load found. The window ends with the last scheduled
 // arrival. In a closed loop it lies between the first and the last time at which 95 % of the concurrency are in
-// flight.
+// flight, without the turnover of the first requests.
 func (r Run) Steady() (attribute.Window, string) {
 	whole := attribute.Window{Start: r.Start, End: r.horizon()}
 	if r.closed() {
@@ -69,8 +69,12 @@ func (r Run) full() (attribute.Window, string) {
 		return attribute.Window{Start: r.Start, End: r.End},
 			fmt.Sprintf("all of the load: it never had %d requests in flight", need)
 	}
-	return attribute.Window{Start: from, End: to},
-		fmt.Sprintf("from the first to the last time with %d requests in flight", need)
+	// All clients begin at once: what they send first, in step with each other, is the ramp.
+	why := fmt.Sprintf("from the first to the last time with %d requests in flight", need)
+	if at := min(r.turnover(attribute.Window{Start: r.Start, End: to}), from+int64(least*float64(to-from))); at > from {
+		from, why = at, fmt.Sprintf("from a turnover of the requests in flight to the last time with %d of them", need)
+	}
+	return attribute.Window{Start: from, End: to}, why
 }
 
 // turnover returns when as many requests had ended as are in flight on average, but not before the first end.

@@ -218,7 +218,7 @@ func TestAccuracy(t *testing.T) {
 	table := accuracyTable(all)
 	t.Logf("%d runs in %v\n%s", len(all), time.Since(began).Round(time.Second), table)
 	if *accuracyOut != "" {
-		if err := writeBetween(*accuracyOut, table); err != nil {
+		if err := writeBetween(*accuracyOut, "accuracy", table); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -358,8 +358,8 @@ func share(k, n int) string {
 }
 
 // writeBetween replaces the text between two marks of a file.
-func writeBetween(path, text string) error {
-	const begin, end = "<!-- accuracy table: begin -->\n", "<!-- accuracy table: end -->\n"
+func writeBetween(path, mark, text string) error {
+	begin, end := "<!-- "+mark+" table: begin -->\n", "<!-- "+mark+" table: end -->\n"
 	old, err := os.ReadFile(path)
 	if err != nil {
 		return err

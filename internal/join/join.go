@@ -46,7 +46,7 @@ func (j *join) compute() {
 		countSteps(j.record.Tokens, j.Steps)
 	}
 	tokens := *j.record.Tokens
-	j.record.Latency = latency(j.steady(), j.record.Config.BatchSize())
+	j.record.Latency = j.latencyOf(j.steady())
 	j.record.Latency.Excluded = j.firstUsed
 	if l := j.record.Load; l != nil && l.Saturated {
 		j.record.Latency = &result.Latency{Reason: atload.SaturatedReason}

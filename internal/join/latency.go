@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"github.com/llenergymeasure/llem/backend"
+	"github.com/llenergymeasure/llem/internal/atload"
 	"github.com/llenergymeasure/llem/internal/latencies"
 	"github.com/llenergymeasure/llem/result"
 )
@@ -12,10 +13,29 @@ import (
 // latency summarises the successful requests. batch is the number of requests that the engine runs together,
 // 0 if unknown.
 func latency(requests []backend.Request, batch int) *result.Latency {
+	return latencyBy(result.DistributionOf, requests, batch)
+}
+
+// latencyOf summarises the requests of a window. At a load a request resembles those before it, and the tokens of a
+// step have one time in common: their intervals are unknown.
+func (j *join) latencyOf(requests []backend.Request) *result.Latency {
+	batch := j.record.Config.BatchSize()
+	if j.Load == nil {
+		return latency(requests, batch)
+	}
+	l := latencyBy(atload.Summarized, requests, batch)
+	if d := l.ITL; d != nil {
+		d.P50CI95, d.P90CI95, d.P95CI95, d.P99CI95 = nil, nil, nil, nil
+	}
+	return l
+}
+
+func latencyBy(summarize func([]float64) *result.Distribution, requests []backend.Request, batch int) *result.Latency {
 	v, all, unknown := latencies.Of(requests)
-	of := func(key string) *result.Distribution { return result.DistributionOf(v[key]) }
-	out := &result.Latency{ITL: of("itl_ms"), TPOT: of("tpot_ms"), ResponseTTFT: of("response_ttft_ms"),
-		ResponseE2E: of("response_e2e_ms"), Queue: of("queue_ms"), TTFT: of("ttft_ms"), E2E: of("e2e_ms")}
+	of := func(key string) *result.Distribution { return summarize(v[key]) }
+	out := &result.Latency{ITL: result.DistributionOf(v["itl_ms"]), TPOT: of("tpot_ms"),
+		ResponseTTFT: of("response_ttft_ms"),
+		ResponseE2E:  of("response_e2e_ms"), Queue: of("queue_ms"), TTFT: of("ttft_ms"), E2E: of("e2e_ms")}
 	if unknown > 0 {
 		out.Reason = unknownStart(batch, mostUnderWay(requests), unknown, all)
 	}

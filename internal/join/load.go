@@ -2,6 +2,7 @@ package join
 
 import (
 	"fmt"
+	"math"
 	"time"
 
 	"github.com/llenergymeasure/llem/backend"
@@ -192,6 +193,10 @@ func (j *join) energyIn(w attribute.Window) (*result.Quantity, string) {
 		e.measure(between(j.samples(d.device.ID), w), j.readings(d.device.ID), w)
 		if e.err != nil {
 			return nil, fmt.Sprintf("%s: %v", d.device.ID, e.err)
+		}
+		// A counter may be older than assumed: where the series tells another energy, the interval holds both.
+		if apart := math.Abs(e.total.Joules - e.integral); e.counter && e.integral > 0 && apart > e.total.Half95 {
+			e.total.Half95 = apart + gainApart*e.total.Joules
 		}
 		all = append(all, e)
 	}

@@ -228,6 +228,8 @@ type point struct {
 	out  *sim.Outcome
 	lag  []int64
 	name string
+	// figures of the point, compared with the truth.
+	figures []figure
 }
 
 // measure simulates one point of a load and computes its record.
@@ -249,6 +251,8 @@ func (o offer) measure(t *testing.T, library string, seed uint64) point {
 	o.undo(p.out.Log, lag, fails)
 	p.m, p.rec = o.material(p.out, w)
 	Compute(p.m, p.rec, nil)
+	p.figures = p.compared()
+	p.m, p.out = nil, nil
 	return p
 }
 
@@ -301,7 +305,10 @@ func (o offer) long(t *testing.T) *longRun {
 		return l
 	}
 	times := 40.0
-	if o.offeredTooMuch() {
+	switch {
+	case *loadPoints == 0:
+		times = 10
+	case o.offeredTooMuch():
 		times = 6
 	}
 	seed := o.server.Seed + 2

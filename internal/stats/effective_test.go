@@ -29,3 +29,29 @@ func TestEffectiveSize(t *testing.T) {
 		}
 	}
 }
+
+// TestIntervalSize: the interval of the mean of few values that resemble their neighbours covers the true mean about as
+// often as it should, which the effective size alone does not reach.
+func TestIntervalSize(t *testing.T) {
+	r := rand.New(rand.NewPCG(3, 4))
+	const a, n, runs = 0.9, 200, 1000
+	covered, plain := 0, 0
+	for range runs {
+		values, x := make([]float64, n), r.NormFloat64()/math.Sqrt(1-a*a)
+		for i := range values {
+			x = a*x + r.NormFloat64()
+			values[i] = x
+		}
+		s, _ := Summarize(values)
+		if math.Abs(s.Mean) <= 1.96*s.SD/math.Sqrt(IntervalSize(values)) {
+			covered++
+		}
+		if math.Abs(s.Mean) <= 1.96*s.SD/math.Sqrt(EffectiveSize(values)) {
+			plain++
+		}
+	}
+	t.Logf("covered %d of %d, %d by the effective size", covered, runs, plain)
+	if covered < 900 || covered > 990 || plain > covered-25 {
+		t.Errorf("covered %d of %d, %d by the effective size", covered, runs, plain)
+	}
+}

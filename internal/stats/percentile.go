@@ -26,18 +26,37 @@ func PercentileFloor(p float64) int {
 // the number of values below it is binomial (David and Nagaraja, Order Statistics, 2003, §7.1).
 // It reports false where the values are too few for one.
 func (s Summary) OrderInterval(p, level float64) (low, high float64, ok bool) {
-	if s.N == 0 {
+	l, u, ok := ranks(s.N, p, level)
+	if !ok {
+		return 0, 0, false
+	}
+	return s.sorted[l-1], s.sorted[u-1], true
+}
+
+// OrderIntervalOf is OrderInterval of values that are worth fewer independent ones.
+func (s Summary) OrderIntervalOf(worth int, p, level float64) (low, high float64, ok bool) {
+	if worth >= s.N {
+		return s.OrderInterval(p, level)
+	}
+	l, u, ok := ranks(worth, p, level)
+	if !ok {
+		return 0, 0, false
+	}
+	at := func(rank int) float64 { return quantile(s.sorted, (float64(rank)-0.5)/float64(worth)) }
+	return at(l), at(u), true
+}
+
+// ranks returns the ranks, from 1, of the order statistics of n values between which their p-th percentile lies.
+func ranks(n int, p, level float64) (l, u int, ok bool) {
+	if n < 1 {
 		return 0, 0, false
 	}
 	q, tail := p/100, (1-level)/2
 	// The rank below is the largest l with P(B < l) at most the tail, the rank above the
 	// smallest u with P(B ≥ u) at most the tail, counted from 1.
-	l := sort.Search(s.N+1, func(k int) bool { return binomialCDF(k, s.N, q) > tail })
-	u := 1 + sort.Search(s.N+1, func(k int) bool { return binomialCDF(k, s.N, q) >= 1-tail })
-	if l < 1 || u > s.N {
-		return 0, 0, false
-	}
-	return s.sorted[l-1], s.sorted[u-1], true
+	l = sort.Search(n+1, func(k int) bool { return binomialCDF(k, n, q) > tail })
+	u = 1 + sort.Search(n+1, func(k int) bool { return binomialCDF(k, n, q) >= 1-tail })
+	return l, u, l >= 1 && u <= n
 }
 
 // binomialCDF is P(B ≤ k) of the number B of successes in n trials with the chance p, 0 < p < 1
