@@ -42,23 +42,20 @@ func Worth(requests []backend.Request, slo study.SLO) float64 {
 	return worth(requests, hits)
 }
 
-// few is the number of requests below which their times do not show how much they resemble their neighbours.
-const few = 5
-
 // worth returns the number of independent requests for an interval of the share of good ones: as far as they are good,
 // or by their times to the first token if that is less, because few requests that are not good hide what they share.
+// Requests that are all good, or none, count each.
 func worth(requests []backend.Request, hits []float64) float64 {
-	n := stats.IntervalSize(hits)
+	if !slices.Contains(hits, 0) || !slices.Contains(hits, 1) {
+		return float64(len(hits))
+	}
 	var first []float64
 	for _, q := range inOrder(requests) {
 		if q.OK {
 			first = append(first, milliseconds(q.FirstTokenNS-q.ArrivedNS))
 		}
 	}
-	if len(first) < few {
-		return n
-	}
-	return min(n, stats.IntervalSize(first)*float64(len(hits))/float64(len(first)))
+	return min(stats.IntervalSize(hits), stats.IntervalSize(first)*float64(len(hits))/float64(len(first)))
 }
 
 // hitsOf returns how many requests were good, and 1 for each in the order of their schedule, 0 for the others.

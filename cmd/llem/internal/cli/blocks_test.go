@@ -146,7 +146,9 @@ Makefile
 	llem run -b ctranslate2 -m random:smollm2-135m --python ct2/bin/python --estimate
 internal/join/accuracy_test.go
 	make accuracy
+	make accuracy-loads
 	go test ./internal/join -run TestAccuracy -v
+	go test ./internal/join -run TestLoadAccuracy -v
 internal/campaign/overhead_test.go
 	TMPDIR=/dev/shm LLEM_TEST_OVERHEAD=9 go test ./internal/campaign -run '^TestWorkerOverhead$' -v
 engine/vllm/real_test.go
