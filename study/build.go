@@ -37,7 +37,7 @@ func (b reading) build() (*Study, error) {
 		b.Errs = append(b.Errs, problem)
 	}
 	b.CheckAxes()
-	b.endpoints()
+	b.Endpoints(usualWorkload.Prompts, synthetic)
 	b.RequireModel()
 	if len(b.Errs) > 0 {
 		return nil, mistakes(b.Mistakes())

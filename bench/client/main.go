@@ -73,7 +73,8 @@ func run(ctx context.Context, args []string) error {
 	f := flag.NewFlagSet("run", flag.ContinueOnError)
 	tools := map[string]string{}
 	var order []string
-	f.Func("tool", "NAME=PROGRAM: llem, guidellm, aiperf, inference-perf or vllm-bench; repeated", func(s string) error {
+	tool := "NAME=PROGRAM: llem, guidellm, aiperf, inference-perf or vllm-bench; repeated"
+	f.Func("tool", tool, func(s string) error {
 		name, path, ok := strings.Cut(s, "=")
 		if _, known := drivers[name]; !ok || !known {
 			return fmt.Errorf("%q is not NAME=PROGRAM of a known tool", s)

@@ -3,7 +3,7 @@
 #
 #	bench/client/run.sh DIR [-streams 1,64,256,1000] [other options of bench/client run]
 #
-# DIR keeps the programs; others than llem come from PyPI, and those that do not install here are left out. PYTHON is a
+# DIR keeps the programs; others than llem come from PyPI, and clients that do not install here are left out. PYTHON is a
 # Python of 3.12 or newer, which inference-perf needs. VLLM_BENCH is a built vllm-bench, the client in Rust.
 set -eu
 dir=$(mkdir -p "$1" && cd "$1" && pwd); shift

@@ -83,7 +83,7 @@ func imitate(ctx context.Context, args []string) error {
 			fmt.Println("0.0.stub")
 			return nil
 		case strings.HasPrefix(a, "--help"):
-			fmt.Println("usage: vllm serve ...") // a text without options is no list, so all are accepted
+			fmt.Println("usage: vllm serve ...") // a text without options lists nothing, so all are accepted
 			return nil
 		case a == "--port" && i+1 < len(args):
 			port = args[i+1]

@@ -4,7 +4,7 @@ import (
 	"regexp"
 	"strconv"
 
-	"github.com/llenergymeasure/llem/internal/server"
+	"github.com/llenergymeasure/llem/internal/asked"
 )
 
 // inUse matches the settings that the server prints when it creates its context, by key.
@@ -29,10 +29,10 @@ func number(name string) *regexp.Regexp {
 // offloaded matches the number of layers on GPUs and the total.
 var offloaded = regexp.MustCompile(`offloaded ([0-9]+)/([0-9]+) layers to GPU`)
 
-// printed reads the settings from the server's output, by key. asked is the requested n_gpu_layers: a number of
+// printed reads the settings from the server's output, by key. wanted is the requested n_gpu_layers: a number of
 // all layers or more means all of them.
-func printed(text, asked string) map[string]string {
-	out := server.Found(text, inUse)
+func printed(text, wanted string) map[string]string {
+	out := asked.Found(text, inUse)
 	if v, ok := out["flash_attn"]; ok {
 		out["flash_attn"] = strconv.FormatBool(v == "enabled" || v == "1")
 	}
@@ -43,10 +43,10 @@ func printed(text, asked string) map[string]string {
 	out["n_gpu_layers"] = m[1]
 	if m[1] == m[2] {
 		out["n_gpu_layers"] = "all"
-		n, errAsked := strconv.Atoi(asked)
+		n, errWanted := strconv.Atoi(wanted)
 		of, err := strconv.Atoi(m[2])
-		if errAsked == nil && err == nil && n >= of {
-			out["n_gpu_layers"] = asked
+		if errWanted == nil && err == nil && n >= of {
+			out["n_gpu_layers"] = wanted
 		}
 	}
 	return out

@@ -32,6 +32,7 @@ import (
 	"github.com/llenergymeasure/llem/backend"
 	"github.com/llenergymeasure/llem/backend/chat"
 	"github.com/llenergymeasure/llem/internal/adapter"
+	"github.com/llenergymeasure/llem/internal/asked"
 	"github.com/llenergymeasure/llem/internal/codes"
 	"github.com/llenergymeasure/llem/internal/gguf"
 	"github.com/llenergymeasure/llem/internal/option"
@@ -165,7 +166,7 @@ func (e *dialect) Launch(ctx context.Context, spec backend.Spec, port int) (serv
 			Next: "give a GGUF file, or a model of the form random:SHAPE"}
 	}
 	e.chats = facts.Template
-	known := server.OptionsOf(ctx, e.command, e.info.Version, []string{"--help"})
+	known := asked.OptionsOf(ctx, e.command, e.info.Version, []string{"--help"})
 	section, err := server.Section(spec.Options)
 	if err != nil {
 		return server.Launch{}, err
@@ -387,7 +388,7 @@ func (e *dialect) Template(ctx context.Context, ask server.Ask, c chat.Conversat
 
 // Describe implements server.Describer: the model and the settings that the server reports.
 func (e *dialect) Describe(ctx context.Context, ask server.Ask, l *backend.Loaded) error {
-	l.Settings = printed(server.Printed(e.log), e.layers)
+	l.Settings = printed(asked.Printed(e.log), e.layers)
 	if l.DType != mixed {
 		l.Settings["dtype"] = l.DType
 	}

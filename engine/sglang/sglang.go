@@ -24,6 +24,7 @@ import (
 
 	"github.com/llenergymeasure/llem/backend"
 	"github.com/llenergymeasure/llem/internal/adapter"
+	"github.com/llenergymeasure/llem/internal/asked"
 	"github.com/llenergymeasure/llem/internal/codes"
 	"github.com/llenergymeasure/llem/internal/prom"
 	"github.com/llenergymeasure/llem/internal/server"
@@ -74,7 +75,7 @@ const spare = 8
 
 // Launch implements server.Engine.
 func (e *dialect) Launch(ctx context.Context, spec backend.Spec, port int) (server.Launch, error) {
-	known := server.OptionsOf(ctx, e.command, e.info.Version, []string{"--help"})
+	known := asked.OptionsOf(ctx, e.command, e.info.Version, []string{"--help"})
 	args := append(append([]string{}, e.command.Args...), "--model-path", spec.Path, "--host", "127.0.0.1", "--port",
 		strconv.Itoa(port),
 		"--dtype", spec.DType, "--random-seed", strconv.FormatUint(spec.SampleSeed(), 10), "--enable-metrics")
@@ -87,7 +88,7 @@ func (e *dialect) Launch(ctx context.Context, spec backend.Spec, port int) (serv
 			args, e.incremental = append(args, o), true
 		}
 	}
-	vocab, text, err := server.Vocabulary(spec.Path)
+	vocab, text, err := asked.Vocabulary(spec.Path)
 	if err != nil {
 		return server.Launch{}, server.NoFolder(spec.Model, err)
 	}
@@ -106,7 +107,7 @@ func (e *dialect) Launch(ctx context.Context, spec backend.Spec, port int) (serv
 }
 
 // flags returns the section's settings as arguments of SGLang's program. Its switches can only switch on.
-func (e *dialect) flags(spec backend.Spec, known server.Known) ([]string, error) {
+func (e *dialect) flags(spec backend.Spec, known asked.Known) ([]string, error) {
 	section, err := server.Section(spec.Options)
 	if err != nil {
 		return nil, err

@@ -22,6 +22,7 @@ import (
 	"sync"
 
 	"github.com/llenergymeasure/llem/backend"
+	"github.com/llenergymeasure/llem/internal/asked"
 	"github.com/llenergymeasure/llem/internal/option"
 	"github.com/llenergymeasure/llem/internal/scratch"
 	"github.com/llenergymeasure/llem/internal/server"
@@ -68,13 +69,13 @@ func (*dialect) Name() string { return name }
 
 // Launch implements server.Engine.
 func (e *dialect) Launch(ctx context.Context, spec backend.Spec, port int) (server.Launch, error) {
-	known := server.OptionsOf(ctx, e.command, e.info.Version, []string{"serve", "--help"}, []string{"--help"})
+	known := asked.OptionsOf(ctx, e.command, e.info.Version, []string{"serve", "--help"}, []string{"--help"})
 	e.log = spec.LogPath
 	config, err := config(spec)
 	if err != nil {
 		return server.Launch{}, err
 	}
-	vocab, text, err := server.Vocabulary(spec.Path)
+	vocab, text, err := asked.Vocabulary(spec.Path)
 	if err != nil {
 		return server.Launch{}, server.NoFolder(spec.Model, err)
 	}
@@ -183,7 +184,7 @@ var inUse = map[string][]*regexp.Regexp{
 
 // Describe implements server.Describer: the settings in the server's output.
 func (e *dialect) Describe(_ context.Context, _ server.Ask, l *backend.Loaded) error {
-	l.Settings = server.Found(server.Printed(e.log), inUse)
+	l.Settings = asked.Found(asked.Printed(e.log), inUse)
 	return nil
 }
 

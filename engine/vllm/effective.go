@@ -4,7 +4,7 @@ import (
 	"regexp"
 	"strings"
 
-	"github.com/llenergymeasure/llem/internal/server"
+	"github.com/llenergymeasure/llem/internal/asked"
 )
 
 // cacheLabels maps the labels of the cache metric to keys.
@@ -55,8 +55,8 @@ var lines = map[string][]*regexp.Regexp{
 
 // printed reads the settings from the server's output, by key.
 func printed(text string) map[string]string {
-	out := server.Found(text, lines)
-	for key, value := range server.Found(strings.Join(configLine.FindAllString(text, -1), "\n"), configKeys) {
+	out := asked.Found(text, lines)
+	for key, value := range asked.Found(strings.Join(configLine.FindAllString(text, -1), "\n"), configKeys) {
 		out[key] = strings.TrimPrefix(value, "torch.")
 	}
 	if v, ok := out["async_scheduling"]; ok {

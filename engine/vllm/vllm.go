@@ -24,6 +24,7 @@ import (
 	"github.com/llenergymeasure/llem/backend"
 	"github.com/llenergymeasure/llem/backend/chat"
 	"github.com/llenergymeasure/llem/internal/adapter"
+	"github.com/llenergymeasure/llem/internal/asked"
 	"github.com/llenergymeasure/llem/internal/codes"
 	"github.com/llenergymeasure/llem/internal/option"
 	"github.com/llenergymeasure/llem/internal/prom"
@@ -106,7 +107,7 @@ func (e *dialect) Launch(ctx context.Context, spec backend.Spec, port int) (serv
 	if spec.Synthetic {
 		args = append(args, "--load-format", "dummy")
 	}
-	vocab, text, err := server.Vocabulary(spec.Path)
+	vocab, text, err := asked.Vocabulary(spec.Path)
 	if err != nil {
 		return server.Launch{}, server.NoFolder(spec.Model, err)
 	}
@@ -123,7 +124,7 @@ func (e *dialect) Launch(ctx context.Context, spec backend.Spec, port int) (serv
 		Health:  "/health", Together: together,
 		Loaded: backend.Loaded{Info: e.info, DType: spec.DType, Vocab: vocab, TextVocab: text},
 		// Newer versions print all options only on request.
-		Known: server.OptionsOf(ctx, e.command, e.info.Version, []string{"serve", "--help=all"},
+		Known: asked.OptionsOf(ctx, e.command, e.info.Version, []string{"serve", "--help=all"},
 			[]string{"serve", "--help"}),
 	}, nil
 }
@@ -222,7 +223,7 @@ const cacheInfo = "vllm:cache_config_info"
 // Describe implements server.Describer: the settings that the server reports. The prefix cache must be as
 // requested; for a version that does not report it, the cached tokens in each answer are checked.
 func (e *dialect) Describe(ctx context.Context, ask server.Ask, l *backend.Loaded) error {
-	l.Settings = printed(server.Printed(e.log))
+	l.Settings = printed(asked.Printed(e.log))
 	page, err := ask(ctx, "GET", "/metrics", nil)
 	if err != nil {
 		return err

@@ -92,8 +92,8 @@ func common(d *engine.Descriptor, s engine.Section, j engine.Job) *engine.Confli
 			"workload.concurrency is %d, but the %s backend receives all requests at once", j.Concurrency, d.Name)
 	case j.Turns > 1 && !Schedules(d, s):
 		return engine.Conflictf("workload.load.turns", "leave it out, or use an engine that batches continuously",
-			"workload.load.turns needs an engine that accepts requests while it works, but the %s backend receives all "+
-				"requests at once", d.Name)
+			"workload.load.turns needs an engine that accepts requests while it works, but the %s backend receives "+
+				"all requests at once", d.Name)
 	case j.Open && !Schedules(d, s):
 		return engine.Conflictf("workload.load.kind", "leave it out, or use an engine that batches continuously",
 			"workload.load needs an engine that accepts requests while it works, but the %s backend receives all "+

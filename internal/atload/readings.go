@@ -58,7 +58,7 @@ func Snap(held []power.Reading, w attribute.Window) (attribute.Window, bool) {
 }
 
 // Within returns the readings from which the energy of a part of a load is computed. A reading at a limit is better
-// than one at a change of the counter some way beyond: the power between them is not that of an idle machine.
+// than one at a change of the counter some way beyond: between them the machine is not idle.
 func Within(held []power.Reading, w attribute.Window) []power.Reading {
 	at := func(limit int64) bool {
 		return slices.ContainsFunc(held, func(r power.Reading) bool { return r.At() == limit })

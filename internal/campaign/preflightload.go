@@ -11,7 +11,8 @@ import (
 	"github.com/llenergymeasure/llem/study"
 )
 
-// checkLoad finds a trace that cannot be replayed or takes longer than a run or the study may. Package extent has the limits of other arrivals.
+// checkLoad finds a trace that cannot be replayed or takes longer than a run or the study may. Package extent has the
+// limits of other arrivals.
 func checkLoad(s *study.Study, e study.Experiment) error {
 	a := e.Workload.Load
 	if a.Kind != load.Trace {

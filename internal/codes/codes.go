@@ -398,9 +398,10 @@ func Codes() []Entry {
 		{DeviceUnsupported, Refused, "The device does not support the configuration's number format."},
 		{DeviceIndirect, Care, "The device emulates the configuration's number format, which is slower."},
 		{DeviceIgnored, Told, "The engine computes on the processor, so the GPU that the plan is for has no effect."},
-		{ScheduleTooLong, Refused, "Requests of a load would arrive for longer than the limit of the run or of the study."},
-		{LoadTooShort, Care, "A load is planned with too few requests for its objective or percentiles, or too short for " +
-			"its energy."},
+		{ScheduleTooLong, Refused, "Requests of a load would arrive for longer than the limit of the run or of the " +
+			"study."},
+		{LoadTooShort, Care, "A load is planned with too few requests for its objective or percentiles, or too short " +
+			"for its energy."},
 
 		{TestSkipped, Missing, "A part of the self-test was skipped."},
 		{PartTime, Care, "How much of the time the energy counter measures, from pulses in step with it."},

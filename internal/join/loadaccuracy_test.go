@@ -264,7 +264,7 @@ func TestLoadAccuracy(t *testing.T) {
 	checkLoads(t, all)
 }
 
-// keepTable writes the tables of loads, also those of the points so far: all of them take a while.
+// keepTable writes the tables of loads, also of the points so far: all of them take a while.
 func keepTable(t *testing.T, all []point) {
 	t.Helper()
 	if *loadOut == "" {

@@ -46,7 +46,7 @@ var loadTargets = []loadTarget{
 		judge: loadShare(0.9, 1, func(p point) bool { return beyond(p) && p.use > 1.3 }, saturated)},
 	{what: "steady, but its halves are called unlike", want: "at most 5 %",
 		judge: loadShare(0, 0.05, point.steady, unlike)},
-	{what: "attainment, Poisson and constant, to 0.8 of the capacity: 95 % intervals that hold that of a long run",
+	{what: "attainment, Poisson and constant, to 0.8 of the capacity: 95 % intervals that hold the value of a long run",
 		want: "at least 90 %", judge: loadCovers(0.9, calm, "attainment")},
 	{what: "median, p90, p95 of TTFT, E2E and TPOT, the same loads", want: "at least 90 %",
 		judge: loadCovers(0.9, calm, percentilesOf...)},
@@ -62,7 +62,7 @@ var loadTargets = []loadTarget{
 	{what: "objective reached in the long run, but the verdict is no", want: "at most 5 %",
 		judge: loadShare(0, 0.05, point.steady,
 			func(p point) bool { return p.rec.Load.SLOMet == "no" && p.truth.attained >= p.slo.Attainment })},
-	{what: "J per token as a figure of the rate, not of the window: intervals that hold that of a long run",
+	{what: "J per token as a figure of the rate, not of the window: intervals that hold the value of a long run",
 		want: "at least 92 %", judge: loadCovers(0.92, any1, "per_output_token_j of the load"), missed: true},
 }
 

@@ -98,7 +98,7 @@ func (b Backend) command(spec backend.Spec) (backend.Command, error) {
 	case b.Product.Module != "":
 		cmd.Path, err = pythonProgram(b.Python)
 	default:
-		cmd.Path, err = program(cmp.Or(b.Program, b.Product.Program), b.Python)
+		cmd.Path, err = programOf(cmp.Or(b.Program, b.Product.Program), b.Python)
 	}
 	if b.Product.Module != "" && b.Command == nil {
 		cmd.Args = []string{"-m", b.Product.Module}

@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/llenergymeasure/llem/backend"
+	"github.com/llenergymeasure/llem/internal/asked"
 	"github.com/llenergymeasure/llem/internal/damage"
 	"golang.org/x/sys/unix"
 )
@@ -140,7 +141,7 @@ func TestVocabularyAsPythonWrites(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(folder, "config.json"), []byte(config), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if size, text, err := Vocabulary(folder); size != 300 || text != 300 || err != nil {
+	if size, text, err := asked.Vocabulary(folder); size != 300 || text != 300 || err != nil {
 		t.Errorf("%d, %d, %v, want 300", size, text, err)
 	}
 }

@@ -15,9 +15,9 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/llenergymeasure/llem/backend"
+	"github.com/llenergymeasure/llem/internal/asked"
 	"github.com/llenergymeasure/llem/internal/codes"
 	"github.com/llenergymeasure/llem/internal/disk"
 	"github.com/llenergymeasure/llem/internal/prom"
@@ -189,8 +189,8 @@ func NoFolder(model string, err error) error {
 		Next: "give a Hugging Face folder, or a model of the form random:SHAPE"}
 }
 
-// program finds a program beside an interpreter, or in PATH.
-func program(name, python string) (string, error) {
+// programOf finds a program beside an interpreter, or in PATH.
+func programOf(name, python string) (string, error) {
 	if python == "" {
 		return exec.LookPath(name)
 	}
@@ -259,15 +259,12 @@ func packageOf(ctx context.Context, python backend.Command, name string) (string
 		"%s has no package %s", python.Path, name)
 }
 
-// versionTimeout bounds the query for a version: some engines import all of themselves first.
-const versionTimeout = 2 * time.Minute
-
 // longestVersion exceeds the length of any version, in bytes.
 const longestVersion = 200
 
 // versionOf queries a program for its version: the last word of the last line it prints.
 func versionOf(ctx context.Context, cmd backend.Command, args ...string) (string, error) {
-	ctx, cancel := context.WithTimeout(ctx, versionTimeout)
+	ctx, cancel := context.WithTimeout(ctx, asked.Timeout)
 	defer cancel()
 	out, said, err := cmd.Output(ctx, args...)
 	fields := strings.Fields(string(out))

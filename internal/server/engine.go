@@ -6,6 +6,7 @@ import (
 
 	"github.com/llenergymeasure/llem/backend"
 	"github.com/llenergymeasure/llem/backend/chat"
+	"github.com/llenergymeasure/llem/internal/asked"
 )
 
 // Engine is the part that differs between engines. Its methods may be called concurrently.
@@ -33,7 +34,7 @@ type Launch struct {
 	// unknown.
 	Together int
 	// Known are the options that the program has; nil if it does not list them.
-	Known Known
+	Known asked.Known
 	// Cleanup removes the files of the launch; nil if there are none.
 	Cleanup func()
 }

@@ -26,8 +26,8 @@ func IntervalSize(values []float64) float64 {
 	return size * q * q
 }
 
-// BeyondSize returns a function for the [IntervalSize] of whether each value of a series lies beyond a limit, or that of
-// the values themselves if it is less: few values beyond a limit do not show how much they resemble each other.
+// BeyondSize returns a function for the [IntervalSize] of whether each value of a series lies beyond a limit, or the
+// size of the values themselves if it is less: few values beyond a limit do not show how much they resemble each other.
 func BeyondSize(values []float64) func(limit float64) int {
 	beyond, most := make([]float64, len(values)), IntervalSize(values)
 	return func(limit float64) int {

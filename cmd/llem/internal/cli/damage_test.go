@@ -21,6 +21,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/llenergymeasure/llem/internal/asked"
 	"github.com/llenergymeasure/llem/internal/codes"
 	"github.com/llenergymeasure/llem/internal/convert"
 	"github.com/llenergymeasure/llem/internal/damage"
@@ -30,7 +31,6 @@ import (
 	"github.com/llenergymeasure/llem/internal/machine"
 	"github.com/llenergymeasure/llem/internal/model"
 	"github.com/llenergymeasure/llem/internal/prom"
-	"github.com/llenergymeasure/llem/internal/server"
 	"github.com/llenergymeasure/llem/internal/shape"
 	"github.com/llenergymeasure/llem/internal/store"
 	"github.com/llenergymeasure/llem/internal/workload"
@@ -486,7 +486,7 @@ func converted(folder, path string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	size, text, err := server.Vocabulary(folder)
+	size, text, err := asked.Vocabulary(folder)
 	if err != nil {
 		return "", err
 	}

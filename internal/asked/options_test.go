@@ -1,4 +1,4 @@
-package server
+package asked
 
 import (
 	"errors"
@@ -9,7 +9,6 @@ import (
 
 	"github.com/llenergymeasure/llem/backend"
 	"github.com/llenergymeasure/llem/internal/codes"
-	"github.com/llenergymeasure/llem/internal/fault"
 	"github.com/llenergymeasure/llem/note"
 )
 
@@ -93,37 +92,5 @@ func TestOptionsOfOnce(t *testing.T) {
 	}
 	if b, _ = os.ReadFile(count); len(b) != 5 {
 		t.Errorf("asked %d times", len(b)-4)
-	}
-}
-
-func TestInterpreter(t *testing.T) {
-	for first, want := range map[string]string{
-		"#!/opt/venv/bin/python3\nimport re\n": "/opt/venv/bin/python3",
-		"#!/opt/venv/bin/python3.12":           "/opt/venv/bin/python3.12",
-		"#!/bin/sh\nexec /opt/python\n":        "",
-		"\x7fELF":                              "", "": "",
-	} {
-		path := filepath.Join(t.TempDir(), "program")
-		if err := os.WriteFile(path, []byte(first), 0o755); err != nil {
-			t.Fatal(err)
-		}
-		if got := interpreter(path); got != want {
-			t.Errorf("%q is run by %q, want %q", first, got, want)
-		}
-	}
-	if got := interpreter("/no/such/program"); got != "" {
-		t.Errorf("%q", got)
-	}
-}
-
-func TestPackage(t *testing.T) {
-	python, err := pythonProgram("")
-	if err != nil {
-		t.Skip("no Python here")
-	}
-	_, err = packageOf(t.Context(), backend.Command{Path: python}, "no-such-package-of-llem")
-	if f := fault.As(err); err == nil || f.Class != codes.ClassNotInstalled ||
-		f.Message != python+" has no package no-such-package-of-llem" {
-		t.Errorf("%v", err)
 	}
 }

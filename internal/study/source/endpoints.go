@@ -1,4 +1,4 @@
-package study
+package source
 
 import (
 	"cmp"
@@ -7,7 +7,6 @@ import (
 	"strconv"
 
 	"github.com/llenergymeasure/llem/internal/study/keys"
-	"github.com/llenergymeasure/llem/internal/study/source"
 	"github.com/llenergymeasure/llem/internal/study/terms"
 )
 
@@ -24,9 +23,9 @@ const (
 // endpointLevels are the requests in flight of the profile endpoints, as far as the study leaves them open.
 var endpointLevels = []int{1, 4, 16, 32, 64, 128, 256, 512}
 
-// endpoints adds the points of the profile endpoints: an axis of the requests in flight, each with the length of its
-// window and a number of prompts. What the study gives takes precedence.
-func (b *reading) endpoints() {
+// Endpoints adds the points of the profile endpoints: an axis of the requests in flight, each with the length of its
+// window and a number of prompts, at least usual, of the data set named. What the study gives takes precedence.
+func (b *Source) Endpoints(usual int, dataset string) {
 	p, ok := b.Execution["execution.profile"]
 	if !ok || p.V.Text != terms.Endpoints {
 		return
@@ -34,7 +33,7 @@ func (b *reading) endpoints() {
 	level, _ := b.Lookup("workload.concurrency")
 	if len(b.Points) > 0 {
 		window, _ := b.Lookup("energy.min_window")
-		if !slices.ContainsFunc(b.Points, func(p *source.Point) bool {
+		if !slices.ContainsFunc(b.Points, func(p *Point) bool {
 			return p.Names(level) == nil || p.Names(window) == nil
 		}) {
 			return // as in the study.yaml of results
@@ -49,24 +48,25 @@ func (b *reading) endpoints() {
 	}
 	low := slices.ContainsFunc(levels, func(n int) bool { return n > 0 && n <= lowConcurrency })
 	if len(levels) < leastPoints || !low {
-		b.Fail(p.At, fmt.Sprintf("sweep workload.concurrency over %d values or more, one of them up to %d, or leave it out",
-			leastPoints, lowConcurrency), "the profile endpoints needs %d numbers of requests in flight, and one up to %d",
+		hint := fmt.Sprintf("sweep workload.concurrency over %d values or more, one of them up to %d, or leave it out",
 			leastPoints, lowConcurrency)
+		b.Fail(p.At, hint, "the profile endpoints needs %d numbers of requests in flight, and one up to %d", leastPoints,
+			lowConcurrency)
 		return
 	}
-	axis := &source.Axis{Form: source.ZipAxis, Name: level.Key, At: p.At, Choices: make([][]source.Assign, len(levels))}
+	axis := &Axis{Form: ZipAxis, Name: level.Key, At: p.At, Choices: make([][]Assign, len(levels))}
 	add := func(key string, text func(level int) string) {
 		f, known := b.Lookup(key)
 		if !known || f != level && b.gives(f) {
 			return
 		}
-		axis.Keys = append(axis.Keys, source.AxisKey{F: f, At: p.At})
+		axis.Keys = append(axis.Keys, AxisKey{F: f, At: p.At})
 		for i, n := range levels {
 			v, err := f.Kind.Parse(text(n))
 			if err != nil { // the text of a number is one
 				continue
 			}
-			axis.Choices[i] = append(axis.Choices[i], source.Assign{F: f, V: v})
+			axis.Choices[i] = append(axis.Choices[i], Assign{F: f, V: v})
 		}
 	}
 	add(level.Key, strconv.Itoa)
@@ -76,22 +76,22 @@ func (b *reading) endpoints() {
 		}
 		return strconv.Itoa(usualPoint)
 	})
-	add("workload.prompts", func(n int) string { return strconv.Itoa(max(usualWorkload.Prompts, turnsOfPoint*n)) })
-	add("workload.dataset", func(int) string { return synthetic }) // others may have fewer prompts
+	add("workload.prompts", func(n int) string { return strconv.Itoa(max(usual, turnsOfPoint*n)) })
+	add("workload.dataset", func(int) string { return dataset }) // others may have fewer prompts
 	b.Axes = append(b.Axes, axis)
 }
 
 // levels takes the requests in flight out of the study, and returns them, or the ones of the profile without any.
-func (b *reading) levels(f *keys.Field) []int {
-	at := slices.IndexFunc(b.Axes, func(a *source.Axis) bool { return a.Has(f) })
+func (b *Source) levels(f *keys.Field) []int {
+	at := slices.IndexFunc(b.Axes, func(a *Axis) bool { return a.Has(f) })
 	if at < 0 {
-		if i := slices.IndexFunc(b.Fixed, func(p source.Placed) bool { return p.F == f }); i >= 0 {
+		if i := slices.IndexFunc(b.Fixed, func(p Placed) bool { return p.F == f }); i >= 0 {
 			return []int{int(b.Fixed[i].V.Whole)}
 		}
 		return endpointLevels
 	}
 	a := b.Axes[at]
-	if a.Form != source.PlainAxis { // changes together with other keys
+	if a.Form != PlainAxis { // changes together with other keys
 		b.Fail(cmp.Or(a.At, b.Nowhere()), "sweep workload.concurrency alone",
 			"the profile endpoints sets the length of each workload.concurrency")
 		return nil
@@ -105,8 +105,8 @@ func (b *reading) levels(f *keys.Field) []int {
 }
 
 // gives reports whether the study gives a key.
-func (b *reading) gives(f *keys.Field) bool {
-	return slices.ContainsFunc(b.Fixed, func(p source.Placed) bool { return p.F == f }) ||
-		slices.ContainsFunc(b.Axes, func(a *source.Axis) bool { return a.Has(f) }) ||
-		slices.ContainsFunc(b.Links, func(l source.Link) bool { return l.F == f })
+func (b *Source) gives(f *keys.Field) bool {
+	return slices.ContainsFunc(b.Fixed, func(p Placed) bool { return p.F == f }) ||
+		slices.ContainsFunc(b.Axes, func(a *Axis) bool { return a.Has(f) }) ||
+		slices.ContainsFunc(b.Links, func(l Link) bool { return l.F == f })
 }

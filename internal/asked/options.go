@@ -1,4 +1,6 @@
-package server
+// Package asked finds out what a server engine's program and its model are: the options of the program, the settings
+// in its log, the size of the vocabulary.
+package asked
 
 import (
 	"context"
@@ -6,11 +8,15 @@ import (
 	"regexp"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/llenergymeasure/llem/backend"
 	"github.com/llenergymeasure/llem/internal/codes"
 	"github.com/llenergymeasure/llem/note"
 )
+
+// Timeout bounds a question to a program: some engines import all of themselves first.
+const Timeout = 2 * time.Minute
 
 // Known are the options that a program lists.
 type Known map[string]bool
@@ -66,35 +72,35 @@ type helps struct {
 	known map[string]Known
 }
 
-var asked = helps{known: map[string]Known{}}
+var answers = helps{known: map[string]Known{}}
 
 // OptionsOf queries a program for its options, once for each version in this process. Each of tries is a list of
 // arguments; the first one that is answered counts. It returns nil if the program does not list them: some cannot
 // even do that without a GPU.
 func OptionsOf(ctx context.Context, cmd backend.Command, version string, tries ...[]string) Known {
-	asked.mu.Lock()
-	defer asked.mu.Unlock()
+	answers.mu.Lock()
+	defer answers.mu.Unlock()
 	key := fmt.Sprint(cmd.Path, cmd.Args, cmd.Env, version)
 	if cmd.Container != nil {
 		key += " in " + cmd.Container.Image
 	}
-	if k, ok := asked.known[key]; ok {
+	if k, ok := answers.known[key]; ok {
 		return k
 	}
 	for _, args := range tries {
 		if k := parseHelp(help(ctx, cmd, args)); k != nil {
-			asked.known[key] = k
+			answers.known[key] = k
 			return k
 		}
 	}
 	if ctx.Err() == nil {
-		asked.known[key] = nil
+		answers.known[key] = nil
 	}
 	return nil
 }
 
 func help(ctx context.Context, cmd backend.Command, args []string) string {
-	ctx, cancel := context.WithTimeout(ctx, versionTimeout)
+	ctx, cancel := context.WithTimeout(ctx, Timeout)
 	defer cancel()
 	out, more, err := cmd.Output(ctx, args...)
 	if err != nil {
