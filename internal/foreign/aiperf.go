@@ -70,7 +70,7 @@ func aiperfRequests(out object, ok []request) {
 	for _, q := range ok {
 		gaps = append(gaps, q.gaps()...)
 	}
-	ms := func(of func(request) (float64, bool)) []float64 { return times(each(ok, of), 1e3) }
+	ms := func(of func(request) (float64, bool)) []float64 { return milliseconds(each(ok, of)) }
 	ratio := func(n func(request) int64, time func(request) float64) []float64 {
 		return each(ok, func(q request) (float64, bool) {
 			t := time(q)
@@ -84,7 +84,7 @@ func aiperfRequests(out object, ok []request) {
 		{"time_to_first_token", "ms", ms(always(request.ttft))},
 		{"time_to_second_token", "ms", ms(gap)},
 		{"inter_token_latency", "ms", ms(request.perToken)},
-		{"inter_chunk_latency", "ms", times(gaps, 1e3)},
+		{"inter_chunk_latency", "ms", milliseconds(gaps)},
 		{"request_latency", "ms", ms(always(request.latency))},
 		{"output_token_throughput_per_user", "tokens/sec/user", each(ok, perUser)},
 		{"e2e_output_token_throughput", "tokens/sec/user", ratio(outputTokens, request.latency)},

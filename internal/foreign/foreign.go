@@ -208,11 +208,11 @@ func spread(values []float64) float64 {
 	return math.Sqrt(squares / float64(len(values)))
 }
 
-// times multiplies values.
-func times(values []float64, factor float64) []float64 {
-	out := make([]float64, len(values))
-	for i, v := range values {
-		out[i] = v * factor
+// milliseconds returns times in seconds as milliseconds.
+func milliseconds(times []float64) []float64 {
+	out := make([]float64, len(times))
+	for i, t := range times {
+		out[i] = 1e3 * t
 	}
 	return out
 }

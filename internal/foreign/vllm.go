@@ -47,14 +47,14 @@ func vllmBench(r Run) object {
 	}
 	for name, values := range map[string][]float64{"ttft": each(ok, always(request.ttft)),
 		"tpot": each(ok, request.perToken), "itl": gaps, "e2el": each(ok, always(request.latency))} {
-		vllmTimes(out, name, times(values, 1e3))
+		vllmTimes(out, name, milliseconds(values))
 	}
 	if r.open() {
 		out["queue_times"] = queued(all)
-		vllmTimes(out, "client_queue_time", times(queued(ok), 1e3))
-		vllmTimes(out, "e2el_including_client_queue", times(each(ok, always(func(q request) float64 {
+		vllmTimes(out, "client_queue_time", milliseconds(queued(ok)))
+		vllmTimes(out, "e2el_including_client_queue", milliseconds(each(ok, always(func(q request) float64 {
 			return seconds(q.EndNS - q.due)
-		})), 1e3))
+		}))))
 	}
 	return out
 }

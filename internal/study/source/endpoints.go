@@ -50,8 +50,8 @@ func (b *Source) Endpoints(usual int, dataset string) {
 	if len(levels) < leastPoints || !low {
 		hint := fmt.Sprintf("sweep workload.concurrency over %d values or more, one of them up to %d, or leave it out",
 			leastPoints, lowConcurrency)
-		b.Fail(p.At, hint, "the profile endpoints needs %d numbers of requests in flight, and one up to %d", leastPoints,
-			lowConcurrency)
+		b.Fail(p.At, hint, "the profile endpoints needs %d numbers of requests in flight, and one up to %d",
+			leastPoints, lowConcurrency)
 		return
 	}
 	axis := &Axis{Form: ZipAxis, Name: level.Key, At: p.At, Choices: make([][]Assign, len(levels))}

@@ -196,6 +196,9 @@ by hand: it changes the machine
 	sudo setcap cap_perfmon+ep "$(command -v llem)"
 	sudo sysctl kernel.perf_event_paranoid=0
 	sudo chmod a+r /sys/class/powercap/intel-rapl*:*/energy_uj
+by hand: it installs gigabytes of other benchmarks and takes an hour
+	bench/client/run.sh /tmp/peers -streams 1,64,256,1000 -step 40ms -output 40
+	bench/client/run.sh /tmp/peers -rate 100,500 -arrivals constant
 by hand: it needs a second machine
 	ssh -L 8642:127.0.0.1:8642 HOST
 by hand: it needs engines that are not in .ci/run
