@@ -160,8 +160,10 @@ func (defs definitions) closed(family, place string, properties []property) sche
 	below := map[string][]property{}
 	for _, p := range properties {
 		all[p.key] = p.schema
-		if head, rest, dotted := strings.Cut(p.key, "."); dotted {
-			below[head] = append(below[head], property{rest, p.schema})
+		for i, c := range p.key {
+			if c == '.' {
+				below[p.key[:i]] = append(below[p.key[:i]], property{p.key[i+1:], p.schema})
+			}
 		}
 	}
 	for head, inner := range below {

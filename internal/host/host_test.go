@@ -280,25 +280,17 @@ func bigTree(t testing.TB) string {
 	return root
 }
 
-func TestCollectIsQuick(t *testing.T) {
+// TestCollectOfALargeMachine: what two sockets of 96 cores say; BenchmarkCollect has how long it takes.
+func TestCollectOfALargeMachine(t *testing.T) {
 	if testing.Short() {
 		t.Skip("fabricates a tree of thousands of files")
 	}
-	opt := options(bigTree(t))
-	best := time.Hour
-	for range 5 {
-		start := time.Now()
-		s, err := Collect(t.Context(), opt)
-		if err != nil {
-			t.Fatal(err)
-		}
-		best = min(best, time.Since(start))
-		if *s.CPU.CoresPhysical != 192 || *s.CPU.Sockets != 2 || s.CPU.Governor["performance"] != 384 {
-			t.Fatalf("wrong facts: %d cores, %d sockets, %v", *s.CPU.CoresPhysical, *s.CPU.Sockets, s.CPU.Governor)
-		}
+	s, err := Collect(t.Context(), options(bigTree(t)))
+	if err != nil {
+		t.Fatal(err)
 	}
-	if best > 200*time.Millisecond {
-		t.Errorf("Collect took %v, want less than 200ms", best)
+	if *s.CPU.CoresPhysical != 192 || *s.CPU.Sockets != 2 || s.CPU.Governor["performance"] != 384 {
+		t.Fatalf("wrong facts: %d cores, %d sockets, %v", *s.CPU.CoresPhysical, *s.CPU.Sockets, s.CPU.Governor)
 	}
 }
 
