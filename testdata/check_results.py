@@ -21,7 +21,8 @@ COLUMNS = {
     "counters": ["since_ns", "before_ns", "after_ns", "device", "source", "energy_uj", "refresh_ns", "snapped"],
     "requests": ["id", "task", "arrived_ns", "submitted_ns", "started_ns", "prefill_start_ns", "first_token_ns",
                  "end_ns", "token_ns", "prompt_tokens", "prompt_computed", "output_tokens", "finish_reason", "ok",
-                 "failure", "prefill_j", "decode_j", "first_use"],
+                 "failure", "prefill_j", "decode_j", "first_use", "point", "written_ns",
+                 "first_byte_ns", "done_ns", "capped", "cut"],
     "steps": ["start_ns", "end_ns", "prefill_tokens", "decode_tokens", "sequences", "context_tokens"],
 }
 
