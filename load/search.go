@@ -36,6 +36,10 @@ type Search struct {
 	aborted string
 }
 
+// RampShare is the part of an open loop that its beginning, with the engine not yet in its steady state, is expected to
+// take at most.
+const RampShare = 0.25
+
 // Constants of a search.
 const (
 	DefaultTolerance = 0.05

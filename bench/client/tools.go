@@ -183,7 +183,7 @@ func llemReport(j job) (figures, error) {
 	if len(ttft) != j.requests {
 		return figures{}, fmt.Errorf("llem completed %d of %d requests", len(ttft), j.requests)
 	}
-	return figures{mean(ttft), quantile(ttft, 0.99), mean(itl), quantile(lag, 0.5), quantile(lag, 0.99)}, nil
+	return figures{mean(ttft), percentile(ttft, 99), mean(itl), percentile(lag, 50), percentile(lag, 99)}, nil
 }
 
 func vllmArguments(j job) ([]string, error) {

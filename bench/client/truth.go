@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"github.com/llenergymeasure/llem/internal/metronome"
+	"github.com/llenergymeasure/llem/internal/stats"
 )
 
 // figures are times in milliseconds.
@@ -56,14 +57,14 @@ func (o *outcome) know(list []metronome.Answer, rate float64) (from, to int64, t
 		}
 	}
 	o.requests = len(list)
-	o.true = figures{ttft: mean(ttft), ttft99: quantile(ttft, 0.99), itl: mean(itl)}
-	o.late = quantile(late, 0.99)
+	o.true = figures{ttft: mean(ttft), ttft99: percentile(ttft, 99), itl: mean(itl)}
+	o.late = percentile(late, 99)
 	if m := mean(gaps); rate > 0 && m > 0 {
 		o.cv, o.rate = deviation(gaps)/m, 1e3/m
 		for i := range gaps {
 			gaps[i] = math.Abs(gaps[i] - 1e3/rate)
 		}
-		o.gap50, o.gap99 = quantile(gaps, 0.5), quantile(gaps, 0.99)
+		o.gap50, o.gap99 = percentile(gaps, 50), percentile(gaps, 99)
 	}
 	return from, to, tokens
 }
@@ -118,26 +119,15 @@ func plain(v float64) string { return signed(v)[1:] }
 
 func ms(ns int64) float64 { return float64(ns) / 1e6 }
 
-func mean(v []float64) float64 {
-	sum := 0.0
-	for _, x := range v {
-		sum += x
-	}
-	return sum / float64(max(1, len(v)))
+// mean is NaN without values, as percentile is.
+func mean(v []float64) float64 { return stats.Mean(v) }
+
+func percentile(v []float64, p float64) float64 {
+	s, _ := stats.Summarize(v)
+	return s.Percentile(p)
 }
 
 func deviation(v []float64) float64 {
-	m, sum := mean(v), 0.0
-	for _, x := range v {
-		sum += (x - m) * (x - m)
-	}
-	return math.Sqrt(sum / float64(max(1, len(v)-1)))
-}
-
-func quantile(v []float64, q float64) float64 {
-	if len(v) == 0 {
-		return math.NaN()
-	}
-	s := slices.Sorted(slices.Values(v))
-	return s[min(len(s)-1, int(q*float64(len(s))))]
+	s, _ := stats.Summarize(v)
+	return s.SD
 }

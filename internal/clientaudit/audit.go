@@ -17,9 +17,11 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/llenergymeasure/llem/backend"
+	"github.com/llenergymeasure/llem/internal/digits"
 	"github.com/llenergymeasure/llem/internal/metronome"
 	"github.com/llenergymeasure/llem/internal/self"
 	"github.com/llenergymeasure/llem/internal/server"
+	"github.com/llenergymeasure/llem/internal/stats"
 	"github.com/llenergymeasure/llem/load"
 )
 
@@ -110,14 +112,17 @@ func (o Options) run(ctx context.Context, s backend.Session, e *engine) (*load.C
 	if err != nil {
 		return nil, err
 	}
-	out := compare(closed, answered, answers)
+	out, err := compare(closed, answered, answers)
+	if err != nil {
+		return nil, err
+	}
 	out.Streams, out.Rate = o.Streams, o.Rate
 	out.CPUSPerMillion = spent.Seconds() / float64(o.Streams*o.Tokens) * 1e6
 	var lags []float64
 	for _, q := range sent.Requests {
 		lags = append(lags, microseconds(q.SubmittedNS-q.ArrivedNS))
 	}
-	out.SendLagP50US, out.SendLagP99US, out.SendLagMaxUS = quantile(lags, 0.5), quantile(lags, 0.99), quantile(lags, 1)
+	out.SendLagP50US, out.SendLagP99US, out.SendLagMaxUS = percentile(lags, 50), percentile(lags, 99), slices.Max(lags)
 	return out, nil
 }
 
@@ -133,8 +138,8 @@ func (o Options) workload(key, n, tokens int) backend.Workload {
 // certain is the longest write whose time counts as known: a server that lost its core within one does not know it.
 const certain = 50 * time.Microsecond
 
-// compare returns the errors of the client's stamps.
-func compare(w backend.Workload, log *backend.Log, answers []metronome.Answer) *load.Client {
+// compare returns the errors of the client's stamps, or an error if none is known: 0 would look perfect.
+func compare(w backend.Workload, log *backend.Log, answers []metronome.Answer) (*load.Client, error) {
 	truth := map[int]metronome.Answer{}
 	for _, a := range answers {
 		truth[a.Key] = a
@@ -160,28 +165,20 @@ func compare(w backend.Workload, log *backend.Log, answers []metronome.Answer) *
 			itl = append(itl, math.Abs(microseconds(q.TokenNS[n]-q.TokenNS[n-1]-(a.BeforeNS[n]-a.BeforeNS[n-1]))))
 		}
 	}
-	return &load.Client{TTFTErrorUS: mean(ttft), TTFTErrorP99US: quantile(ttftAbs, 0.99),
-		ITLErrorP50US: quantile(itl, 0.5), ITLErrorP99US: quantile(itl, 0.99),
-		UnknownPct: 100 * float64(unknown) / float64(max(1, gaps))}
+	if len(ttft) == 0 || len(itl) == 0 {
+		return nil, fmt.Errorf("of %s no answer has times that client and server both know",
+			digits.Count(len(log.Requests), "request"))
+	}
+	return &load.Client{TTFTErrorUS: stats.Mean(ttft), TTFTErrorP99US: percentile(ttftAbs, 99),
+		ITLErrorP50US: percentile(itl, 50), ITLErrorP99US: percentile(itl, 99),
+		UnknownPct: 100 * float64(unknown) / float64(max(1, gaps))}, nil
 }
 
 func microseconds(ns int64) float64 { return float64(ns) / 1e3 }
 
-func mean(v []float64) float64 {
-	sum := 0.0
-	for _, x := range v {
-		sum += x
-	}
-	return sum / float64(max(1, len(v)))
-}
-
-// quantile returns the value at a fraction of the sorted values, which it sorts; 0 without values.
-func quantile(v []float64, q float64) float64 {
-	if len(v) == 0 {
-		return 0
-	}
-	slices.Sort(v)
-	return v[min(len(v)-1, int(q*float64(len(v))))]
+func percentile(v []float64, p float64) float64 {
+	s, _ := stats.Summarize(v)
+	return s.Percentile(p)
 }
 
 // processorTime returns the processor time of this process.

@@ -39,9 +39,15 @@ func TestCompare(t *testing.T) {
 		{OK: true, SubmittedNS: 1000_000, FirstTokenNS: 1310_000, TokenNS: []int64{1310_000, 1425_000, 1500_000}},
 		{SubmittedNS: 1000_000, TokenNS: []int64{1}}, // failed
 	}}
-	c := compare(w, log, []metronome.Answer{{Key: 7, ReceivedNS: 1010_000,
+	c, err := compare(w, log, []metronome.Answer{{Key: 7, ReceivedNS: 1010_000,
 		BeforeNS: []int64{1300_000, 1400_000, 1500_000}, AfterNS: []int64{1305_000, 1405_000, 1600_000}}})
+	if err != nil {
+		t.Fatal(err)
+	}
 	if c.TTFTErrorUS != 20 || c.ITLErrorP50US != 15 || c.UnknownPct != 50 {
 		t.Errorf("%+v, want an error of 20 µs, one of 15 µs between tokens, and half unknown", *c)
+	}
+	if c, err := compare(w, log, nil); err == nil {
+		t.Errorf("without an answer that both sides know: %+v, want an error", *c)
 	}
 }

@@ -13,8 +13,8 @@ import (
 )
 
 const (
-	// steadyShare is the share of a load that is taken to be steady: before it is run, a quarter is left to the ramp.
-	steadyShare = 0.75
+	// steadyShare is the share of a load that is taken to be steady before it is run.
+	steadyShare = 1 - load.RampShare
 	// usualWindow is the length of a window in seconds that most sensors need for an energy within ±1 %. What the
 	// sensors of a machine need is known after their self-test.
 	usualWindow = 10.0

@@ -14,10 +14,6 @@ import (
 	"github.com/llenergymeasure/llem/study"
 )
 
-// rampShare is the part of an open loop that the beginning, with the engine not yet in its steady state, is
-// expected to take at most.
-const rampShare = 0.25
-
 // longestDrain is the least time after the last arrival before answers are given up; it is as long as the load
 // if that is longer.
 const longestDrain = time.Minute
@@ -30,7 +26,7 @@ func (d *desk) arrivalsFor(a study.Arrivals, prompts int) study.Arrivals {
 	}
 	a.DurationS = float64(prompts) / a.Rate
 	if len(d.Meters) > 0 {
-		a.DurationS = max(a.DurationS, d.minWindow()/(1-rampShare))
+		a.DurationS = max(a.DurationS, d.minWindow()/(1-load.RampShare))
 	}
 	return a
 }

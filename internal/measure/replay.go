@@ -92,7 +92,7 @@ const warmStream = 0x7761726d
 
 // shortTrace warns of a trace that is shorter than a window that the sensors need.
 func (d *desk) shortTrace(lasts time.Duration) {
-	need := d.minWindow() / (1 - rampShare)
+	need := d.minWindow() / (1 - load.RampShare)
 	if len(d.Meters) == 0 || lasts.Seconds() >= need {
 		return
 	}
