@@ -18,6 +18,10 @@ func TestEndpoints(t *testing.T) {
 		{"workload: {concurrency: 8}\n", "needs 7 numbers of requests in flight"},
 		{"sweep: {workload.concurrency: 33..64}\n", "and one up to 32"},
 		{"experiments: [{workload.concurrency: 1}]\n", "makes its own points"},
+		{"workload: {load: {kind: poisson, rate: 3}}\n", "fixed numbers of requests in flight"},
+		{"sweep: {workload.load.kind: [closed, poisson]}\n", "fixed numbers of requests in flight"},
+		{"workload: {load: {search: concurrency, search_from: 1, search_to: 8}, slo: {tpot_p95_ms: 50}}\n",
+			"fixed numbers of requests in flight"},
 	} {
 		s, err := Parse("s.yaml", []byte(head+q.text+profile))
 		if err != nil {

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/llenergymeasure/llem/internal/digits"
 	"github.com/llenergymeasure/llem/internal/disk"
 	"github.com/llenergymeasure/llem/load"
 	"github.com/llenergymeasure/llem/load/trace"
@@ -65,6 +66,12 @@ func Replayed(a load.Arrivals, seed uint64) (*trace.Trace, error) {
 				Message: fmt.Sprintf("more than %d prompt tokens up to here", maxPromptTokens),
 				Next:    "choose a part of the trace with workload.load.span, or set workload.load.max_input"}
 		}
+	}
+	if n := len(t.Requests); n == 0 || t.Requests[0].AtNS == t.Requests[n-1].AtNS {
+		return nil, &load.Mistake{Field: "trace",
+			Message: fmt.Sprintf("%s has %s for this load, all at one time: there is no rate to replay", a.Trace,
+				digits.Count(n, "request")),
+			Next: "take a longer part of the trace; workload.load.spread: true spreads requests with equal stamps"}
 	}
 	return t, nil
 }

@@ -2,12 +2,14 @@ package workload
 
 import (
 	"compress/gzip"
+	"errors"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 
+	"github.com/llenergymeasure/llem/load"
 	"github.com/llenergymeasure/llem/load/trace"
 )
 
@@ -60,5 +62,25 @@ func TestShare(t *testing.T) {
 	if !slices.Equal(got[1].Tokens, []int32{1, 2, 7}) || !slices.Equal(got[2].Tokens, []int32{1}) ||
 		!slices.Equal(reqs[1].Tokens, []int32{5, 6, 7}) {
 		t.Errorf("shared: %v, from %v", got, reqs)
+	}
+}
+
+// TestReplayOfOneMoment: requests at one time have no rate; one request is such a trace.
+func TestReplayOfOneMoment(t *testing.T) {
+	for text, good := range map[string]bool{
+		recorded: true,
+		`{"timestamp": 250, "input_length": 600, "output_length": 5, "hash_ids": [0, 1]}`: false,
+		strings.ReplaceAll(recorded, "250", "0"):                                          false,
+	} {
+		path := filepath.Join(t.TempDir(), "t.jsonl")
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		_, err := Replayed(load.Arrivals{Kind: load.Trace, Trace: path}, 1)
+		if m, refused := errors.AsType[*load.Mistake](err); (err == nil) != good || refused == good {
+			t.Errorf("%q: %v", text, err)
+		} else if refused && !strings.Contains(m.Message, "no rate") {
+			t.Errorf("%q: %s", text, m.Message)
+		}
 	}
 }

@@ -31,6 +31,11 @@ func (b *Source) Endpoints(usual int, dataset string) {
 		return
 	}
 	level, _ := b.Lookup("workload.concurrency")
+	if b.arrives() {
+		b.Fail(p.At, "remove "+terms.LoadKey+"kind and search, or choose another execution.profile",
+			"the profile endpoints has fixed numbers of requests in flight, and the study gives other arrivals")
+		return
+	}
 	if len(b.Points) > 0 {
 		window, _ := b.Lookup("energy.min_window")
 		if !slices.ContainsFunc(b.Points, func(p *Point) bool {
@@ -103,6 +108,17 @@ func (b *Source) levels(f *keys.Field) []int {
 	b.Axes = slices.Delete(b.Axes, at, at+1)
 	return out
 }
+
+// arrives reports whether the study gives arrivals, or a search for the highest load, instead of a closed loop.
+func (b *Source) arrives() bool {
+	kind, _ := b.Lookup(terms.LoadKey + "kind")
+	search, _ := b.Lookup(terms.LoadKey + "search")
+	closed := slices.ContainsFunc(b.Fixed, func(p Placed) bool { return p.F == kind && p.V.Text == closedLoop })
+	return b.gives(kind) && !closed || b.gives(search)
+}
+
+// closedLoop is the kind of load with a fixed number of requests in flight.
+const closedLoop = "closed"
 
 // gives reports whether the study gives a key.
 func (b *Source) gives(f *keys.Field) bool {
