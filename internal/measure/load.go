@@ -86,10 +86,12 @@ func (d *desk) schedule(c *collected, a study.Arrivals) (backend.Workload, time.
 	if err != nil {
 		return backend.Workload{}, 0, err
 	}
-	if len(times) == 0 {
-		return backend.Workload{}, 0, note.Failf(codes.ClassConfig, "raise the rate or workload.load.duration_s",
-			"no request arrives in %s s at %s requests/s", digits.Significant(a.DurationS, 3),
-			digits.Significant(a.Rate, 3))
+	if len(times) < 2 {
+		what := []string{"no request arrives", "one request alone arrives, which is not a rate,"}[len(times)]
+		_, seconds := p.Expected()
+		return backend.Workload{}, 0, note.Failf(codes.ClassConfig,
+			"raise the rate, workload.load.duration_s or workload.prompts", "%s in %s s", what,
+			digits.Significant(seconds, 3))
 	}
 	lasts := max(time.Duration(times[len(times)-1]), digits.Duration(a.DurationS))
 	return c.work.open(times, most), lasts, nil
