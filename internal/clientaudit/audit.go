@@ -7,6 +7,7 @@
 package clientaudit
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"math"
@@ -34,6 +35,9 @@ type Options struct {
 	// Rate and Requests are of the open loop.
 	Rate     float64
 	Requests int
+	// Certain is the longest write whose time counts as known: a server that lost its core within one does not know
+	// it. 0 is 50 µs.
+	Certain time.Duration
 }
 
 // The load of an audit.
@@ -42,6 +46,7 @@ const (
 	defaultRate, defaultRequests  = 500, 250
 	openTokens                    = 3
 	first, step                   = 20 * time.Millisecond, 5 * time.Millisecond
+	defaultCertain                = 50 * time.Microsecond
 )
 
 func (o Options) withDefaults() Options {
@@ -51,6 +56,7 @@ func (o Options) withDefaults() Options {
 	if o.Rate == 0 {
 		o.Rate, o.Requests = defaultRate, defaultRequests
 	}
+	o.Certain = cmp.Or(o.Certain, defaultCertain)
 	return o
 }
 
@@ -112,7 +118,7 @@ func (o Options) run(ctx context.Context, s backend.Session, e *engine) (*load.C
 	if err != nil {
 		return nil, err
 	}
-	out, err := compare(closed, answered, answers)
+	out, err := o.compare(closed, answered, answers)
 	if err != nil {
 		return nil, err
 	}
@@ -135,11 +141,8 @@ func (o Options) workload(key, n, tokens int) backend.Workload {
 	return w
 }
 
-// certain is the longest write whose time counts as known: a server that lost its core within one does not know it.
-const certain = 50 * time.Microsecond
-
 // compare returns the errors of the client's stamps, or an error if none is known: 0 would look perfect.
-func compare(w backend.Workload, log *backend.Log, answers []metronome.Answer) (*load.Client, error) {
+func (o Options) compare(w backend.Workload, log *backend.Log, answers []metronome.Answer) (*load.Client, error) {
 	truth := map[int]metronome.Answer{}
 	for _, a := range answers {
 		truth[a.Key] = a
@@ -151,7 +154,7 @@ func compare(w backend.Workload, log *backend.Log, answers []metronome.Answer) (
 		if !ok || !q.OK || len(q.TokenNS) != len(a.BeforeNS) {
 			continue
 		}
-		known := func(n int) bool { return a.AfterNS[n]-a.BeforeNS[n] <= int64(certain) }
+		known := func(n int) bool { return a.AfterNS[n]-a.BeforeNS[n] <= int64(o.Certain) }
 		if known(0) {
 			d := microseconds(q.FirstTokenNS - q.SubmittedNS - (a.BeforeNS[0] - a.ReceivedNS))
 			ttft, ttftAbs = append(ttft, d), append(ttftAbs, math.Abs(d))

@@ -22,7 +22,8 @@ func TestMain(m *testing.M) {
 
 // TestRun: an audit of the real client against a metronome in another process.
 func TestRun(t *testing.T) {
-	c, err := Run(t.Context(), Options{Streams: 4, Tokens: 5, Rate: 100, Requests: 5})
+	c, err := Run(t.Context(), Options{Streams: 4, Tokens: 5, Rate: 100, Requests: 5,
+		Certain: time.Hour})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -39,7 +40,8 @@ func TestCompare(t *testing.T) {
 		{OK: true, SubmittedNS: 1000_000, FirstTokenNS: 1310_000, TokenNS: []int64{1310_000, 1425_000, 1500_000}},
 		{SubmittedNS: 1000_000, TokenNS: []int64{1}}, // failed
 	}}
-	c, err := compare(w, log, []metronome.Answer{{Key: 7, ReceivedNS: 1010_000,
+	usual := Options{}.withDefaults()
+	c, err := usual.compare(w, log, []metronome.Answer{{Key: 7, ReceivedNS: 1010_000,
 		BeforeNS: []int64{1300_000, 1400_000, 1500_000}, AfterNS: []int64{1305_000, 1405_000, 1600_000}}})
 	if err != nil {
 		t.Fatal(err)
@@ -47,7 +49,7 @@ func TestCompare(t *testing.T) {
 	if c.TTFTErrorUS != 20 || c.ITLErrorP50US != 15 || c.UnknownPct != 50 {
 		t.Errorf("%+v, want an error of 20 µs, one of 15 µs between tokens, and half unknown", *c)
 	}
-	if c, err := compare(w, log, nil); err == nil {
+	if c, err := usual.compare(w, log, nil); err == nil {
 		t.Errorf("without an answer that both sides know: %+v, want an error", *c)
 	}
 }

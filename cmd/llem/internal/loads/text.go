@@ -108,7 +108,7 @@ func (g Group) answer() string {
 	out := fmt.Sprintf("%sat %s, %s per good token", name, g.At(p.Load), Amount(f))
 	if half := g.Half(at); half >= 0 {
 		h, _ := g.Points[half].Figure(GoodTokenMetric)
-		out += fmt.Sprintf("; at %s %s", plain(g.Points[half].Load), digits.SI(h.Value, "J"))
+		out += fmt.Sprintf("; %s at %s", digits.SI(h.Value, "J"), plain(g.Points[half].Load))
 	}
 	return out + g.found()
 }
