@@ -20,7 +20,7 @@ func TestOutputBounded(t *testing.T) {
 	if !errors.Is(err, printed.ErrTooMuch) || len(out) != printed.MostAnswer {
 		t.Errorf("%d bytes, %v", len(out), err)
 	}
-	if took := time.Since(began); took > 20*time.Second {
+	if took := time.Since(began); took > time.Minute {
 		t.Errorf("it took %v", took)
 	}
 }

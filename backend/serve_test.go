@@ -197,7 +197,7 @@ func TestServeRunsBackToBack(t *testing.T) {
 		if err != nil {
 			t.Error(err)
 		}
-	case <-time.After(10 * time.Second):
+	case <-time.After(time.Minute):
 		t.Fatal("the runs came to a halt")
 	}
 	if got := strings.Count(out.String(), `"done"`); got != 10 {

@@ -80,7 +80,7 @@ func TestStoppedWorker(t *testing.T) {
 				!strings.Contains(f.Message, "stopped processes (state T)") || !strings.Contains(f.Next, "SIGSTOP") {
 				t.Errorf("%s: %q, next %q; want it stopped while %s", f.Class, f.Message, f.Next, q.doing)
 			}
-			if took := time.Since(began); took > 20*stallLimit {
+			if took := time.Since(began); took > time.Minute {
 				t.Errorf("it took %v", took)
 			}
 		})

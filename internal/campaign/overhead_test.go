@@ -16,14 +16,14 @@ const overheadEnv = "LLEM_TEST_OVERHEAD"
 
 // TestWorkerOverhead measures what a worker takes more for each run than a process that works alone: claiming,
 // checking, looking at the journals, and releasing. The runs take no time, because the clock of the study is virtual;
-// all work on the disk takes its real time.
+// all work on the disk takes its real time. It judges nothing: it is a benchmark that needs a bubble of time.
 func TestWorkerOverhead(t *testing.T) {
-	runs, times := 16, 1
-	if n := os.Getenv(overheadEnv); n != "" {
-		if _, err := fmt.Sscan(n, &times); err != nil {
-			t.Fatalf("%s: %v", overheadEnv, err)
-		}
-		runs = 80
+	const runs = 80
+	times := 0
+	if n := os.Getenv(overheadEnv); n == "" {
+		t.Skipf("measured by hand: %s=9", overheadEnv)
+	} else if _, err := fmt.Sscan(n, &times); err != nil || times < 1 {
+		t.Fatalf("%s=%q: want a number of studies", overheadEnv, n)
 	}
 	one := func(worker bool) (ms, cpu float64) {
 		bubble(t, func(t *testing.T) {
@@ -51,9 +51,6 @@ func TestWorkerOverhead(t *testing.T) {
 	median := func(all []float64) float64 { slices.Sort(all); return all[len(all)/2] }
 	t.Logf("for each run: %.2f ms alone, %.2f ms as a worker, %.2f ms more, of that %.2f ms of processor time "+
 		"(medians of %d studies of %d runs)", median(alone), median(with), median(pairs), median(cpus), times, runs)
-	if cpu := median(cpus); cpu > 20 {
-		t.Errorf("a worker takes %.0f ms more of processor time for each run", cpu)
-	}
 }
 
 // processorTime is the processor time of this process, in ms.

@@ -52,7 +52,7 @@ func TestUselessPages(t *testing.T) {
 			began := time.Now()
 			n := Needs{Power: true, Remotes: []string{"wall=" + srv.URL + q.metric}}
 			m, err := Open(t.Context(), Options{Needs: n})
-			if took := time.Since(began); took > 10*time.Second {
+			if took := time.Since(began); took > time.Minute {
 				t.Errorf("it took %v", took)
 			}
 			if q.says == "" {

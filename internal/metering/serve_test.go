@@ -209,7 +209,7 @@ func TestProcess(t *testing.T) {
 	l.options.PID = os.Getpid()
 	began := time.Now()
 	rec, err := l.Process(t.Context(), 300*time.Millisecond)
-	if err != nil || rec.Window.DurationS < 0.3 || time.Since(began) > 30*time.Second {
+	if err != nil || rec.Window.DurationS < 0.3 || time.Since(began) > time.Minute {
 		t.Errorf("%+v, %v", rec, err)
 	}
 }

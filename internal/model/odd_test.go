@@ -42,7 +42,7 @@ func TestResolveOddFiles(t *testing.T) {
 						!strings.Contains(err.Error(), name+" is "+what+", not a regular file") {
 						t.Errorf("%s as %s for %s: %v", what, name, format, err)
 					}
-				case <-time.After(20 * time.Second):
+				case <-time.After(time.Minute):
 					t.Fatalf("%s as %s for %s blocks", what, name, format)
 				}
 			}

@@ -146,7 +146,7 @@ func TestShortLog(t *testing.T) {
 // TestOutput: a program that does not stop printing is ended, and its first output is returned.
 func TestOutput(t *testing.T) {
 	run := func(script string) (string, string, time.Duration, error) {
-		ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 		defer cancel()
 		c := exec.CommandContext(ctx, "sh", "-c", script)
 		c.WaitDelay = time.Second
@@ -164,7 +164,7 @@ func TestOutput(t *testing.T) {
 	for _, script := range []string{"yes", "yes >&2",
 		"trap '' PIPE TERM; while :; do echo yyyyyyyyyyyyyyyyyyyyyyyyy; done"} {
 		out, said, took, err := run(script)
-		if !errors.Is(err, ErrTooMuch) || len(out)+len(said) != 64<<10 || took > 10*time.Second {
+		if !errors.Is(err, ErrTooMuch) || len(out)+len(said) != 64<<10 || took > time.Minute {
 			t.Errorf("%s: %d and %d bytes, %v after %v", script, len(out), len(said), err, took)
 		}
 	}

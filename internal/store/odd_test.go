@@ -50,7 +50,7 @@ func TestOddFilesOfAStudy(t *testing.T) {
 				if _, ok := errors.AsType[*disk.OddFileError](err); !ok {
 					t.Errorf("%s as %s: %v", what, name, err)
 				}
-			case <-time.After(10 * time.Second):
+			case <-time.After(time.Minute):
 				t.Fatalf("%s as %s is waited for", what, name)
 			}
 		}
