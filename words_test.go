@@ -11,27 +11,29 @@ import (
 
 // phrase is a phrase that this project does not use, with a replacement.
 type phrase struct {
+	has    string // what every line with the phrase has, in small letters: most lines need no regular expression
 	now    string // a regular expression without regard to case
 	better string
 }
 
 // phrases lists phrases that are hard to read. The glossary is docs/glossary.md.
 var phrases = []phrase{
-	{`\b(go|goes|going|gone|went) on with\b`, "continue, resume"},
-	{`\banew\b`, "again"},
-	{`\b(mend|mends|mended|mending)\b`, "fix"},
-	{`\b(is|are|was|were|be) no (?:number|[a-z]+)\b`, "is not a"},
-	{`\bthose (?:of|that|which|whose|by|with|in|from)\b`, "repeat the noun"},
-	{`\bthat of\b`, "repeat the noun"},
-	{`\b(say|says|said|saying) that\b`, "reports that, marks"},
-	{`^\s*//\s+[A-Za-z.]+ (says|tells)\b`, "reports, returns"},
-	{`\bruns? (?:is|are|was|were) made\b`, "run, measured"},
-	{`\b(stand|stands|stood) (?:behind|above|beside|below|beneath|in the way|in for)\b`, "name the relation plainly"},
-	{`\botherwise than\b`, "differently from"},
-	{`\b(hold|holds|held) [a-z ]*against\b`, "compare"},
-	{`\bof which (?:no|each|every|one|all|some)\b`, "whose, start a new sentence"},
-	{`\bin vain\b`, "without success"},
-	{`\bby its own(?:[.,;:)]|$)`, "itself"},
+	{"on with", `\b(go|goes|going|gone|went) on with\b`, "continue, resume"},
+	{"anew", `\banew\b`, "again"},
+	{"mend", `\b(mend|mends|mended|mending)\b`, "fix"},
+	{" no ", `\b(is|are|was|were|be) no (?:number|[a-z]+)\b`, "is not a"},
+	{"those ", `\bthose (?:of|that|which|whose|by|with|in|from)\b`, "repeat the noun"},
+	{"that of", `\bthat of\b`, "repeat the noun"},
+	{" that", `\b(say|says|said|saying) that\b`, "reports that, marks"},
+	{"//", `^\s*//\s+[A-Za-z.]+ (says|tells)\b`, "reports, returns"},
+	{" made", `\bruns? (?:is|are|was|were) made\b`, "run, measured"},
+	{"stand", `\bstands? (?:behind|above|beside|below|beneath|in the way|in for)\b`, "name the relation plainly"},
+	{"stood", `\bstood (?:behind|above|beside|below|beneath|in the way|in for)\b`, "name the relation plainly"},
+	{"otherwise than", `\botherwise than\b`, "differently from"},
+	{"against", `\b(hold|holds|held) [a-z ]*against\b`, "compare"},
+	{"of which", `\bof which (?:no|each|every|one|all|some)\b`, "whose, start a new sentence"},
+	{"in vain", `\bin vain\b`, "without success"},
+	{"by its own", `\bby its own(?:[.,;:)]|$)`, "itself"},
 }
 
 // fine are uses of these words that are plain English, and a message of stored results that docs/example-output.md
@@ -71,9 +73,12 @@ func TestWords(t *testing.T) {
 			continue
 		}
 		for n, line := range strings.Split(string(text), "\n") {
-			rest := fine.ReplaceAllString(line, "")
+			small := strings.ToLower(line)
 			for i, re := range all {
-				if found := re.FindString(rest); found != "" {
+				if !strings.Contains(small, phrases[i].has) {
+					continue
+				}
+				if found := re.FindString(fine.ReplaceAllString(line, "")); found != "" {
 					t.Errorf("%s:%d: %q (better: %s): %s", file, n+1, strings.TrimSpace(found), phrases[i].better,
 						strings.TrimSpace(line))
 				}
