@@ -149,8 +149,7 @@ func (a Arrivals) Canonical() Arrivals {
 		a.Seed = 0
 	}
 	if a.Search == OverRate {
-		a.ProbeS = cmp.Or(a.ProbeS, a.DurationS)
-		a.DurationS = 0
+		a.ProbeS = cmp.Or(a.ProbeS, a.DurationS) // the sustained runs take DurationS
 	}
 	return a
 }

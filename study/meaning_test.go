@@ -140,8 +140,11 @@ var meanings = []struct {
 	{"what happens to longer requests", "{model: m/n, backend: vllm, workload.load: {kind: trace, trace: t.csv, " +
 		"max_input: 9}}", "workload.load.longer: clip", "workload.load.longer: drop", false},
 	{"the duration of a probe", "{model: m/n, backend: vllm, workload.slo.ttft_p95_ms: 500, workload.load: {kind: " +
-		"poisson, search: rate, search_from: 1, search_to: 8}}", "workload.load.probe_s: 60",
-		"workload.load.duration_s: 60", true},
+		"poisson, search: rate, search_from: 1, search_to: 8, duration_s: 60}}", "seed: 1",
+		"workload.load.probe_s: 60", true},
+	{"the duration of the sustained runs", "{model: m/n, backend: vllm, workload.slo.ttft_p95_ms: 500, workload.load: " +
+		"{kind: poisson, search: rate, search_from: 1, search_to: 8, probe_s: 60}}", "workload.load.duration_s: 60",
+		"workload.load.duration_s: 600", false},
 
 	// a default written out
 	{"the default batch", "{model: m/n, backend: pytorch}", "pytorch.batch_size: 1", "pytorch.batching: static", true},
