@@ -3,7 +3,6 @@ package doctor
 import (
 	"context"
 	"fmt"
-	"math"
 	"math/rand/v2"
 	"slices"
 	"time"
@@ -11,6 +10,7 @@ import (
 	"github.com/llenergymeasure/llem/backend"
 	"github.com/llenergymeasure/llem/internal/attribute"
 	"github.com/llenergymeasure/llem/internal/sensor"
+	"github.com/llenergymeasure/llem/internal/stats"
 	"github.com/llenergymeasure/llem/power"
 )
 
@@ -130,14 +130,14 @@ func (t *tester) swept(ctx context.Context, load Load) error {
 		}
 	}
 	for id, r := range duty.phase {
-		c := duty.control[id]
-		if len(r) < phases/2 || len(c) < 3 {
+		control, ok := stats.Summarize(duty.control[id])
+		if len(r) < phases/2 || !ok || control.N < 3 {
 			t.skip("duty of "+id, "the counter did not answer at enough phases")
 			continue
 		}
-		t.device(id).Duty = &Duty{Phases: len(r), SwingPct: 50 * (slices.Max(r) - slices.Min(r)) / mean(r),
-			ControlPct: 100 * halfRangeOfEight * deviation(c) / mean(c), DoubtPct: 100 * quantile(duty.doubt[id],
-				0.5), AddedW: mean(r)}
+		t.device(id).Duty = &Duty{Phases: len(r), SwingPct: 50 * (slices.Max(r) - slices.Min(r)) / stats.Mean(r),
+			ControlPct: 100 * halfRangeOfEight * control.SD / control.Mean, DoubtPct: 100 * quantile(duty.doubt[id],
+				0.5), AddedW: stats.Mean(r)}
 	}
 	return nil
 }
@@ -227,21 +227,4 @@ func (t *tester) rate(ctx context.Context, load Load) error {
 		}
 	}
 	return nil
-}
-
-func mean(v []float64) float64 {
-	s := 0.0
-	for _, x := range v {
-		s += x
-	}
-	return s / float64(len(v))
-}
-
-// deviation returns the standard deviation of a sample.
-func deviation(v []float64) float64 {
-	m, s := mean(v), 0.0
-	for _, x := range v {
-		s += (x - m) * (x - m)
-	}
-	return math.Sqrt(s / float64(len(v)-1))
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/llenergymeasure/llem/internal/attribute"
 	"github.com/llenergymeasure/llem/internal/digits"
 	"github.com/llenergymeasure/llem/internal/sensor"
+	"github.com/llenergymeasure/llem/internal/stats"
 	"github.com/llenergymeasure/llem/power"
 )
 
@@ -209,13 +210,13 @@ func period(gaps []float64) float64 {
 	return sum / n
 }
 
+// quantile returns the quantile q (0 to 1) of values, 0 for none.
 func quantile(v []float64, q float64) float64 {
-	if len(v) == 0 {
+	s, ok := stats.Summarize(v)
+	if !ok {
 		return 0
 	}
-	s := slices.Clone(v)
-	slices.Sort(s)
-	return s[min(len(s)-1, int(q*float64(len(s))))]
+	return s.Percentile(100 * q)
 }
 
 // snapTimeout is how long to wait for a counter to change.
