@@ -143,8 +143,8 @@ var meanings = []struct {
 		"poisson, search: rate, search_from: 1, search_to: 8, duration_s: 60}}", "seed: 1",
 		"workload.load.probe_s: 60", true},
 	{"the duration of the sustained runs", "{model: m/n, backend: vllm, workload.slo.ttft_p95_ms: 500, " +
-		"workload.load: {kind: poisson, search: rate, search_from: 1, search_to: 8, probe_s: 60}}", "workload.load.duration_s: 60",
-		"workload.load.duration_s: 600", false},
+		"workload.load: {kind: poisson, search: rate, search_from: 1, search_to: 8, probe_s: 60}}",
+		"workload.load.duration_s: 60", "workload.load.duration_s: 600", false},
 
 	// a default written out
 	{"the default batch", "{model: m/n, backend: pytorch}", "pytorch.batch_size: 1", "pytorch.batching: static", true},
