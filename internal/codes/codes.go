@@ -256,6 +256,7 @@ const (
 	PersistenceOff note.Code = "persistence_off"
 	PowerLimit     note.Code = "power_limit"
 	ECCOff         note.Code = "ecc_off"
+	CardDiffers    note.Code = "card_differs"
 	Resolution     note.Code = "resolution"
 	ClientAudit    note.Code = "client_audit"
 )
@@ -412,6 +413,8 @@ func Codes() []Entry {
 		{PersistenceOff, Care, "Persistence mode is off, so the counter restarts when nothing uses the driver."},
 		{PowerLimit, Flagged, "The power limit is below the default of the card."},
 		{ECCOff, Told, "ECC is off: memory is faster and larger than with ECC."},
+		{CardDiffers, Flagged, "A card draws more or less than others of its kind under the same load, by more than " +
+			"the gain of a sensor explains."},
 		{Resolution, Told, "Which windows and phases the device resolves."},
 		{ClientAudit, Care, "How exact the client of server engines is on this machine."},
 	}

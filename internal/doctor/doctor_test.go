@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"flag"
+	"fmt"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -27,26 +28,38 @@ import (
 	"github.com/llenergymeasure/llem/power/sensors"
 )
 
-// pulser is a load on a simulated GPU: 700 W on, 120 W off.
+// pulser is a load on all simulated GPUs: 700 W on, 120 W off.
 type pulser struct {
 	file  *sim.File
 	clock *sim.Clock
 	watts float64
 }
 
-func (p pulser) Name() string      { return "simulated load" }
-func (p pulser) Devices() []string { return []string{p.file.UUID(0)} }
-func (p pulser) Close() error      { return nil }
+func (p pulser) Name() string { return "simulated load" }
+func (p pulser) Close() error { return nil }
+
+func (p pulser) Devices() (uuids []string) {
+	for gpu := range p.file.GPUs() {
+		uuids = append(uuids, p.file.UUID(gpu))
+	}
+	return uuids
+}
+
+func (p pulser) draw(watts float64) int64 {
+	now := p.clock.Now()
+	for gpu := range p.file.GPUs() {
+		p.file.Append(gpu, now, watts)
+	}
+	return now
+}
 
 func (p pulser) Pulse(ctx context.Context, pattern []backend.Pulse) ([]backend.Edge, error) {
 	var edges []backend.Edge
 	for _, q := range pattern {
 		if q.On > 0 {
-			on := p.clock.Now()
-			p.file.Append(0, on, p.watts)
+			on := p.draw(p.watts)
 			time.Sleep(q.On)
-			off := p.clock.Now()
-			p.file.Append(0, off, 120)
+			off := p.draw(120)
 			edges = append(edges, backend.Edge{OnNS: on, OffNS: off})
 		}
 		time.Sleep(q.Off)
@@ -98,6 +111,17 @@ func imitation(t *testing.T) string {
 func examineBy(t *testing.T, jitter time.Duration, edit func(*sim.Sensors),
 	options func(*doctor.Options)) *doctor.Report {
 	t.Helper()
+	return examineCards(t, jitter, 1, func(_ int, s *sim.Sensors) {
+		if edit != nil {
+			edit(s)
+		}
+	}, options)
+}
+
+// examineCards is examineBy with several cards.
+func examineCards(t *testing.T, jitter time.Duration, cards int, edit func(int, *sim.Sensors),
+	options func(*doctor.Options)) *doctor.Report {
+	t.Helper()
 	dir, library := t.TempDir(), imitation(t)
 	var report *doctor.Report
 	path := filepath.Join(dir, "gpu")
@@ -105,13 +129,16 @@ func examineBy(t *testing.T, jitter time.Duration, edit func(*sim.Sensors),
 	synctest.Test(t, func(t *testing.T) {
 		c := sim.NewClock()
 		c.Jitter = jitter
-		card := sim.DefaultSensors()
-		card.Ring.Filter, card.Ring.Lag, card.Ring.Noise = 13*time.Millisecond, 5*time.Millisecond, 0.02
-		card.Counter.ReadTime = 3 * time.Millisecond
-		if edit != nil {
-			edit(&card)
+		all := make([]sim.Sensors, cards)
+		for i := range all {
+			card := &all[i]
+			*card = sim.DefaultSensors()
+			card.Seed += uint64(i)
+			card.Ring.Filter, card.Ring.Lag, card.Ring.Noise = 13*time.Millisecond, 5*time.Millisecond, 0.02
+			card.Counter.ReadTime = 3 * time.Millisecond
+			edit(i, card)
 		}
-		f, err := sim.Create(path, sim.Options{GPUs: []sim.Sensors{card}, BareW: 120, Clock: c})
+		f, err := sim.Create(path, sim.Options{GPUs: all, BareW: 120, Clock: c})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -123,8 +150,11 @@ func examineBy(t *testing.T, jitter time.Duration, edit func(*sim.Sensors),
 		}
 		m := meters[0]
 		defer m.Close()
-		facts := m.(interface{ Facts() []sensor.GPUFacts }).Facts()
-		o := doctor.Options{Meters: []power.Meter{m}, Facts: map[string]sensor.GPUFacts{"gpu0": facts[0]},
+		facts := map[string]sensor.GPUFacts{}
+		for i, f := range m.(interface{ Facts() []sensor.GPUFacts }).Facts() {
+			facts[fmt.Sprintf("gpu%d", i)] = f
+		}
+		o := doctor.Options{Meters: []power.Meter{m}, Facts: facts,
 			Loads: []func(context.Context) (doctor.Load,
 				error){func(context.Context) (doctor.Load, error) { return pulser{f, c, 700}, nil }},
 			Now: c.Mono, Sleep: func(ctx context.Context, d time.Duration) error { time.Sleep(d); return ctx.Err() }}
@@ -532,6 +562,66 @@ func TestSweptPulses(t *testing.T) {
 			})
 			if out := text(r); !strings.Contains(out, q.want) {
 				t.Errorf("duty %+v, no %q in:\n%s", r.Devices[0].Duty, q.want, out)
+			}
+		})
+	}
+}
+
+// TestEightCards: the cards of a node are tested side by side, so eight take little longer than one, and the one that
+// differs is named.
+func TestEightCards(t *testing.T) {
+	if testing.Short() {
+		t.Skip("eight simulated cards")
+	}
+	for name, q := range map[string]struct {
+		cards, odd int
+		gain       float64
+		want       []string
+	}{
+		"one of eight": {8, 5, 0.08,
+			[]string{"gpu5: 756 W under the load, 700 W for 7 others of its kind (median): +8.0 %"}},
+		"within the gain":   {8, 5, 0.04, nil},
+		"less than another": {2, 0, 0.1, []string{"gpu1: 700 W under the load, 770 W for the other one of its kind"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var began, ended time.Time // of the bubble
+			r := examineCards(t, 0, q.cards, func(i int, s *sim.Sensors) {
+				s.Counter.Jitter = 0
+				if i == q.odd {
+					s.Counter.Gain, s.Ring.Gain = q.gain, q.gain
+				}
+			}, func(o *doctor.Options) {
+				began = time.Now()
+				say := o.Say
+				o.Say = func(text string) {
+					ended = time.Now()
+					if say != nil {
+						say(text)
+					}
+				}
+			})
+			t.Logf("the last test began after %v", ended.Sub(began))
+			if took := ended.Sub(began); took > 4*time.Minute || took < time.Minute {
+				t.Errorf("the last test began after %v", took)
+			}
+			var found []string
+			for _, f := range r.Verdict {
+				if f.Code == codes.CardDiffers {
+					found = append(found, f.Device+": "+f.Message)
+				}
+			}
+			if len(found) != len(q.want) {
+				t.Fatalf("%q, want %q", found, q.want)
+			}
+			for i, want := range q.want {
+				if !strings.HasPrefix(found[i], want) {
+					t.Errorf("%q, want %q", found[i], want)
+				}
+			}
+			for _, d := range r.Devices {
+				if d.Sensor == nil || d.Duty == nil || d.Polling == nil || d.Steady == nil {
+					t.Errorf("%s was not tested in full: %+v", d.Device, r.Skipped)
+				}
 			}
 		})
 	}

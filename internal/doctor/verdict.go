@@ -55,6 +55,7 @@ func (r *Report) judge() {
 	for _, d := range r.Devices {
 		r.judgeDevice(d)
 	}
+	r.judgeKinds()
 	r.judgeClient()
 }
 

@@ -21,13 +21,8 @@ const (
 	agreementFail = 10.0
 )
 
-// sensorGain95 is the gain uncertainty of an uncalibrated board or package sensor (95 %): steady-state errors
-// of about ±5 % of the reading compared with external meters, see docs/metrics.md. modelGain95 is the value
-// for the CPU power model.
-const (
-	sensorGain95 = 0.05
-	modelGain95  = 0.50
-)
+// modelGain95 is the gain uncertainty of the CPU power model (95 %).
+const modelGain95 = 0.50
 
 // deviceEnergy is the energy of one device over the window.
 type deviceEnergy struct {
@@ -263,7 +258,7 @@ func (d *deviceEnergy) gain() float64 {
 	if d.device.Modelled {
 		return modelGain95
 	}
-	return sensorGain95
+	return sensor.Gain95
 }
 
 func (d *deviceEnergy) quantity(v, half float64) *result.Quantity {

@@ -119,7 +119,8 @@ func TestGainOfPhases(t *testing.T) {
 		near(t, "gain of two", *both.Gain95, modelGain95**both.EnergyJ, 1e-6**both.EnergyJ)
 		near(t, "half width of two", both.CI95[1]-*both.EnergyJ, math.Sqrt2*(alone.CI95[1]-*alone.EnergyJ), 1e-6)
 		near(t, "half width of the total", half(rec.Energy.TotalJ), math.Sqrt2*half(one.Energy.TotalJ), 1e-6)
-		near(t, "gain of the total", rec.Energy.TotalJ.Gain95, (modelGain95+sensorGain95)*one.Energy.TotalJ.Value, 1e-6)
+		near(t, "gain of the total", rec.Energy.TotalJ.Gain95, (modelGain95+sensor.Gain95)*one.Energy.TotalJ.Value,
+			1e-6)
 	}
 }
 
@@ -250,9 +251,9 @@ func TestDerived(t *testing.T) {
 	near(t, "tokens_per_j", inverse.Value, 1/per.Value, 1e-12)
 	near(t, "its low end", inverse.CI95[0], 1/per.CI95[1], 1e-12)
 	near(t, "its high end", inverse.CI95[1], 1/per.CI95[0], 1e-12)
-	near(t, "its gain", inverse.Gain95, sensorGain95*inverse.Value, 1e-12)
+	near(t, "its gain", inverse.Gain95, sensor.Gain95*inverse.Value, 1e-12)
 	// The sensor's bias applies to the idle power too.
-	near(t, "gain of net_j", e.NetJ.Gain95, sensorGain95*e.NetJ.Value, 1e-9)
+	near(t, "gain of net_j", e.NetJ.Gain95, sensor.Gain95*e.NetJ.Value, 1e-9)
 	if p := e.Phases.Prefill; p.CI95[0] < 0 || *p.EnergyJ <= 0 {
 		t.Errorf("prefill %+v", p)
 	}

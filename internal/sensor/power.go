@@ -10,6 +10,10 @@ import (
 	"github.com/llenergymeasure/llem/power"
 )
 
+// Gain95 is the gain uncertainty of an uncalibrated board or package sensor (95 %): steady-state errors of about ±5 %
+// of the reading compared with external meters, see docs/metrics.md.
+const Gain95 = 0.05
+
 // Scopes of a [power.Device].
 const (
 	// ScopeGPU is the GPU alone.
