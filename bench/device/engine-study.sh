@@ -1,8 +1,14 @@
 #!/usr/bin/env bash
-# Studies of PyTorch and vLLM on one GPU, each resumed if it was cut short, with what failed: vllm-settings.yaml for
-# SETTINGS seconds, engines-study.yaml for ENGINES, load-line.yaml (a server at rising rates) for LINE and
-# load-search.yaml (the highest rate within an objective) for SEARCH; without a number a study is left out. MORE are
-# options of llem run. Prints the reports; study folders go to $OUT.
+# Studies of PyTorch, vLLM and llama.cpp on one GPU, each resumed if it was cut short, with what failed: for a number of
+# seconds each, and left out without one. MORE are options of llem run. Prints the reports; study folders go to $OUT.
+#
+#   SETTINGS   vllm-settings.yaml
+#   ENGINES    engines-study.yaml
+#   LINE       load-line.yaml: a server at rising rates
+#   SEARCH     load-search.yaml: the highest rate within an objective
+#   TRACE      load-trace.yaml: a replayed trace
+#   STATIC     load-static.yaml: static batches of PyTorch at the shape of the line
+#   LLAMACPP   load-llamacpp.yaml: the line of llama.cpp's server (LLEM_LLAMA_SERVER)
 #
 #   bench/device/build.sh; bench/device/vllm.sh pack DIR      # where Go and a network are
 #   bench/device/vllm.sh unpack DIR/*.tar                      # there
@@ -40,4 +46,8 @@ study bench/device/vllm-settings.yaml "${SETTINGS:-0}"
 study bench/device/engines-study.yaml "${ENGINES:-0}"
 study bench/device/load-line.yaml "${LINE:-0}"
 study bench/device/load-search.yaml "${SEARCH:-0}"
+[ "${TRACE:-0}" = 0 ] || python3 bench/device/trace.py > bench/device/trace.jsonl
+study bench/device/load-trace.yaml "${TRACE:-0}"
+study bench/device/load-static.yaml "${STATIC:-0}"
+study bench/device/load-llamacpp.yaml "${LLAMACPP:-0}"
 ls -l "$OUT"
