@@ -126,9 +126,9 @@ func Run(ctx context.Context, s *study.Study, o Options) (*result.StudyResult, e
 	if err != nil {
 		return nil, err
 	}
-	needs := machine.NeedsOf(s)
+	needs, files := machine.NeedsOf(s), &extent.Files{}
 	if err := errors.Join(needs.Available(machine.Backends(needs.Known, o.Python), o.Backends...),
-		campaign.Preflight(s), o.tooLong(s, part)); err != nil {
+		campaign.Preflight(s, files), o.tooLong(s, part, files)); err != nil {
 		return nil, err
 	}
 	cache, err := model.DefaultCacheDir()
@@ -173,7 +173,7 @@ func Run(ctx context.Context, s *study.Study, o Options) (*result.StudyResult, e
 	if o.Worker != "" {
 		worker = &campaign.Worker{Dir: cmp.Or(o.Resume, o.Results), Name: o.Worker, AllowMixed: o.AllowMixed}
 	}
-	expected, err := plan.For(s, m.Meters, snapshot)
+	expected, err := plan.For(s, m.Meters, snapshot, files)
 	if err != nil {
 		return nil, err
 	}
@@ -191,13 +191,13 @@ func Run(ctx context.Context, s *study.Study, o Options) (*result.StudyResult, e
 
 // tooLong returns the schedules of a study that its limits do not leave time for. A study that is resumed, or that
 // several workers share, may have enough.
-func (o Options) tooLong(s *study.Study, part shard.Shard) error {
+func (o Options) tooLong(s *study.Study, part shard.Shard, files *extent.Files) error {
 	limit := cmp.Or(o.Timeout, time.Duration(s.Execution.RunTimeout))
 	runs := func(i int) int { return part.Cycles(s, i) }
 	if o.Resume != "" || o.Worker != "" {
 		runs = nil
 	}
-	return extent.Err(extent.Beyond(s, limit, runs))
+	return extent.Err(files.Beyond(s, limit, runs))
 }
 
 // unmetered warns before the first run if no run will have energy.

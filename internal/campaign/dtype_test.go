@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/llenergymeasure/llem/internal/extent"
 	"github.com/llenergymeasure/llem/internal/gguf"
 	"github.com/llenergymeasure/llem/internal/model"
 	"github.com/llenergymeasure/llem/internal/shape"
@@ -33,7 +34,7 @@ func TestPreflightGGUF(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		err = Preflight(s)
+		err = Preflight(s, &extent.Files{})
 		got, _ := errors.AsType[study.Errors](err)
 		if c.want == "" && err != nil || c.want != "" && (len(got) != 1 || !strings.Contains(got[0].Error(), c.want)) {
 			t.Errorf("%s as %s: %v, want %q", c.at, c.dtype, err, c.want)

@@ -7,6 +7,7 @@ import (
 
 	"github.com/llenergymeasure/llem/internal/about"
 	"github.com/llenergymeasure/llem/internal/codes"
+	"github.com/llenergymeasure/llem/internal/extent"
 	"github.com/llenergymeasure/llem/internal/fault"
 	"github.com/llenergymeasure/llem/internal/gguf"
 	"github.com/llenergymeasure/llem/internal/model"
@@ -18,17 +19,39 @@ import (
 	"github.com/llenergymeasure/llem/study"
 )
 
-// Preflight finds mistakes that can be detected before anything is started or written: models and data sets
-// that do not exist or cannot be read. Each mistake is reported once.
-func Preflight(s *study.Study) error {
+// Preflight finds mistakes that can be detected before anything is started or written: requests that are longer than
+// the context of their model, and models and data sets
+// that do not exist or cannot be read. Each mistake is reported once. files reads the traces of loads.
+func Preflight(s *study.Study, files *extent.Files) error {
 	var errs study.Errors
-	for _, p := range Problems(s) {
+	for _, p := range Problems(s, files) {
 		errs = append(errs, p.Err)
+	}
+	for _, m := range files.Contexts(s.Experiments, contexts(s)) {
+		errs = append(errs, m.Error())
 	}
 	if len(errs) > 0 {
 		return errs
 	}
 	return nil
+}
+
+// contexts returns the context of an experiment's model in tokens; 0 if the engine has no model, or its description is
+// not on this machine.
+func contexts(s *study.Study) func(study.Experiment) int {
+	known := map[string]int{}
+	return func(e study.Experiment) int {
+		if s.Engine(e.Backend).Simulated {
+			return 0
+		}
+		if _, seen := known[e.Model]; !seen {
+			c, err := model.Describe(e.Model)
+			if known[e.Model] = c.Context; err != nil {
+				known[e.Model] = 0 // the model itself is checked elsewhere
+			}
+		}
+		return known[e.Model]
+	}
 }
 
 // Problem is such a mistake, with the experiments that it concerns.
@@ -38,7 +61,7 @@ type Problem struct {
 }
 
 // Problems returns the mistakes that Preflight reports, with their experiments.
-func Problems(s *study.Study) []Problem {
+func Problems(s *study.Study, files *extent.Files) []Problem {
 	var out []Problem
 	type asked struct{ what, backend, name string }
 	seen, several := map[asked]bool{}, false
@@ -76,8 +99,12 @@ func Problems(s *study.Study) []Problem {
 				func(o study.Experiment) bool { return o.Workload.Dataset == e.Workload.Dataset })
 		}
 		a := e.Workload.Load
-		once(asked{"load", "", fmt.Sprint(a, e.Workload.Prompts, e.Seed)}, func() error { return checkLoad(s, e) },
-			func(o study.Experiment) bool { return o.Workload.Load == a })
+		once(asked{"load", "", fmt.Sprint(a, e.Seed)}, func() error {
+			if part := files.Part(e); part != nil {
+				return part.Err
+			}
+			return nil
+		}, func(o study.Experiment) bool { return o.Workload.Load == a })
 	}
 	return out
 }

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/llenergymeasure/llem/engine/engines"
+	"github.com/llenergymeasure/llem/internal/extent"
 	"github.com/llenergymeasure/llem/internal/gguf"
 	"github.com/llenergymeasure/llem/internal/model"
 	"github.com/llenergymeasure/llem/internal/shape"
@@ -50,7 +51,7 @@ func TestPreflight(t *testing.T) {
 	} {
 		s := newStudy(t, 2, onceInOrder)
 		q.change(s.Experiments)
-		err := Preflight(s)
+		err := Preflight(s, &extent.Files{})
 		got, _ := errors.AsType[study.Errors](err)
 		if len(got) != len(q.want) {
 			t.Errorf("%s: %v, want %d mistakes", name, err, len(q.want))
@@ -111,7 +112,7 @@ func TestModelsOfEngines(t *testing.T) {
 		} {
 			e := study.DefaultExperiment(d)
 			e.Model, e.Workload.Dataset = q.model, "synthetic"
-			err := Preflight(&study.Study{Experiments: []study.Experiment{e}})
+			err := Preflight(&study.Study{Experiments: []study.Experiment{e}}, &extent.Files{})
 			if (err == nil) != q.taken {
 				t.Errorf("%s on %s: %v, want taken %t", name, d.Name, err, q.taken)
 			}

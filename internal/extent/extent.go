@@ -3,7 +3,8 @@
 //
 //	experiment ─▶ Of ─▶ stretches of one rate, or of one number in flight ─▶ requests, tokens, seconds
 //
-// A search has a stretch for each probe that it may need, and for its sustained runs.
+// A search has a stretch for each probe that it may need, and for its sustained runs. A trace is read by the function
+// that a run reads it with, so that both count the same requests.
 package extent
 
 import (
@@ -28,8 +29,11 @@ type Stretch struct {
 type Extent struct {
 	// Stretches are its parts in order; of a search the parts that it takes at most.
 	Stretches []Stretch
-	// Requests is the expected number of requests; of a search over rates the most, and 0 if it is unknown.
+	// Requests is the expected number of requests, with all turns of conversations; of a search over rates the most,
+	// and 0 if it is unknown.
 	Requests float64
+	// Prompt and Output are the tokens of these requests; a turn's prompt holds the turns before it.
+	Prompt, Output float64
 	// Seconds is the expected time in which requests arrive, of a search the most without extended probes. LeastS is
 	// the least: a search may end after its first probe.
 	Seconds float64
@@ -41,6 +45,8 @@ type Extent struct {
 	Sustained int
 	// Over is what a search varies.
 	Over string
+	// Part is what is taken from a trace; nil for other loads, and if it cannot be replayed.
+	Part *Part
 }
 
 // sustainedRuns is how many runs follow a search that found a lower limit.
@@ -51,17 +57,31 @@ const pieces = 8
 
 // Of returns the extent of an experiment's load, and whether it has one. A closed loop of a number of prompts has
 // none: how long it takes depends on the engine alone.
-func Of(e study.Experiment) (Extent, bool) {
+func (f *Files) Of(e study.Experiment) (x Extent, ok bool) {
 	w := e.Workload
 	switch a := w.Load; {
 	case a.Search != "":
-		return search(e), true
+		x, ok = search(e), true
 	case a.Kind == load.Trace:
-		return trace(a), true
+		return f.Part(e).extent(), true
 	case a.Open():
-		return open(e)
+		x, ok = open(e)
 	}
-	return Extent{}, false
+	turns := float64(max(1, w.Load.Turns)) // a request is the begin of a conversation
+	x.Requests *= turns
+	for i := range x.Stretches {
+		x.Stretches[i].Rate *= turns
+	}
+	prompt, output := Lengths(w)
+	x.Prompt, x.Output = x.Requests*prompt, x.Requests*output
+	return x, ok
+}
+
+// Lengths returns the mean tokens of a workload's prompts and answers. The prompt of a turn holds the turns before it.
+func Lengths(w study.Workload) (prompt, output float64) {
+	turns := float64(max(1, w.Load.Turns))
+	input, output := float64(w.InputTokens), float64(w.OutputTokens)
+	return input*(turns+1)/2 + output*(turns-1)/2, output
 }
 
 // open returns the extent of arrivals that are made.
@@ -88,15 +108,6 @@ func open(e study.Experiment) (Extent, bool) {
 		x.Stretches = []Stretch{{Rate: a.Rate, Seconds: x.Seconds}}
 	}
 	return x, true
-}
-
-// trace returns the extent of recorded requests: of their part of the trace, if that has an end. The file is not read.
-func trace(a load.Arrivals) Extent {
-	from, to, err := load.ParseSpan(a.Span)
-	if err != nil || to <= from || a.Rate > 0 {
-		return Extent{}
-	}
-	return Extent{Seconds: (to - from).Seconds() / cmp.Or(a.Speed, 1)}
 }
 
 // search returns what a search takes at most: doublings from its lowest load, halvings below its highest one, and the
@@ -130,9 +141,4 @@ func search(e study.Experiment) Extent {
 	}
 	x.LeastS = x.ProbeS
 	return x
-}
-
-// Tokens returns the prompt and output tokens of the requests.
-func (x Extent) Tokens(w study.Workload) (prompt, output float64) {
-	return x.Requests * float64(w.InputTokens), x.Requests * float64(w.OutputTokens)
 }

@@ -40,7 +40,7 @@ func TestOf(t *testing.T) {
 		{"load: {search: concurrency, search_from: 1, search_to: 8, probe_s: 10}, slo: {ttft_p95_ms: 500}", true,
 			0, 100, 10, 10, 8},
 	} {
-		x, ok := Of(parse(t, q.load, "").Experiments[0])
+		x, ok := new(Files).Of(parse(t, q.load, "").Experiments[0])
 		if ok != q.ok || math.Abs(x.Requests-q.requests) > 1e-6 || math.Abs(x.Seconds-q.s) > 1e-9 ||
 			x.LeastS != q.min ||
 			len(x.Stretches) != q.stretches || x.Probes != q.probes {
@@ -71,7 +71,7 @@ func TestBeyond(t *testing.T) {
 			"execution: {study_timeout: 5m}", 2 * time.Minute, cycles, ""},
 	} {
 		s := parse(t, q.load, q.more)
-		all := Beyond(s, q.one, q.runs)
+		all := new(Files).Beyond(s, q.one, q.runs)
 		switch err := Err(all); {
 		case q.want == "" && err == nil:
 		case err == nil || q.want == "" || !strings.Contains(err.Error(), q.want):
@@ -96,7 +96,7 @@ func TestTooShort(t *testing.T) {
 			[]string{"73 good requests", "no p99"}},
 	} {
 		var got []string
-		for _, n := range TooShort(parse(t, q.load, ""), name) {
+		for _, n := range new(Files).TooShort(parse(t, q.load, ""), name) {
 			got = append(got, n.Message+"|"+n.Next)
 		}
 		if len(got) != len(q.want) {

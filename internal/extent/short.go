@@ -25,23 +25,30 @@ type lack struct {
 	loads   int
 	has     float64 // of the load that has the least
 	seconds float64 // that the load needs which needs the most
+	part    float64 // of what it needs, of the load that has the least
 	at      string
+	ways    ways
 }
 
-func (l *lack) add(has, seconds float64, at string) {
+// add adds a load which has this part of the time that it needs, in seconds.
+func (l *lack) add(has, seconds float64, x Extent, e study.Experiment, at string) {
 	if l.loads++; l.loads == 1 || has < l.has {
 		l.has, l.at = has, at
 	}
 	l.seconds = max(l.seconds, seconds)
+	if part := x.Seconds / seconds; l.loads == 1 || part < l.part {
+		l.part = part
+	}
+	l.ways.add(e.Workload.Load)
 }
 
 // TooShort returns warnings of the loads of a study that are too short for what they are to tell. name names an
 // experiment.
-func TooShort(s *study.Study, name func(study.Experiment) string) []note.Note {
+func (f *Files) TooShort(s *study.Study, name func(study.Experiment) string) []note.Note {
 	var verdict, percentile, energy lack
 	all, floor, attainment, needed := 0, stats.PercentileFloor(99), 0.0, 0
 	for _, e := range s.Experiments {
-		x, ok := Of(e)
+		x, ok := f.Of(e)
 		if !ok || x.Probes > 0 || x.Requests == 0 {
 			continue // a search extends its probes
 		}
@@ -52,42 +59,40 @@ func TooShort(s *study.Study, name func(study.Experiment) string) []note.Note {
 			attainment = slo.Limits().Attainment
 			if least := load.LeastRequests(attainment, load.Z95); n < float64(least) {
 				needed = max(needed, least)
-				verdict.add(n, lasts(least), name(e))
+				verdict.add(n, lasts(least), x, e, name(e))
 			}
 		}
 		if n < float64(floor) {
-			percentile.add(n, lasts(floor), name(e))
+			percentile.add(n, lasts(floor), x, e, name(e))
 		}
 		window := usualWindow
 		if e.Energy.MinWindow > 0 {
 			window = e.Energy.MinWindow
 		}
 		if e.Energy.Sources != "none" && steadyShare*x.Seconds < window {
-			energy.add(steadyShare*x.Seconds, window/steadyShare, name(e))
+			energy.add(steadyShare*x.Seconds, window/steadyShare, x, e, name(e))
 		}
 	}
 	of := func(n int) string { return fmt.Sprintf("%d of %s", n, digits.Count(all, "load")) }
-	raise := func(l lack) string {
-		return fmt.Sprintf("raise workload.load.duration_s to %d", roundUp(l.seconds))
-	}
 	var out []note.Note
 	if verdict.loads > 0 {
 		out = append(out, note.Note{Code: codes.LoadTooShort,
 			Message: fmt.Sprintf("%s will hardly tell whether the objective is met: %d good requests are the least "+
 				"for an attainment of %g, and about %.0f are expected in the steady part of %s", of(verdict.loads),
-				needed, attainment, verdict.has, verdict.at), Next: raise(verdict)})
+				needed, attainment, verdict.has, verdict.at), Next: verdict.ways.more(verdict.seconds)})
 	}
 	if percentile.loads > 0 {
 		out = append(out, note.Note{Code: codes.LoadTooShort,
 			Message: fmt.Sprintf("%s will have no p99, which needs %d requests (p95 %d, p90 %d): about %.0f are "+
 				"expected in the steady part of %s", of(percentile.loads), floor, stats.PercentileFloor(95),
 				stats.PercentileFloor(90), percentile.has, percentile.at),
-			Next: raise(percentile) + " for all of them, if p99 matters"})
+			Next: percentile.ways.more(percentile.seconds) + " for all of them, if p99 matters"})
 	}
 	if energy.loads > 0 {
 		out = append(out, note.Note{Code: codes.LoadTooShort,
 			Message: fmt.Sprintf("%s may be too short for an energy: about %s s are expected in the steady part of %s",
-				of(energy.loads), digits.Significant(energy.has, 2), energy.at), Next: raise(energy)})
+				of(energy.loads), digits.Significant(energy.has, 2), energy.at),
+			Next: energy.ways.longer(energy.seconds, energy.part)})
 	}
 	return out
 }

@@ -10,10 +10,12 @@ import (
 
 	"github.com/llenergymeasure/llem/internal/codes"
 	"github.com/llenergymeasure/llem/internal/digits"
+	"github.com/llenergymeasure/llem/internal/extent"
 	"github.com/llenergymeasure/llem/internal/workload"
 	"github.com/llenergymeasure/llem/load"
 	"github.com/llenergymeasure/llem/load/trace"
 	"github.com/llenergymeasure/llem/note"
+	"github.com/llenergymeasure/llem/study"
 )
 
 // readTrace reads the recorded requests of a trace.
@@ -38,18 +40,21 @@ func (in input) maxContext() int {
 	return q.Input + q.Output
 }
 
-// checkContext returns an error for a recorded request that is longer than the model's context, if that is known.
+// checkContext returns an error for a recorded request or a conversation that is longer than the model's context, if
+// that is known. A study is checked before it starts; this is for models that were not here then.
 func (in input) checkContext() error {
-	if in.trace == nil || in.model.ConfigErr != nil || in.engine.Simulated {
+	if in.model.ConfigErr != nil || in.engine.Simulated {
 		return nil
 	}
-	limit, q := in.model.Config.Context, in.trace.Requests[in.trace.Longest()]
-	if limit == 0 || q.Input+q.Output <= limit {
+	limit := in.model.Config.Context
+	if in.maxContext() <= limit { // the trace need not be read once more
 		return nil
 	}
-	return note.Failf(codes.ClassConfig, "set workload.load.max_input and max_output, and longer: clip to shorten "+
-		"requests instead of leaving them out", "%s:%d: %d prompt tokens and %d output tokens, but the "+
-		"context of the model is %d", in.experiment.Workload.Load.Trace, q.Line, q.Input, q.Output, limit)
+	for _, m := range new(extent.Files).Contexts([]study.Experiment{in.experiment},
+		func(study.Experiment) int { return limit }) {
+		return note.Failf(codes.ClassConfig, m.Next, "%s", m.Error().Error())
+	}
+	return nil
 }
 
 // Limits of the sample of requests that warms up an engine for recorded requests.

@@ -68,9 +68,9 @@ func Check(ctx context.Context, s *study.Study, o CheckOptions) (*Plan, error) {
 	if asked.GPU && o.GPU == "" {
 		problems = append(problems, occupied(o.Meters, campaign.SharesGPUs(s), facts)...)
 	}
-	problems = append(problems, o.schedules(s)...)
+	problems = append(problems, o.schedules(s, needs.files)...)
 	po := Options{Study: s, Shard: o.Shard, Limit: o.Limit, Only: o.Only, Problems: problems, Device: needs.Name(),
-		Estimate: needs.Need, Sample: needs.Sample(s.Experiments)}
+		Estimate: needs.Need, Sample: needs.Sample(s.Experiments), Files: needs.files}
 	if len(s.Experiments) > 0 {
 		po.Price, po.Currency = s.Experiments[0].Energy.PricePerKWh, s.Experiments[0].Energy.Currency
 	}

@@ -11,6 +11,7 @@ import (
 	"github.com/llenergymeasure/llem/internal/campaign"
 	"github.com/llenergymeasure/llem/internal/codes"
 	"github.com/llenergymeasure/llem/internal/digits"
+	"github.com/llenergymeasure/llem/internal/extent"
 	"github.com/llenergymeasure/llem/internal/fault"
 	"github.com/llenergymeasure/llem/internal/hub"
 	"github.com/llenergymeasure/llem/internal/model"
@@ -48,7 +49,7 @@ func Models(ctx context.Context, s *study.Study, e *Estimator) ([]Problem, error
 		few.Experiments = append(few.Experiments, x)
 	}
 	var out []Problem
-	for _, q := range campaign.Problems(few) {
+	for _, q := range campaign.Problems(few, e.files) {
 		out = append(out, problemOf(q, shortOf(q)))
 	}
 	out = append(out, bare(few)...)
@@ -155,7 +156,8 @@ func Datasets(s *study.Study) []Problem {
 		one := s.Experiments[i]
 		one.Workload.Prompts, one.Workload.Load = 1, study.Arrivals{} // loads are checked with the models
 		bad := false
-		for _, q := range campaign.Problems(&study.Study{Experiments: []study.Experiment{one}, Engines: s.Engines}) {
+		few := &study.Study{Experiments: []study.Experiment{one}, Engines: s.Engines}
+		for _, q := range campaign.Problems(few, &extent.Files{}) {
 			if q.Concerns(study.Experiment{Workload: one.Workload}) {
 				bad = true
 				out = append(out, problemOf(q, "data set"))
@@ -168,12 +170,13 @@ func Datasets(s *study.Study) []Problem {
 	return out
 }
 
-// Contexts reports points whose sequences exceed the context of their model.
+// Contexts warns of points whose sequences may exceed the context of their model. Conversations and traces, which
+// certainly do, are refused elsewhere.
 func Contexts(s *study.Study, e *Estimator) []Problem {
 	longest, names := map[string]int{}, []string{}
 	for i := range s.Experiments {
 		x := &s.Experiments[i]
-		if s.Engine(x.Backend).Simulated {
+		if s.Engine(x.Backend).Simulated || !mayFit(x.Workload) {
 			continue
 		}
 		if _, seen := longest[x.Model]; !seen {
@@ -190,12 +193,15 @@ func Contexts(s *study.Study, e *Estimator) []Problem {
 				Next: "lower workload.input_tokens or workload.output_tokens: some engines refuse it, others " +
 					"return nonsense"}},
 				func(x study.Experiment) bool {
-					return x.Model == name && x.Workload.MaxContext() > c.Context
+					return x.Model == name && mayFit(x.Workload) && x.Workload.MaxContext() > c.Context
 				}})
 		}
 	}
 	return out
 }
+
+// mayFit reports whether the requests of a workload may be shorter than it states.
+func mayFit(w study.Workload) bool { return w.Load.Trace == "" && w.Load.Turns < 2 }
 
 // prompts compares a data set with the points that use it.
 func prompts(set *workload.Set, s *study.Study) []Problem {

@@ -13,6 +13,7 @@ import (
 	"github.com/llenergymeasure/llem/internal/extent"
 	"github.com/llenergymeasure/llem/internal/naming"
 	"github.com/llenergymeasure/llem/load"
+	"github.com/llenergymeasure/llem/load/trace"
 	"github.com/llenergymeasure/llem/note"
 	"github.com/llenergymeasure/llem/study"
 )
@@ -33,19 +34,28 @@ type Load struct {
 	ProbeS    float64 `json:"probe_s,omitempty"`
 	Sustained int     `json:"sustained,omitempty"`
 	Over      string  `json:"over,omitempty"`
+	// Trace is what is taken from a trace: rows, requests, and what is left out or shortened; null for other loads and
+	// for a sum.
+	Trace *trace.Summary `json:"trace,omitempty"`
 	// searches counts the searches of a sum, and unknown its loads whose requests are unknown.
 	searches, unknown int
+	// taken tells what a sum takes from each trace.
+	taken []string
+	// recorded reports that all requests are from traces, which are known.
+	recorded bool
 }
 
 // loadOf returns what an experiment's load asks; nil without one.
-func loadOf(e study.Experiment) *Load {
-	x, ok := extent.Of(e)
+func loadOf(e study.Experiment, files *extent.Files) *Load {
+	x, ok := files.Of(e)
 	if !ok {
 		return nil
 	}
 	l := &Load{Requests: x.Requests, Seconds: x.Seconds, LeastSeconds: x.LeastS, Probes: x.Probes, ProbeS: x.ProbeS,
-		Sustained: x.Sustained, Over: x.Over}
-	l.PromptTokens, l.OutputTokens = x.Tokens(e.Workload)
+		Sustained: x.Sustained, Over: x.Over, PromptTokens: x.Prompt, OutputTokens: x.Output}
+	if x.Part != nil {
+		l.Trace = x.Part.Summary
+	}
 	if x.Probes > 0 {
 		l.searches = 1
 	}
@@ -60,12 +70,19 @@ func (p *Plan) loads(o Options) {
 	var sum Load
 	found := false
 	for i, e := range o.Study.Experiments {
-		l := loadOf(e)
+		l := loadOf(e, o.Files)
 		runs := o.Shard.Cycles(o.Study, i)
 		if l == nil || runs == 0 {
 			continue
 		}
+		sum.recorded = l.Trace != nil && (sum.recorded || !found)
 		found = true
+		if l.Trace != nil {
+			text := naming.Trace(e.Workload.Load) + ": " + l.Trace.Text()
+			if !slices.Contains(sum.taken, text) {
+				sum.taken = append(sum.taken, text)
+			}
+		}
 		n := float64(runs)
 		sum.Requests += n * l.Requests
 		sum.PromptTokens += n * l.PromptTokens
@@ -100,13 +117,24 @@ func (l *Load) print(b *strings.Builder) {
 		fmt.Fprintf(b, "  requests arrive as recorded")
 	}
 	if l.Requests > 0 {
-		fmt.Fprintf(b, ": %s%s requests, %s tokens in and %s out", cmp.Or(most, "about "),
+		about := cmp.Or(most, "about ")
+		if l.recorded {
+			about = ""
+		}
+		fmt.Fprintf(b, ": %s%s requests, %s tokens in and %s out", about,
 			expected(l.Requests), expected(l.PromptTokens), expected(l.OutputTokens))
 	}
 	if l.unknown > 0 && l.Requests > 0 {
 		fmt.Fprintf(b, ", and as many as the engine serves in %s", digits.Count(l.unknown, "more load"))
 	}
 	b.WriteString("\n")
+	for i, text := range l.taken {
+		if i == mostReasons {
+			fmt.Fprintf(b, "  … and %s\n", digits.Count(len(l.taken)-i, "more trace"))
+			break
+		}
+		fmt.Fprintf(b, "  %s\n", text)
+	}
 }
 
 // most returns the words before a number that a search may not reach.
@@ -156,7 +184,10 @@ func (l *Load) cells() []string {
 }
 
 // load adds what a load is modelled to do to the engine.
-func (n *Need) load(all []estimate.Served) {
+func (n *Need) load(w study.Workload, all []estimate.Served) {
+	if w.Load.Kind == load.Trace || w.Load.Turns > 1 {
+		n.Warnings = append(n.Warnings, "requests differ in length: the estimates are of requests of the mean length")
+	}
 	for _, q := range all {
 		if n.InFlight == nil || q.InFlight > *n.InFlight {
 			most := q.InFlight
@@ -170,14 +201,14 @@ func (n *Need) load(all []estimate.Served) {
 
 // schedules returns the loads of a study that are longer than its limits, and what is too short to tell what it is to
 // tell.
-func (o CheckOptions) schedules(s *study.Study) []Problem {
+func (o CheckOptions) schedules(s *study.Study, files *extent.Files) []Problem {
 	var out []Problem
 	limit := cmp.Or(o.Timeout, time.Duration(s.Execution.RunTimeout))
-	for _, m := range extent.Beyond(s, limit, func(i int) int { return o.Shard.Cycles(s, i) }) {
+	for _, m := range files.Beyond(s, limit, func(i int) int { return o.Shard.Cycles(s, i) }) {
 		out = append(out, Problem{Finding{Error: true, Short: "time", Note: m.Note()}, m.Concerns})
 	}
 	named := naming.By(naming.Varying(s.Experiments), s.Experiments)
-	for _, n := range extent.TooShort(s, named.Label) {
+	for _, n := range files.TooShort(s, named.Label) {
 		out = append(out, Problem{Finding: Finding{Note: n}})
 	}
 	return out
@@ -203,9 +234,9 @@ func (p *Plan) behind() {
 }
 
 // arrivals returns the stretches of an experiment's load; nil without one.
-func arrivals(x study.Experiment) []estimate.Arrivals {
+func (e *Estimator) arrivals(x study.Experiment) []estimate.Arrivals {
 	var out []estimate.Arrivals
-	if own, ok := extent.Of(x); ok {
+	if own, ok := e.files.Of(x); ok {
 		for _, q := range own.Stretches {
 			out = append(out, estimate.Arrivals(q))
 		}

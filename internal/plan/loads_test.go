@@ -9,6 +9,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/llenergymeasure/llem/internal/extent"
 	"github.com/llenergymeasure/llem/internal/host"
 )
 
@@ -42,7 +43,8 @@ func TestLoads(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		p := New(Options{Study: s, Device: e.Name(), Estimate: e.Need, Problems: CheckOptions{}.schedules(s)})
+		p := New(Options{Study: s, Device: e.Name(), Estimate: e.Need,
+			Problems: CheckOptions{}.schedules(s, &extent.Files{})})
 		var b strings.Builder
 		if err := p.Text(&b, 80); err != nil {
 			t.Fatal(err)

@@ -13,6 +13,7 @@ import (
 	"github.com/llenergymeasure/llem/internal/codes"
 	"github.com/llenergymeasure/llem/internal/digits"
 	"github.com/llenergymeasure/llem/internal/estimate"
+	"github.com/llenergymeasure/llem/internal/extent"
 	"github.com/llenergymeasure/llem/internal/host"
 	"github.com/llenergymeasure/llem/internal/machine"
 	"github.com/llenergymeasure/llem/internal/model"
@@ -44,6 +45,8 @@ type Estimator struct {
 	keys map[string]needKeys
 	// sections caches what was read of sections; experiments share equal ones.
 	sections map[sectionKey]section
+	// files reads the traces of loads.
+	files *extent.Files
 }
 
 // estimated is the part of an experiment that an estimate depends on.
@@ -74,12 +77,12 @@ func (e *Estimator) keyOf(x study.Experiment) estimated {
 	if len(e.earlier) > 0 {
 		exact = string(x.Section)
 	}
-	w := x.Workload
+	w, work := x.Workload, e.work(x)
 	return estimated{exact: exact, model: x.Model, backend: x.Backend, dtype: x.DType, dataset: w.Dataset,
-		prompts: w.Prompts, input: w.InputTokens, output: w.OutputTokens,
+		prompts: work.Prompts, input: work.Input, output: work.Output,
 		batch: x.BatchSize(), warmup: x.Warmup.Runs, idle: x.Baseline.Seconds, resident: x.Baseline.ResidentSeconds,
 		minWindow: x.Energy.MinWindow, maxWindow: maxWindow(x), shapes: shapeSeconds(x.Warmup), section: e.sectionOf(x),
-		load: fmt.Sprint(arrivals(x)), concurrency: w.Concurrency}
+		load: fmt.Sprint(e.arrivals(x)), concurrency: w.Concurrency}
 }
 
 // shapeSeconds returns the maximum time in which the warm-up runs the shapes of the workload; 0 if it does not.
@@ -102,7 +105,7 @@ func maxWindow(x study.Experiment) float64 {
 func NewEstimator(named string, facts map[string]sensor.GPUFacts, snapshot *host.Snapshot) (*Estimator, error) {
 	e := &Estimator{configs: map[string]shape.Config{}, errs: map[string]error{}, known: map[estimated]*Need{},
 		sections: map[sectionKey]section{}, found: map[string]*engine.Descriptor{},
-		keys: map[string]needKeys{}}
+		keys: map[string]needKeys{}, files: &extent.Files{}}
 	memory := digits.Bytes(0)
 	if m := snapshot.Memory.RAMTotalBytes; m != nil {
 		memory = digits.Bytes(*m)
@@ -223,7 +226,7 @@ func (e *Estimator) Need(x study.Experiment) (*Need, string) {
 	if config.Outside != "" {
 		out.Warnings = append(out.Warnings, config.Outside)
 	}
-	out.load(p.Served)
+	out.load(x.Workload, p.Served)
 	out.SecondsRange, out.JoulesRange = ranges(p, float64(copies))
 	e.fit(out, s, free)
 	e.known[key] = out
@@ -242,7 +245,7 @@ func (e *Estimator) Longest(x study.Experiment) time.Duration {
 
 // Duration returns a rough interval of the time that all runs of a study take; zero if it cannot be estimated.
 func (e *Estimator) Duration(s *study.Study) (span [2]time.Duration) {
-	p := New(Options{Study: s, Limit: 1, Estimate: e.Need, Sample: e.Sample(s.Experiments)})
+	p := New(Options{Study: s, Limit: 1, Estimate: e.Need, Sample: e.Sample(s.Experiments), Files: e.files})
 	if p.Totals != nil {
 		for i, seconds := range p.Totals.SecondsRange {
 			span[i] = digits.Duration(seconds)
@@ -252,10 +255,10 @@ func (e *Estimator) Duration(s *study.Study) (span [2]time.Duration) {
 }
 
 // For returns an estimator of a study's runs on this machine.
-func For(s *study.Study, meters []power.Meter, snapshot *host.Snapshot) (*Estimator, error) {
+func For(s *study.Study, meters []power.Meter, snapshot *host.Snapshot, files *extent.Files) (*Estimator, error) {
 	e, err := NewEstimator("", machine.Facts(meters), snapshot)
 	if err == nil {
-		e.engines = s.Engines
+		e.engines, e.files = s.Engines, files
 	}
 	return e, err
 }
@@ -306,19 +309,19 @@ func (e *Estimator) setup(x study.Experiment, config shape.Config, sec section) 
 		Attention: sec.Attention,
 		Parallel:  sec.Parallel, Stages: sec.Stages, Pool: sec.Pool, PoolCache: digits.Bytes(sec.PoolCache),
 		CacheBits: sec.CacheBits, CacheTokens: sec.CacheTokens, Chunk: sec.Chunk,
-		Work: estimate.Work{Prompts: w.Prompts, Batch: sec.steps, Input: w.InputTokens, Output: w.OutputTokens,
-			Padded: w.Dataset != "synthetic"},
+		Work: e.work(x),
 		Around: estimate.Around{BaselineSeconds: x.Baseline.Seconds, ResidentSeconds: x.Baseline.ResidentSeconds,
 			WarmupRuns: x.Warmup.Runs, WarmupSeconds: shapeSeconds(x.Warmup), MinWindow: x.Energy.MinWindow,
 			MaxWindow: maxWindow(x)}}
-	s.Arrivals = arrivals(x)
+	s.Arrivals = e.arrivals(x)
+	s.Work.Batch = sec.steps
 	if w.Concurrency > 0 { // fewer are in flight than the engine would batch
 		s.Work.Batch = min(sec.steps, w.Concurrency)
 	}
 	s.Stored, _ = config.StoredBytes()
 	s.LoadsWhole = sec.Weights.Format != ""
 	if n := sec.Copies; n > 1 { // each copy takes its part of the prompts
-		s.Work.Prompts = (w.Prompts + n - 1) / n
+		s.Work.Prompts = (s.Work.Prompts + n - 1) / n
 	}
 	free = e.cpu.Memory
 	switch {

@@ -10,6 +10,7 @@ import (
 
 	"github.com/llenergymeasure/llem/internal/campaign"
 	"github.com/llenergymeasure/llem/internal/digits"
+	"github.com/llenergymeasure/llem/internal/extent"
 	"github.com/llenergymeasure/llem/internal/naming"
 	"github.com/llenergymeasure/llem/internal/shard"
 	"github.com/llenergymeasure/llem/internal/study/terms"
@@ -199,6 +200,8 @@ type Options struct {
 	// Problems are the results of checking the machine and the models: for all points, or the points of one backend or
 	// model.
 	Problems []Problem
+	// Files reads the traces of loads; nil reads them again.
+	Files *extent.Files
 	// Price per kWh, 0 if unknown.
 	Price    float64
 	Currency string
@@ -213,6 +216,9 @@ type Problem struct {
 // New returns the plan.
 func New(o Options) *Plan {
 	s := o.Study
+	if o.Files == nil {
+		o.Files = &extent.Files{}
+	}
 	p := &Plan{Name: s.Name, Points: len(s.Experiments), Shown: []Point{}, FirstRun: []Run{},
 		Order: s.Execution.Order, Cycles: s.Execution.Cycles,
 		Merged: s.Merged, Duplicates: append([]study.Duplicate{},

@@ -53,7 +53,7 @@ func (p *Plan) points(o Options, axes []naming.Key) {
 		if need == nil && o.Estimate != nil && len(p.Shown) < mostEstimates {
 			need, reason = o.Estimate(e)
 		}
-		point.Load = loadOf(e)
+		point.Load = loadOf(e, o.Files)
 		point.ID, point.Need, point.Reason, point.model = e.ID(), need, reason, e.Model
 		point.unknown = need == nil && o.Estimate != nil && !o.Study.Engine(e.Backend).Simulated ||
 			need != nil && need.Unknown

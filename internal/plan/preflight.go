@@ -39,6 +39,7 @@ func (o CheckOptions) preflight(ctx context.Context, s *study.Study, needs *Esti
 		return nil, err
 	}
 	out = append(append(append(out, models...), Datasets(s)...), Contexts(s, needs)...)
+	out = append(out, contexts(s, needs)...)
 	if err := writable(o.Results); err != nil {
 		out = append(out, Problem{Finding: Finding{Error: o.GPU == "", Short: "folder",
 			Note: note.Note{Code: codes.FolderUnwritable, Message: err.Error(),

@@ -1,5 +1,10 @@
 package trace
 
+import (
+	"fmt"
+	"strings"
+)
+
 // Summary is what is taken from a file, with the names of results.
 type Summary struct {
 	// Format of the file: azure, burstgpt, mooncake, bailian or llem.
@@ -40,4 +45,22 @@ func (t *Trace) Summary() *Summary {
 		Continued: continued,
 		Empty:     c.Empty, Dropped: c.Dropped, Clipped: c.Clipped, RecordedS: float64(t.LastNS) / 1e9,
 		ReplayedS: float64(last.AtNS) / 1e9, ResolutionS: float64(t.Resolution) / 1e9, Repeated: t.Repeated()}
+}
+
+// Text returns the counts in words, such as "120 requests of 150 rows read: 20 dropped, 10 outside of the span".
+func (s *Summary) Text() string {
+	var less []string
+	for _, c := range []struct {
+		n    int64
+		what string
+	}{{s.Dropped, "dropped as longer than the limits"}, {s.Clipped, "shortened to the limits"},
+		{s.Empty, "without a prompt or an answer"}, {s.Outside, "outside of the span"}} {
+		if c.n > 0 {
+			less = append(less, fmt.Sprintf("%d %s", c.n, c.what))
+		}
+	}
+	if len(less) == 0 {
+		return fmt.Sprintf("all %d requests", s.Requests)
+	}
+	return fmt.Sprintf("%d requests of %d rows read: %s", s.Requests, s.Rows, strings.Join(less, ", "))
 }

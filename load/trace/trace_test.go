@@ -315,3 +315,21 @@ func FuzzRead(f *testing.F) {
 		}
 	})
 }
+
+// TestSummaryText: the counts that are not zero are told.
+func TestSummaryText(t *testing.T) {
+	for _, q := range []struct {
+		s    Summary
+		want string
+	}{
+		{Summary{Rows: 5, Requests: 5}, "all 5 requests"},
+		{Summary{Rows: 20, Requests: 9, Dropped: 4, Clipped: 3, Empty: 2, Outside: 5}, "9 requests of 20 rows read: " +
+			"4 dropped as longer than the limits, 3 shortened to the limits, 2 without a prompt or an answer, 5 " +
+			"outside of the span"},
+		{Summary{Rows: 3, Requests: 3, Clipped: 1}, "3 requests of 3 rows read: 1 shortened to the limits"},
+	} {
+		if got := q.s.Text(); got != q.want {
+			t.Errorf("%q, want %q", got, q.want)
+		}
+	}
+}
