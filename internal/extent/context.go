@@ -48,7 +48,8 @@ func (f *Files) context(e study.Experiment, limit int) (Mistake, bool) {
 				"workload.output_tokens", n)
 		}
 		return Mistake{Key: "workload.load.turns", Message: fmt.Sprintf("a conversation of %d turns grows to %d "+
-			"tokens, %d prompt tokens and %d output tokens in each turn, but the context of model %s is %d", w.Load.Turns,
+			"tokens, %d prompt tokens and %d output tokens in each turn, but the context of model %s is %d",
+			w.Load.Turns,
 			w.MaxContext(), w.InputTokens, w.OutputTokens, e.Model, limit), Next: next}, true
 	}
 	return Mistake{}, false

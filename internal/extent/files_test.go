@@ -118,8 +118,8 @@ func TestContexts(t *testing.T) {
 		{s: traced(t, ", max_input: 1648, max_output: 400", ""), limit: context},
 		{s: traced(t, ", max_input: 1648, max_output: 400, longer: clip", ""), limit: context},
 		{s: parse(t, "load: {kind: constant, rate: 4, turns: 51}", ""), limit: context},
-		{parse(t, "load: {kind: constant, rate: 4, turns: 52}", ""), context, "workload.load.turns: a conversation of " +
-			"52 turns grows to 2080 tokens", "turns to at most 51"},
+		{parse(t, "load: {kind: constant, rate: 4, turns: 52}", ""), context, "workload.load.turns: a conversation " +
+			"of 52 turns grows to 2080 tokens", "turns to at most 51"},
 		{parse(t, "concurrency: 2, load: {turns: 2}", ""), 50, "grows to 80 tokens", "lower workload.input_tokens"},
 	} {
 		all := new(Files).Contexts(q.s.Experiments, func(study.Experiment) int { return q.limit })
