@@ -42,6 +42,22 @@ type Side struct {
 
 // SideOf reads the comparable runs of a configuration of a study. The machine is left to the caller.
 func SideOf(s *result.StudyResult, id string) (Side, error) {
+	var runs []*result.Record
+	for _, row := range s.Rows {
+		if !row.Comparable() || row.ID != id {
+			continue
+		}
+		r, err := result.ReadRun(s.Dir, row.ID, row.Cycle)
+		if err != nil {
+			return Side{}, err
+		}
+		runs = append(runs, r)
+	}
+	return SideWith(s, id, runs), nil
+}
+
+// SideWith has comparable runs of a configuration of a study that were read before. The machine is left to the caller.
+func SideWith(s *result.StudyResult, id string, runs []*result.Record) Side {
 	out := Side{Study: filepath.Clean(s.Dir), id: id, nodes: s.Nodes}
 	if out.nodes == nil { // the summary of an earlier version
 		out.nodes = nodes.Of(s.Dir, s.Rows)
@@ -51,21 +67,21 @@ func SideOf(s *result.StudyResult, id string) (Side, error) {
 			out.Until = fmt.Sprintf("%s to ±%s %%", p.Metric, digits.Significant(100*p.Wanted, 2))
 		}
 	}
+	workers := map[int]string{}
 	for _, row := range s.Rows {
-		if !row.Comparable() {
-			continue
+		if row.Comparable() {
+			out.rows = append(out.rows, row)
 		}
-		if out.rows = append(out.rows, row); row.ID != id {
-			continue
+		if row.ID == id {
+			workers[row.Cycle] = row.Worker
 		}
-		r, err := result.ReadRun(s.Dir, row.ID, row.Cycle)
-		if err != nil {
-			return Side{}, err
-		}
-		r.Worker = row.Worker // of a merged study, the row has the machine
-		out.Runs = append(out.Runs, r)
 	}
-	return out, nil
+	for _, r := range runs {
+		run := *r
+		run.Worker = workers[r.Cycle] // of a merged study, the row has the machine
+		out.Runs = append(out.Runs, &run)
+	}
+	return out
 }
 
 // Options are the options of a comparison.
@@ -75,6 +91,10 @@ type Options struct {
 	Primary string
 	// All compares every metric instead of the main ones.
 	All bool
+	// Metrics replace the main ones, if there are any; the first one that both sides have is the primary metric.
+	Metrics []string
+	// Without are metrics that are not compared although both sides may have them.
+	Without []Gap
 }
 
 // Comparison is the result of a comparison.
@@ -196,6 +216,14 @@ var mainMetrics = []string{"energy.per_output_token_j", "energy.mean_w", "energy
 	"energy.phases.decode.j_per_token",
 	"throughput.output_tokens_per_s", "latency.ttft_ms.p50", "latency.itl_ms.p50", "memory.peak_bytes"}
 
+// main are the metrics that are compared unless all are.
+func (o Options) main() []string {
+	if len(o.Metrics) > 0 {
+		return o.Metrics
+	}
+	return mainMetrics
+}
+
 // ErrNothing is the error if two sides have no number in common.
 var ErrNothing = errors.New("the two have no number in common")
 
@@ -275,7 +303,7 @@ func Sides(a, b Side, o Options) (*Comparison, error) {
 	if len(c.Metrics) == 0 {
 		return nil, ErrNothing
 	}
-	if err := c.choosePrimary(o.Primary); err != nil {
+	if err := c.choosePrimary(o.Primary, o.Metrics); err != nil {
 		return nil, err
 	}
 	if err := c.judge(); err != nil {
@@ -313,7 +341,10 @@ func (c *Comparison) collect(a, b Side, at *place, o Options) error {
 		// response times replace unknown service times.
 		standsIn := otherMemory && m.Name == "memory.process_peak_bytes" ||
 			noService && m.Name == "latency.response_ttft_ms.p50"
-		if !o.All && m.Name != o.Primary && !slices.Contains(mainMetrics, m.Name) && !standsIn {
+		if !o.All && m.Name != o.Primary && !slices.Contains(o.main(), m.Name) && (!standsIn || len(o.Metrics) > 0) {
+			continue
+		}
+		if c.refused(m, o.Without) {
 			continue
 		}
 		if text := otherMethods(m, a.Runs, b.Runs); text != "" {
@@ -397,9 +428,12 @@ func interval(e stats.Estimate) *[2]float64 {
 }
 
 // choosePrimary puts the primary metric first.
-func (c *Comparison) choosePrimary(asked string) error {
-	at := -1
-	for _, name := range append([]string{asked}, primaries...) {
+func (c *Comparison) choosePrimary(asked string, instead []string) error {
+	at, usual := -1, primaries
+	if len(instead) > 0 {
+		usual = instead
+	}
+	for _, name := range append([]string{asked}, usual...) {
 		at = slices.IndexFunc(c.Metrics, func(m Metric) bool { return m.Name == name })
 		if at < 0 && asked != "" {
 			return fmt.Errorf("%s %w", asked, ErrPrimary)
@@ -411,8 +445,8 @@ func (c *Comparison) choosePrimary(asked string) error {
 	at = max(at, 0)
 	primary := c.Metrics[at]
 	c.Metrics = append([]Metric{primary}, slices.Delete(c.Metrics, at, at+1)...)
-	if c.Primary = primary.Name; asked == "" && c.Primary != primaries[0] {
-		c.instead = primaries[0]
+	if c.Primary = primary.Name; asked == "" && c.Primary != usual[0] {
+		c.instead = usual[0]
 	}
 	return nil
 }

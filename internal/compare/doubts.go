@@ -6,7 +6,9 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/llenergymeasure/llem/internal/naming"
 	"github.com/llenergymeasure/llem/result"
+	"github.com/llenergymeasure/llem/study"
 )
 
 // doubts returns reasons to doubt that only the settings differ between the sides. Sides that are compared within
@@ -25,10 +27,43 @@ func doubts(a, b Side, at *place) []string {
 		out = append(out, fmt.Sprintf("the sides ran on different machines or kernels: A on %s; B on %s", a.Machine,
 			b.Machine))
 	}
+	if text := otherLoads(a.Runs[0].Config.Workload, b.Runs[0].Config.Workload); text != "" {
+		out = append(out, text)
+	}
 	if by := stopped(a, b); by != "" {
 		out = append(out, by)
 	}
 	return out
+}
+
+// otherLoads returns the caution that the sides have different loads; empty if they do not.
+func otherLoads(a, b study.Workload) string {
+	x, y := loadOf(a), loadOf(b)
+	if x == y || !a.Load.Open() && !b.Load.Open() {
+		return ""
+	}
+	return fmt.Sprintf("the sides have different loads (A %s, B %s): what an engine takes for a token depends on "+
+		"its load, "+
+		"and the difference counts as a difference of the configurations; next: compare at one load, or all loads of "+
+		"two configurations by the folders of their studies (docs/load.md)", x, y)
+}
+
+// loadOf is a load in words.
+func loadOf(w study.Workload) string {
+	switch l := w.Load; {
+	case !l.Open() && w.Concurrency > 0:
+		return fmt.Sprintf("%d in flight", w.Concurrency)
+	case !l.Open():
+		return "all requests at once"
+	case l.Trace != "":
+		return naming.Replayed(l)
+	case l.CV > 0:
+		return fmt.Sprintf("%s with cv %g at %g requests/s", l.Kind, l.CV, l.Rate)
+	case l.Rates != "":
+		return "rates " + l.Rates
+	default:
+		return fmt.Sprintf("%s at %g requests/s", l.Kind, l.Rate)
+	}
 }
 
 // stopped returns the caution that a stop rule determined the number of runs; empty if not.

@@ -49,6 +49,15 @@ func (c *Comparison) lack(m result.MetricInfo, a, b []*result.Record) {
 	}
 }
 
+// refused records that a metric is not compared, if it is one of these.
+func (c *Comparison) refused(m result.MetricInfo, without []Gap) bool {
+	i := slices.IndexFunc(without, func(g Gap) bool { return slices.Contains(g.Metrics, m.Name) })
+	if i >= 0 {
+		c.addGap(m, without[i].Of, without[i].Reason)
+	}
+	return i >= 0
+}
+
 // addGap groups metrics that the same runs lack for the same reason.
 func (c *Comparison) addGap(m result.MetricInfo, of, reason string) {
 	i := slices.IndexFunc(c.Missing, func(g Gap) bool { return g.Of == of && g.Reason == reason })

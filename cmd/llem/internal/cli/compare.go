@@ -2,19 +2,27 @@ package cli
 
 import (
 	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 
 	"github.com/llenergymeasure/llem/cmd/llem/internal/exchange"
+	"github.com/llenergymeasure/llem/cmd/llem/internal/loads"
 	"github.com/llenergymeasure/llem/cmd/llem/internal/named"
 	"github.com/llenergymeasure/llem/cmd/llem/internal/report"
+	"github.com/llenergymeasure/llem/cmd/llem/internal/versus"
 	"github.com/llenergymeasure/llem/internal/compare"
+	"github.com/llenergymeasure/llem/study"
 )
 
 // newCompare compares two configurations.
 func newCompare(env *Env) *cobra.Command {
 	var asJSON bool
 	var o compare.Options
+	var slo, format string
 	cmd := &cobra.Command{
 		Use:   "compare A B",
 		Short: "Compare two configurations: ratios, confidence intervals, p-values",
@@ -38,24 +46,91 @@ func newCompare(env *Env) *cobra.Command {
 			return nil
 		},
 		RunE: func(_ *cobra.Command, args []string) error {
-			if beside, err := exchange.Compare(args[0], args[1], env.tell); beside != nil || err != nil {
-				return env.printImported(beside, err, asJSON)
-			}
-			c, err := env.compare(args[0], args[1], o)
-			if err != nil {
-				return err
+			if !slices.Contains(formats, format) {
+				return &usageError{fmt.Sprintf("--format %s is unknown", format), "use one of " +
+					strings.Join(formats, ", ")}
 			}
 			if asJSON {
-				return env.printJSON(c)
+				format = "json"
 			}
-			return env.terminal().Comparison(env.pasted(env.Stdout), c)
+			if beside, err := exchange.Compare(args[0], args[1], env.tell); beside != nil || err != nil {
+				return env.printImported(beside, err, format == "json")
+			}
+			if found, err := env.compareLoads(args[0], args[1], slo, o); found != nil || err != nil {
+				return env.printCompared(found, format, err)
+			}
+			c, err := env.compare(args[0], args[1], o)
+			return env.printCompared(c, format, err)
 		},
 	}
 	cmd.Flags().StringVar(&o.Primary, "metric", "",
 		"the metric that the answer is about (default J/out; llem report --metrics lists all)")
 	cmd.Flags().BoolVar(&o.All, "all", false, "compare all metrics, not the main ones: each is tested more strictly")
+	cmd.Flags().StringVar(&slo, "slo", "", "compare the cheapest loads within an objective, such as "+
+		"ttft=500ms,tpot=50ms,attainment=0.95 or ttft_p95_ms=500, judged from the stored requests")
+	cmd.Flags().StringVar(&format, "format", "text", "text, md (Markdown), csv or json")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print the comparison as one JSON document")
+	completeMetrics(cmd, "metric")
 	return cmd
+}
+
+// compared is a comparison that can be printed.
+type compared interface {
+	Markdown(w io.Writer) error
+	CSV(w io.Writer) error
+	Text(t report.Terminal, w io.Writer) error
+}
+
+// printCompared prints a comparison in a format.
+func (env *Env) printCompared(c compared, format string, err error) error {
+	switch {
+	case err != nil:
+		return err
+	case format == "json":
+		return env.printJSON(c)
+	case format == "md":
+		return c.Markdown(env.Stdout)
+	case format == "csv":
+		return c.CSV(env.Stdout)
+	}
+	return c.Text(env.terminal(), env.pasted(env.Stdout))
+}
+
+// compareLoads compares two configurations at their loads; it returns nil if the arguments name others.
+func (env *Env) compareLoads(a, b, objective string, o compare.Options) (compared, error) {
+	var slo study.SLO
+	if objective != "" {
+		var err error
+		if slo, err = loads.ParseSLO(objective); err != nil {
+			return nil, err
+		}
+	}
+	if err := nameMetrics(&o.Primary); err != nil {
+		return nil, err
+	}
+	sides, err := versus.Find(a, b, slo, env.tell)
+	if sides == nil || err != nil {
+		return nil, err
+	}
+	found, err := versus.Of(sides[0], sides[1], versus.Options{Primary: o.Primary, All: o.All})
+	if err != nil {
+		return nil, comparisonError(err)
+	}
+	return report.VersusOf(found, sides[0], sides[1]), nil
+}
+
+// comparisonError adds the next step to an error of a comparison.
+func comparisonError(err error) error {
+	same, common := errors.AsType[*compare.SameError](err)
+	switch {
+	case common:
+		return &usageError{same.Error(), same.NextStep()}
+	case errors.Is(err, compare.ErrNothing):
+		return &usageError{err.Error(), "compare configurations with runs that were ok"}
+	case errors.Is(err, compare.ErrPrimary):
+		return &usageError{err.Error(), "name another with --metric, or leave it out"}
+	}
+	return err
 }
 
 func (env *Env) compare(a, b string, o compare.Options) (*report.Comparison, error) {
@@ -75,16 +150,8 @@ func (env *Env) compare(a, b string, o compare.Options) (*report.Comparison, err
 		return nil, err
 	}
 	found, err := compare.Sides(first.Side, second.Side, o)
-	same, common := errors.AsType[*compare.SameError](err)
-	switch {
-	case common:
-		return nil, &usageError{same.Error(), same.NextStep()}
-	case errors.Is(err, compare.ErrNothing):
-		return nil, &usageError{err.Error(), "compare configurations with runs that were ok"}
-	case errors.Is(err, compare.ErrPrimary):
-		return nil, &usageError{err.Error(), "name another with --metric, or leave it out"}
-	case err != nil:
-		return nil, err
+	if err != nil {
+		return nil, comparisonError(err)
 	}
 	return &report.Comparison{Comparison: found, A: report.Sides(first.Runs), B: report.Sides(second.Runs),
 		Differ:    report.Differing(first.Runs[0].Config, second.Runs[0].Config),

@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/llenergymeasure/llem"
+	"github.com/llenergymeasure/llem/cmd/llem/internal/loads/loadstest"
 	"github.com/llenergymeasure/llem/internal/machine"
 	"github.com/llenergymeasure/llem/internal/servertest"
 	"github.com/llenergymeasure/llem/internal/share/sharetest"
@@ -78,8 +79,21 @@ func TestScripts(t *testing.T) {
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){"exits": exits, "head": head, "forget": forget,
-			"folder": folder, "wall": wall, "visit": visit, "hub": startHub},
+			"folder": folder, "wall": wall, "visit": visit, "hub": startHub,
+			"loads": makeLoads},
 	})
+}
+
+// loads FOLDER CYCLES makes the study of package loadstest and puts its folder into the variable DIR.
+func makeLoads(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: loads FOLDER CYCLES")
+	}
+	cycles, err := strconv.Atoi(args[1])
+	ts.Check(err)
+	dir, err := loadstest.Folder(ts.MkAbs(args[0]), cycles)
+	ts.Check(err)
+	ts.Setenv("DIR", dir)
 }
 
 // exits CODE COMMAND… runs a command and checks its exit code; its output is then

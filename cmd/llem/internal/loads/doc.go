@@ -42,6 +42,8 @@ type Study struct {
 type Group struct {
 	// Name has the settings that differ from other groups; empty for the only one.
 	Name string
+	// Base is the configuration without its load.
+	Base study.Experiment
 	// Over is rate or concurrency.
 	Over string
 	// Points of the group.
@@ -138,7 +140,7 @@ func Of(s *result.StudyResult) (Study, error) {
 		at := slices.Index(bases, base)
 		if at < 0 {
 			at, bases = len(bases), append(bases, base)
-			out.Groups = append(out.Groups, Group{Over: overOf(w)})
+			out.Groups = append(out.Groups, Group{Base: base, Over: overOf(w)})
 		}
 		out.Groups[at].Points = append(out.Groups[at].Points, p)
 		same = same && bases[at].Workload.SLO == bases[0].Workload.SLO

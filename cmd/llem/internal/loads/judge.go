@@ -3,6 +3,7 @@ package loads
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -25,20 +26,40 @@ func (e *SLOError) Error() string { return e.msg }
 
 // NextStep returns how to write an objective.
 func (e *SLOError) NextStep() string {
-	return "write limits and a fraction, such as --slo ttft=500ms,tpot=50ms,attainment=0.95; it takes runs with " +
-		"workload.load or workload.slo"
+	return "write limits and a fraction, such as --slo ttft=500ms,tpot=50ms,attainment=0.95 or as in a study, " +
+		"ttft_p95_ms=500; it takes runs with workload.load or workload.slo"
 }
 
 // IsUsage marks a mistake of the command line.
 func (e *SLOError) IsUsage() {}
 
-// ParseSLO reads an objective such as "ttft=500ms,tpot=50ms,e2e=10s,attainment=95%".
+// NoRequestsError reports a run without stored requests, which another objective cannot judge.
+type NoRequestsError struct{ run string }
+
+// Error names the run.
+func (e *NoRequestsError) Error() string {
+	return "--slo: the folder has no requests.parquet of the run " + e.run + ", and another objective than the " +
+		"run's own " +
+		"is judged from its requests"
+}
+
+// NextStep returns where the requests may be.
+func (e *NoRequestsError) NextStep() string {
+	return "take the complete folder, as the machine that measured it has it, or leave out --slo: the study's own " +
+		"objective needs no requests"
+}
+
+// ParseSLO reads an objective such as "ttft=500ms,tpot=50ms,e2e=10s,attainment=95%", or with the keys of a study, such
+// as "ttft_p95_ms=500".
 func ParseSLO(text string) (study.SLO, error) {
 	var slo study.SLO
 	limits := map[string]*float64{"ttft": &slo.TTFTMS, "tpot": &slo.TPOTMS, "e2e": &slo.E2EMS}
 	for part := range strings.SplitSeq(text, ",") {
 		name, value, ok := strings.Cut(strings.TrimSpace(part), "=")
 		name, value = strings.ToLower(strings.TrimSpace(name)), strings.TrimSpace(value)
+		if key, is := strings.CutSuffix(name, "_p95_ms"); is && limits[key] != nil {
+			name, value = key, value+"ms"
+		}
 		limit := limits[name]
 		switch {
 		case !ok:
@@ -98,6 +119,15 @@ func Judge(s *result.StudyResult, slo study.SLO) error {
 		return &SLOError{"--slo: no run of the study has a load"}
 	}
 	s.Runs = all
+	judged := map[string]*result.Record{}
+	for _, r := range all {
+		judged[result.RunPath(r.ID, r.Cycle)] = r
+	}
+	for i := range s.Rows { // other configurations may tell how machines differ
+		if r := judged[result.RunPath(s.Rows[i].ID, s.Rows[i].Cycle)]; r != nil && r.Load != nil {
+			s.Rows[i].Values = result.ValuesOf(r)
+		}
+	}
 	for i := range s.Experiments {
 		e := &s.Experiments[i]
 		e.Config.Workload.SLO = slo
@@ -129,10 +159,13 @@ func JudgeRun(dir string, r *result.Record, slo study.SLO) (*result.Record, erro
 		return nil, &SLOError{"--slo: the run has no load"}
 	}
 	rows, err := series.ReadFile[series.Request](filepath.Join(dir, r.Files["requests"]))
-	if r.Files["requests"] == "" {
-		err = errors.New("the run stored no requests")
-	}
-	if err != nil {
+	missing := r.Files["requests"] == "" || errors.Is(err, fs.ErrNotExist)
+	switch {
+	case missing && slo.Canonical() == r.Config.Workload.SLO.Canonical():
+		return r, nil // as the run itself was judged
+	case missing:
+		return nil, &NoRequestsError{filepath.Base(dir)}
+	case err != nil:
 		return nil, fmt.Errorf("judging %s by another objective: %w", filepath.Base(dir), err)
 	}
 	rows = series.Own(rows)

@@ -67,7 +67,7 @@ func Table(groups []Group, names bool, columns []Column) table.Table {
 			if names {
 				cells = append(cells, g.Name)
 			}
-			cells = append(cells, plain(p.Load))
+			cells = append(cells, Plain(p.Load))
 			out.Rows = append(out.Rows, append(cells, p.cells(columns)...))
 		}
 	}
@@ -123,13 +123,24 @@ const withinHead = "within"
 func overHead(groups []Group) string {
 	of := []string{}
 	for _, g := range groups {
-		head := map[string]string{load.OverRate: "req/s", load.OverConcurrency: "in flight"}[g.Over]
+		head := OverHead(g.Over)
 		if !slices.Contains(of, head) {
 			of = append(of, head)
 		}
 	}
 	return strings.Join(of, " or ")
 }
+
+// OverHead is the head of a column of rates, or of requests in flight.
+func OverHead(over string) string {
+	if over == load.OverConcurrency {
+		return "in flight"
+	}
+	return "req/s"
+}
+
+// VerdictCell is a verdict on an objective in a cell.
+func VerdictCell(met string) string { return cmp.Or(shortVerdict(met), table.Missing) }
 
 // cells are the figures of a point.
 func (p Point) cells(columns []Column) (cells []string) {
@@ -149,7 +160,7 @@ func (p Point) cells(columns []Column) (cells []string) {
 		cells = append(cells, text)
 		switch c.Head {
 		case withinHead:
-			cells = append(cells, cmp.Or(shortVerdict(p.SLOMet), table.Missing))
+			cells = append(cells, VerdictCell(p.SLOMet))
 		case metric.Head(GoodTokenMetric):
 			m, _ := result.Metric(GoodTokenMetric)
 			cells = append(cells, cmp.Or(f.PlusMinus(m), table.Missing))
@@ -181,7 +192,7 @@ func Dashes(all Study) []string {
 	}
 	for _, g := range all.Groups {
 		for _, p := range g.Points {
-			where := plain(p.Load)
+			where := Plain(p.Load)
 			if g.Name != "" {
 				where = g.Name + " " + where
 			}

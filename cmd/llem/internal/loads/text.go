@@ -37,14 +37,14 @@ func Limits(slo study.SLO) string {
 		ms   float64
 	}{{"TTFT", slo.TTFTMS}, {"TPOT", slo.TPOTMS}, {"E2E", slo.E2EMS}} {
 		if q.ms > 0 {
-			limits = append(limits, q.name+" "+plain(q.ms)+" ms")
+			limits = append(limits, q.name+" "+Plain(q.ms)+" ms")
 		}
 	}
 	return strings.Join(limits, ", ")
 }
 
-// plain prints a number as it was given.
-func plain(v float64) string { return strconv.FormatFloat(v, 'g', 4, 64) }
+// Plain prints a number as it was given.
+func Plain(v float64) string { return strconv.FormatFloat(v, 'g', 4, 64) }
 
 // tenth prints a fraction in percent, to a tenth.
 func tenth(fraction float64) string {
@@ -65,9 +65,9 @@ func Fraction(v float64, ci95 *[2]float64) string {
 // At is a load in words.
 func (g Group) At(at float64) string {
 	if g.Over == load.OverConcurrency {
-		return plain(at) + " in flight"
+		return Plain(at) + " in flight"
 	}
-	return plain(at) + " req/s"
+	return Plain(at) + " req/s"
 }
 
 // Answers are the sentences that come first, on a terminal and on a page: the objective with the cheapest point of the
@@ -101,14 +101,14 @@ func (g Group) answer() string {
 		name = g.Name + " "
 	}
 	if at < 0 {
-		return name + g.none()
+		return name + g.None()
 	}
 	p := g.Points[at]
 	f, _ := p.Figure(GoodTokenMetric)
 	out := fmt.Sprintf("%sat %s, %s per good token", name, g.At(p.Load), Amount(f))
 	if half := g.Half(at); half >= 0 {
 		h, _ := g.Points[half].Figure(GoodTokenMetric)
-		out += fmt.Sprintf("; %s at %s", digits.SI(h.Value, "J"), plain(g.Points[half].Load))
+		out += fmt.Sprintf("; %s at %s", digits.SI(h.Value, "J"), Plain(g.Points[half].Load))
 	}
 	return out + g.found()
 }
@@ -123,7 +123,7 @@ func (g Group) found() string {
 			}
 			out := "; a search met it at " + g.At(*q.Lower)
 			if q.Upper != nil {
-				out += ", not at " + plain(*q.Upper)
+				out += ", not at " + Plain(*q.Upper)
 			}
 			if !q.Resolved {
 				out += " (not resolved)"
@@ -134,9 +134,9 @@ func (g Group) found() string {
 	return ""
 }
 
-// none returns why a group has no cheapest point.
-func (g Group) none() string {
-	saturated, met, judged := 0, 0, 0
+// None returns why a group has no cheapest point.
+func (g Group) None() string {
+	saturated, met, open, judged := 0, 0, 0, 0
 	best, attained := -1, math.Inf(-1)
 	for i, p := range g.Points {
 		switch f, ok := p.Figure(AttainmentMetric); {
@@ -149,6 +149,9 @@ func (g Group) none() string {
 		case ok && f.Value > attained:
 			best, attained = i, f.Value
 		}
+		if p.SLOMet == load.Unresolved {
+			open++
+		}
 		judged++
 	}
 	switch {
@@ -158,6 +161,9 @@ func (g Group) none() string {
 		return "met the objective, and has no energy per good token: " + g.energyReason()
 	case saturated == judged:
 		return "was saturated at every load"
+	case best >= 0 && open > 0:
+		return fmt.Sprintf("is not known to meet the objective at any load (%s unresolved); the best: %s at %s",
+			digits.Count(open, "load"), percent(attained), g.At(g.Points[best].Load))
 	case best >= 0:
 		return fmt.Sprintf("met the objective at no load; the best: %s at %s", percent(attained),
 			g.At(g.Points[best].Load))

@@ -48,8 +48,8 @@ func Differing(a, b study.Experiment) []ComparedKey {
 	return out
 }
 
-// Comparison prints the answer, then two configurations side by side.
-func (t Terminal) Comparison(w io.Writer, c *Comparison) error {
+// Text prints the answer, then two configurations side by side.
+func (c *Comparison) Text(t Terminal, w io.Writer) error {
 	var b strings.Builder
 	t.styled(&b, t.bold, c.Answer)
 	b.WriteString("\n")

@@ -184,7 +184,7 @@ func TestDiffering(t *testing.T) {
 	c := &Comparison{A: "one", B: "two", Differ: Differing(a, b), Comparison: &compare.Comparison{
 		Metrics: []compare.Metric{{Name: "energy.mean_w", Unit: "W", A: 445, B: 440, NA: 1, NB: 1}}}}
 	var out strings.Builder
-	if err := (Terminal{}).Comparison(&out, c); err != nil {
+	if err := c.Text(Terminal{}, &out); err != nil {
 		t.Fatal(err)
 	}
 	for _, want := range []string{"model            random:…a-3.1-8b  random:…ong-name", "container.image"} {
