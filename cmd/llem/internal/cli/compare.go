@@ -35,8 +35,13 @@ func newCompare(env *Env) *cobra.Command {
 			"where the runs of a cycle followed each other (any execution.order but sequential), which\n" +
 			"removes drift. Otherwise the interval is widened where successive runs are correlated.\n" +
 			"Runs from several machines are compared within each; sides that share none get no verdict.\n" +
-			"Numbers of others (llem import; DIR:2 is the second) are set beside, without a verdict.",
+			"Numbers of others (llem import; DIR:2 is the second) are set beside, without a verdict.\n\n" +
+			"Configurations with a load (workload.load) are compared at all their loads: FOLDER, or\n" +
+			"FOLDER:KEY=VALUE of several configurations. Points of one rate are paired, and the answer\n" +
+			"names the load of each that takes the least energy per good token within the objective of\n" +
+			"the studies or of --slo (docs/load.md).",
 		Example: "  llem compare results/batches:3fa9 :c01b\n" +
+			"  llem compare results/serving:dtype=float16 :dtype=fp8 --slo ttft=500ms,tpot=50ms\n" +
 			"  llem compare results/batches:3fa9 :c01b --metric TTFT\n" +
 			"  llem compare results/bf16-20260101T120000Z results/int8-20260101T130000Z",
 		Args: func(_ *cobra.Command, args []string) error {

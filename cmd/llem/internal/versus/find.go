@@ -50,7 +50,7 @@ func Find(first, second string, slo study.SLO, tell func(string)) ([]Side, error
 			continue
 		}
 		out[i].Study, out[i].Machine = s, nodes.Machine(s.Dir)
-		if out[i].Group, err = groupOf(arg, all, s); err != nil {
+		if out[i].Group, err = groupOf(arg, all); err != nil {
 			return nil, err
 		}
 		out[i].own = out[i].slo()
@@ -79,7 +79,7 @@ func Find(first, second string, slo study.SLO, tell func(string)) ([]Side, error
 			if err != nil {
 				return nil, err
 			}
-			if out[i].Group, err = groupOf(arg, all, out[i].Study); err != nil {
+			if out[i].Group, err = groupOf(arg, all); err != nil {
 				return nil, err
 			}
 		}
@@ -112,7 +112,7 @@ var id = regexp.MustCompile(`^[0-9a-f]+$`)
 func (n name) isID() bool { return id.MatchString(n.what) }
 
 // groupOf finds the configuration that an argument names.
-func groupOf(arg name, all loads.Study, s *result.StudyResult) (loads.Group, error) {
+func groupOf(arg name, all loads.Study) (loads.Group, error) {
 	bases := make([]study.Experiment, len(all.Groups))
 	for i, g := range all.Groups {
 		bases[i] = g.Base

@@ -220,8 +220,8 @@ func (c *Comparison) warn(where string, texts []string) {
 	for _, text := range texts {
 		if i := slices.IndexFunc(c.Warnings, func(w string) bool { return strings.HasPrefix(w, text) }); i < 0 {
 			c.Warnings = append(c.Warnings, text+" (at "+where+")")
-		} else if strings.HasSuffix(c.Warnings[i], ")") {
-			c.Warnings[i] = strings.TrimSuffix(c.Warnings[i], ")") + ", " + where + ")"
+		} else if head, ok := strings.CutSuffix(c.Warnings[i], ")"); ok {
+			c.Warnings[i] = head + ", " + where + ")"
 		}
 	}
 }
