@@ -27,7 +27,7 @@ PURE = $(shell $(GO) list ./... | grep -v -e /engine/embedded $(foreach p,$(LONG
 # The same holds for tests of the whole program: with the race detector only the scripts that measure run.
 # The longest comes first: it waits for processes while the others compute.
 LONG := ./cmd/llem/internal/cli ./internal/join ./internal/attribute ./internal/doctor ./internal/store \
-	./internal/convert ./internal/stats ./internal/study/source ./study ./bench/pairs
+	./internal/convert ./internal/stats ./internal/study/source ./study ./bench/pairs ./cmd/llem/internal/page
 
 # A wheel with the program for any Linux since 2014, in dist/: WHEEL_ARCH=aarch64 for ARM.
 WHEEL_ARCH ?= $(ARCH)

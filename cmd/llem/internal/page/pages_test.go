@@ -211,6 +211,9 @@ func large(t *testing.T) *result.StudyResult {
 
 // TestLarge writes the page of 100,000 runs: it stays below 20 MB, and reports what it leaves out.
 func TestLarge(t *testing.T) {
+	if testing.Short() {
+		t.Skip("100,002 runs")
+	}
 	s := large(t)
 	page := write(t, "large.html", s, Options{Version: "test"})
 	if len(page) > 20_000_000 {
