@@ -3,6 +3,7 @@ package workload
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"math"
 	"math/rand/v2"
 	"path/filepath"
@@ -41,6 +42,10 @@ func noTrace(path string, err error) error {
 	}
 	if _, ok := errors.AsType[*load.Mistake](err); ok {
 		return err
+	}
+	if errors.Is(err, fs.ErrNotExist) {
+		return &load.Mistake{Field: "trace", Message: path + " does not exist",
+			Next: "check the path, which is relative to the current folder"}
 	}
 	e := unreadable(path, err)
 	if d, ok := errors.AsType[*DatasetError](e); ok {
