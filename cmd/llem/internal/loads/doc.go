@@ -70,7 +70,7 @@ type Point struct {
 	Runs []*result.Record
 	// Saturated is the number of runs in which the backlog grew.
 	Saturated int
-	// SLOMet is the verdict of all runs: unresolved if they differ; empty without an objective or a run.
+	// SLOMet is the verdict of all runs, together if they differ; empty without an objective or a run.
 	SLOMet string
 }
 
@@ -207,13 +207,8 @@ func pointOf(i int, e *result.ExperimentSummary, runs []*result.Record) Point {
 		if r.Load.Saturated {
 			p.Saturated++
 		}
-		switch {
-		case p.SLOMet == "":
-			p.SLOMet = r.Load.SLOMet
-		case r.Load.SLOMet != p.SLOMet:
-			p.SLOMet = load.Unresolved
-		}
 	}
+	p.SLOMet = verdict(runs, e.Config.Workload.SLO.Limits().Attainment)
 	return p
 }
 

@@ -49,6 +49,9 @@ func (e *NoRequestsError) NextStep() string {
 		"objective needs no requests"
 }
 
+// inMS ends the keys of a study's limits, in milliseconds; longestMS is a year.
+const inMS, longestMS = "_p95_ms", 365 * 24 * 3600e3
+
 // ParseSLO reads an objective such as "ttft=500ms,tpot=50ms,e2e=10s,attainment=95%", or with the keys of a study, such
 // as "ttft_p95_ms=500".
 func ParseSLO(text string) (study.SLO, error) {
@@ -57,10 +60,7 @@ func ParseSLO(text string) (study.SLO, error) {
 	for part := range strings.SplitSeq(text, ",") {
 		name, value, ok := strings.Cut(strings.TrimSpace(part), "=")
 		name, value = strings.ToLower(strings.TrimSpace(name)), strings.TrimSpace(value)
-		if key, is := strings.CutSuffix(name, "_p95_ms"); is && limits[key] != nil {
-			name, value = key, value+"ms"
-		}
-		limit := limits[name]
+		limit := limits[strings.TrimSuffix(name, inMS)]
 		switch {
 		case !ok:
 			return slo, &SLOError{fmt.Sprintf("--slo: %q has no =", part)}
@@ -81,6 +81,12 @@ func ParseSLO(text string) (study.SLO, error) {
 			return slo, &SLOError{fmt.Sprintf("--slo: there is no limit %q: use ttft, tpot, e2e or attainment", name)}
 		case *limit != 0:
 			return slo, &SLOError{fmt.Sprintf("--slo: %s is given twice", name)}
+		case strings.HasSuffix(name, inMS):
+			v, err := strconv.ParseFloat(value, 64)
+			if err != nil || !(v > 0 && v <= longestMS) {
+				return slo, &SLOError{fmt.Sprintf("--slo: %s is %q, not a number of milliseconds above 0", name, value)}
+			}
+			*limit = v
 		default:
 			d, err := time.ParseDuration(value)
 			if err != nil || d <= 0 {

@@ -7,7 +7,9 @@ import (
 	"strings"
 
 	"github.com/llenergymeasure/llem/internal/digits"
+	"github.com/llenergymeasure/llem/internal/naming"
 	"github.com/llenergymeasure/llem/load"
+	"github.com/llenergymeasure/llem/study"
 )
 
 // Longer tells how much longer some loads must run to resolve whether they meet the objective, such as "12 req/s for 3
@@ -49,9 +51,18 @@ func (p Point) longer() string {
 	return fmt.Sprintf(" for %d times as long", int(math.Ceil(max(2, times))))
 }
 
-// Lower tells which loads may meet an objective that no load met: lower ones; empty if the lowest one is not known to
-// miss it.
-func (g Group) Lower() string {
+// Next tells which loads to measure if none is known to meet the objective, such as "1 req/s for 3 times as long" or
+// "loads below 1 req/s, such as 0.25"; empty if that would not help.
+func (g Group) Next() string {
+	var open []float64
+	for _, p := range g.Points {
+		if more, _ := p.unresolved(); more {
+			open = append(open, p.Load)
+		}
+	}
+	if len(open) > 0 {
+		return g.Longer(open[:1]) // the lowest one is the likeliest
+	}
 	for _, p := range g.Points {
 		if len(p.Runs) == 0 {
 			continue
@@ -62,4 +73,19 @@ func (g Group) Lower() string {
 		return ""
 	}
 	return ""
+}
+
+// Selector is what follows the folder to name one of several configurations; empty for the only one.
+func Selector(g Group, all []Group) string {
+	bases := make([]study.Experiment, len(all))
+	for i, o := range all {
+		bases[i] = o.Base
+	}
+	var parts []string
+	for _, k := range naming.Varying(bases) {
+		if text := k.Text(g.Base); text != "" {
+			parts = append(parts, k.Name+"="+text)
+		}
+	}
+	return strings.Join(parts, ",")
 }

@@ -101,6 +101,9 @@ func (g Group) answer() string {
 		name = g.Name + " "
 	}
 	if at < 0 {
+		if next := g.Next(); next != "" {
+			return name + g.None() + "; next: measure " + next
+		}
 		return name + g.None()
 	}
 	p := g.Points[at]
@@ -137,7 +140,7 @@ func (g Group) found() string {
 // None returns why a group has no cheapest point.
 func (g Group) None() string {
 	saturated, met, open, judged := 0, 0, 0, 0
-	best, attained := -1, math.Inf(-1)
+	best, attained, why := -1, math.Inf(-1), ""
 	for i, p := range g.Points {
 		switch f, ok := p.Figure(AttainmentMetric); {
 		case len(p.Runs) == 0:
@@ -151,6 +154,7 @@ func (g Group) None() string {
 		}
 		if p.SLOMet == load.Unresolved {
 			open++
+			_, why = p.unresolved()
 		}
 		judged++
 	}
@@ -162,8 +166,11 @@ func (g Group) None() string {
 	case saturated == judged:
 		return "was saturated at every load"
 	case best >= 0 && open > 0:
-		return fmt.Sprintf("is not known to meet the objective at any load (%s unresolved); the best: %s at %s",
-			digits.Count(open, "load"), percent(attained), g.At(g.Points[best].Load))
+		if why != "" {
+			why = ": " + why
+		}
+		return fmt.Sprintf("is not known to meet the objective at any load (%s unresolved%s); the best: %s at %s",
+			digits.Count(open, "load"), why, percent(attained), g.At(g.Points[best].Load))
 	case best >= 0:
 		return fmt.Sprintf("met the objective at no load; the best: %s at %s", percent(attained),
 			g.At(g.Points[best].Load))
@@ -173,13 +180,21 @@ func (g Group) None() string {
 
 func (g Group) energyReason() string {
 	for _, p := range g.Points {
-		for _, r := range p.Runs {
-			if why := atload.WhyNoEnergy(r); why != "" {
-				return why
-			}
+		if why := p.WhyNoEnergy(); why != "" {
+			return why
 		}
 	}
 	return "none was measured"
+}
+
+// WhyNoEnergy returns why runs of a point have no energy per good token; empty if all have one.
+func (p Point) WhyNoEnergy() string {
+	for _, r := range p.Runs {
+		if why := atload.WhyNoEnergy(r); why != "" {
+			return why
+		}
+	}
+	return ""
 }
 
 // Amount prints an energy with half the width of its interval.

@@ -298,6 +298,10 @@ func (b *builder) compare() error {
 	if n < 2 || n > 200 || len(b.Rows) > 2000 {
 		return nil
 	}
+	all, err := loads.Of(b.StudyResult)
+	if err != nil || len(all.Groups) > 0 {
+		return errors.Join(err, b.compareLoads(all.Groups))
+	}
 	best := 0
 	for i := range b.Experiments {
 		v, _, ok := b.value(i, energyMetric)

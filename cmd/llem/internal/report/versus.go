@@ -111,14 +111,14 @@ func versusTables(c *versus.Comparison, width int) []table.Table {
 		"SLO A", "SLO B"}, Indent: 2}
 	for _, p := range c.Pairs {
 		m := p.Metric(c.Primary)
-		if m == nil {
-			continue
+		cells := slices.Repeat([]string{missing}, 5)
+		if m != nil {
+			change, interval := m.Change()
+			cells = []string{cmp.Or(change, missing), cmp.Or(interval, missing), m.Verdict.Word(), view.Value(m.A, m.Unit),
+				view.Value(m.B, m.Unit)}
 		}
-		change, interval := m.Change()
-		primary.Rows = append(primary.Rows, []string{loads.Plain(p.Load), cmp.Or(change, missing),
-			cmp.Or(interval, missing),
-			m.Verdict.Word(), view.Value(m.A, m.Unit), view.Value(m.B, m.Unit), loads.VerdictCell(p.MetA),
-			loads.VerdictCell(p.MetB)})
+		primary.Rows = append(primary.Rows, slices.Concat([]string{loads.Plain(p.Load)}, cells,
+			[]string{loads.VerdictCell(p.MetA), loads.VerdictCell(p.MetB)}))
 	}
 	out := []table.Table{primary.DropEmpty(loads.OverHead(c.Over), "")}
 	for from := 0; from < len(c.Pairs); {
@@ -161,7 +161,10 @@ func otherRows(c *versus.Comparison, from, to int) table.Table {
 // changeCell is a change with what is known of it: in brackets if it is not distinguishable from chance.
 func changeCell(m compare.Metric) string {
 	change, _ := m.Change()
-	if change == "" {
+	switch {
+	case m.Name == loads.AttainmentMetric:
+		change = strings.TrimSuffix(loads.Fraction(m.A, nil), " %") + "→" + loads.Fraction(m.B, nil)
+	case change == "":
 		change = view.Value(m.Difference, m.Unit)
 	}
 	switch m.Verdict {

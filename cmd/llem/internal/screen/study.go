@@ -119,11 +119,13 @@ func (p *page) study(s *result.StudyResult) error {
 	if common := named.Common(); common != "" {
 		p.facts(plain, "", "  ", strings.Split(common, separator))
 	}
-	if all, err := p.loadsOf(s); err != nil {
+	all, err := p.loadsOf(s)
+	if err != nil {
 		return err
-	} else if len(all.Groups) > 0 {
+	}
+	if len(all.Groups) > 0 {
 		p.loads(all)
-		return p.notes(s, named, columns)
+		return p.notes(s, all.Groups, named, columns)
 	}
 	shown := p.Limited(len(s.Experiments))
 	rows := make([]row, shown)
@@ -140,7 +142,7 @@ func (p *page) study(s *result.StudyResult) error {
 		p.draw(names, rows, columns)
 		p.legend(s, rows, shown)
 	}
-	return p.notes(s, named, columns)
+	return p.notes(s, nil, named, columns)
 }
 
 // provenance marks energy that is not measured, in the first line.
@@ -410,8 +412,9 @@ func measured(s *result.StudyResult) bool {
 	return slices.ContainsFunc(s.Experiments, func(e result.ExperimentSummary) bool { return e.OK > 0 })
 }
 
-// notes writes the outcome of the repeats, failures, exclusions, and the heaviest cautions.
-func (p *page) notes(s *result.StudyResult, named view.Names, columns []column) error {
+// notes writes the outcome of the repeats, failures, exclusions, and the heaviest cautions. Groups are the
+// configurations with loads.
+func (p *page) notes(s *result.StudyResult, groups []loads.Group, named view.Names, columns []column) error {
 	if repeated(s) && measured(s) {
 		p.repeats(s, named, columns)
 	}
@@ -432,8 +435,8 @@ func (p *page) notes(s *result.StudyResult, named view.Names, columns []column) 
 		return nil
 	}
 	p.cautions(s.Dir, studyDoubts(s, named), toldOfStudy(s))
-	if a, b := two(s); a != "" {
-		p.command("compare two", "llem compare "+shell.Quote(shell.Short(s.Dir)+":"+a)+" :"+b)
+	if a, b := two(s, groups); a != "" {
+		p.command("compare two", "llem compare "+shell.Quote(shell.Short(s.Dir)+":"+a)+" "+shell.Quote(":"+b))
 	}
 	return nil
 }
@@ -525,8 +528,14 @@ func (p *page) repeats(s *result.StudyResult, named view.Names, columns []column
 	p.facts(plain, "  ", "    ", facts)
 }
 
-// two are short ids of two configurations to compare: the first on the front and the first that is not.
-func two(s *result.StudyResult) (a, b string) {
+// two name two configurations to compare: the first on the front and the first that is not, by their short ids. Of
+// configurations with loads they are the first two at all their loads, and none if there is one.
+func two(s *result.StudyResult, groups []loads.Group) (a, b string) {
+	if len(groups) > 1 {
+		return loads.Selector(groups[0], groups), loads.Selector(groups[1], groups)
+	} else if len(groups) == 1 {
+		return "", ""
+	}
 	var ids []string
 	for _, e := range s.Experiments {
 		ids = append(ids, e.ID)

@@ -29,6 +29,13 @@ type Side struct {
 	own study.SLO
 }
 
+// SideOf is a configuration of a study, by the study's own objective. The machine is left to the caller.
+func SideOf(s *result.StudyResult, g loads.Group) Side {
+	out := Side{Study: s, Group: g}
+	out.own = out.slo()
+	return out
+}
+
 // Options of a comparison.
 type Options struct {
 	// Primary names the metric that is tested separately at the loads of both; empty means energy per good token, or

@@ -140,7 +140,7 @@ func groupOf(arg name, all loads.Study) (loads.Group, error) {
 	}
 	var names []string
 	for _, g := range all.Groups {
-		names = append(names, Name(g, all.Groups))
+		names = append(names, loads.Selector(g, all.Groups))
 	}
 	next := "name one of " + strings.Join(names, ", ") + ", as " + shell.Quote(arg.dir+":"+names[0])
 	if names[0] == "" {
@@ -166,21 +166,6 @@ func matches(text string, e study.Experiment, varying []naming.Key) bool {
 		}
 	}
 	return true
-}
-
-// Name is what follows the folder to name one of several configurations; empty for the only one.
-func Name(g loads.Group, all []loads.Group) string {
-	bases := make([]study.Experiment, len(all))
-	for i, o := range all {
-		bases[i] = o.Base
-	}
-	var parts []string
-	for _, k := range naming.Varying(bases) {
-		if text := k.Text(g.Base); text != "" {
-			parts = append(parts, k.Name+"="+text)
-		}
-	}
-	return strings.Join(parts, ",")
 }
 
 // Excluded are the runs of a side that were ok and are not compared, by reason.

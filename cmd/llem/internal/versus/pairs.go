@@ -78,6 +78,11 @@ func (c *Comparison) pair(a, b Side, common bool, o Options) error {
 		if err != nil {
 			return fmt.Errorf("compare at %s: %w", a.Group.At(p.Load), err)
 		}
+		for i, g := range one.Missing {
+			if slices.Contains(g.Metrics, loads.GoodTokenMetric) {
+				one.Missing[i].Reason = cmp.Or(g.Reason, p.WhyNoEnergy(), q.WhyNoEnergy())
+			}
+		}
 		found = append(found, one)
 		c.Pairs = append(c.Pairs, Pair{Load: p.Load, A: p.Summary.ID, B: q.Summary.ID, MetA: p.SLOMet, MetB: q.SLOMet,
 			How: one.How(), Why: why})

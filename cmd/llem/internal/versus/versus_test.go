@@ -177,7 +177,7 @@ func fixed() *rand.Rand {
 // or why that is not known with what to run next.
 func TestAnswers(t *testing.T) {
 	fast, slow := system{90, 20, 20}, system{90, 20, 11}
-	close95 := system{90, 20, 10.33} // just 95 % of the requests are good at 8 requests/s
+	close95 := system{90, 20, 10.6} // just 95 % of the requests are good at 8 requests/s
 	for name, q := range map[string]struct {
 		a, b    Side
 		verdict compare.Verdict
@@ -185,7 +185,7 @@ func TestAnswers(t *testing.T) {
 		next    string
 	}{
 		"lower": {side(fixed(), slow, 4, nil, rates...), side(fixed(), fast, 4, nil, rates...), compare.Lower,
-			"Within TTFT 500 ms, TPOT 50 ms for 95 %: A at 6 req/s ", ""},
+			"Within TTFT 500 ms, TPOT 50 ms for 95 %: A at 8 req/s ", ""},
 		"one run": {side(fixed(), slow, 1, nil, rates...), side(fixed(), fast, 1, nil, rates...), compare.NotTested,
 			"which takes less is not tested, because a side has one run", "measure 3 to 5 cycles of each"},
 		"no load": {side(fixed(), system{90, 20, 2}, 3, nil, 4, 8), side(fixed(), fast, 3, nil, rates...), None,

@@ -245,10 +245,8 @@ func missing(name string, l Least, g loads.Group) []string {
 	if l.Load != nil {
 		return nil
 	}
-	for _, text := range []string{g.Longer(l.Unresolved), g.Lower()} {
-		if text != "" {
-			return []string{name + " at " + text}
-		}
+	if text := g.Next(); text != "" {
+		return []string{name + " at " + text}
 	}
 	return nil
 }
