@@ -73,7 +73,11 @@ func WorkerMain(getenv func(string) string) error {
 	if err != nil {
 		return err
 	}
-	return errors.Join(backend.ServeWorker(&worker{file: f}), f.Close())
+	w := &worker{file: f}
+	if list := getenv("CUDA_VISIBLE_DEVICES"); list != "" {
+		w.scale = f.Visible(list)
+	}
+	return errors.Join(backend.ServeWorker(w), f.Close())
 }
 
 // openFile maps the shared file of the simulation, or a temporary one that is removed at once.
@@ -93,6 +97,8 @@ func openFile(path string) (*sim.File, error) {
 type worker struct {
 	*sim.Engine
 	file *sim.File
+	// scale is the part of the power on each GPU; nil is all of it on every usable GPU.
+	scale []float64
 	// path is the loaded model; resident reports that it need not be loaded again.
 	path     string
 	resident bool
@@ -137,6 +143,7 @@ func (e *worker) Load(ctx context.Context, spec backend.Spec, progress func(stri
 			"the shape of %s is unknown: %v", spec.Model, err)
 	}
 	options := engineOptions(config, spec, o)
+	options.Scale = e.scale
 	if e.resident {
 		options.Model.Load = 0
 	}

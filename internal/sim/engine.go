@@ -153,8 +153,10 @@ func (e *Engine) Close() {
 		return
 	}
 	e.source.idle(e.now(), e.opts.Model.BareW)
-	for gpu := range e.opts.Scale {
-		e.file.occupy(gpu, 0, 0)
+	for gpu, scale := range e.opts.Scale {
+		if scale > 0 { // the others may belong to other engines
+			e.file.occupy(gpu, 0, 0)
+		}
 	}
 	e.source = nil
 }

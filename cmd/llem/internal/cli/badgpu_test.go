@@ -55,7 +55,12 @@ func (s *simulation) command(t *testing.T, args ...string) *exec.Cmd {
 
 // energyOf is what a result says of each device.
 type energyOf struct {
-	Status string
+	Status   string
+	Warnings []struct{ Code, Message string }
+	Window   struct {
+		Start int64 `json:"start_mono_ns"`
+		End   int64 `json:"end_mono_ns"`
+	}
 	Energy struct {
 		Reason  string
 		Total   *quantity `json:"total_j"`
