@@ -6,7 +6,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/llenergymeasure/llem/internal/digits"
 	"github.com/llenergymeasure/llem/internal/naming"
 	"github.com/llenergymeasure/llem/load"
 	"github.com/llenergymeasure/llem/study"
@@ -68,7 +67,7 @@ func (g Group) Next() string {
 			continue
 		}
 		if p.SLOMet == load.No || p.Saturated > 0 {
-			return "loads below " + g.At(p.Load) + ", such as " + digits.Significant(p.Load/4, 2)
+			return "loads below " + g.At(p.Load) + ", such as " + Plain(p.Load/4)
 		}
 		return ""
 	}

@@ -190,8 +190,8 @@ func (g Group) energyReason() string {
 // WhyNoEnergy returns why runs of a point have no energy per good token; empty if all have one.
 func (p Point) WhyNoEnergy() string {
 	for _, r := range p.Runs {
-		if why := atload.WhyNoEnergy(r); why != "" {
-			return why
+		if r.Load.PerGoodTokenJ == nil {
+			return atload.WhyNoEnergy(r)
 		}
 	}
 	return ""

@@ -114,13 +114,14 @@ func versusTables(c *versus.Comparison, width int) []table.Table {
 		cells := slices.Repeat([]string{missing}, 5)
 		if m != nil {
 			change, interval := m.Change()
-			cells = []string{cmp.Or(change, missing), cmp.Or(interval, missing), m.Verdict.Word(), view.Value(m.A, m.Unit),
+			cells = []string{cmp.Or(change, missing), cmp.Or(interval, missing), m.Verdict.Word(), view.Value(m.A,
+				m.Unit),
 				view.Value(m.B, m.Unit)}
 		}
 		primary.Rows = append(primary.Rows, slices.Concat([]string{loads.Plain(p.Load)}, cells,
 			[]string{loads.VerdictCell(p.MetA), loads.VerdictCell(p.MetB)}))
 	}
-	out := []table.Table{primary.DropEmpty(loads.OverHead(c.Over), "")}
+	out := []table.Table{firstColumns(primary, width, loads.OverHead(c.Over))}
 	for from := 0; from < len(c.Pairs); {
 		to := len(c.Pairs)
 		rows := otherRows(c, from, to)
@@ -134,6 +135,20 @@ func versusTables(c *versus.Comparison, width int) []table.Table {
 		from = to
 	}
 	return out
+}
+
+// firstColumns leaves out the verdicts on the objective, then the values of both sides, if lines are wider than a width.
+func firstColumns(t table.Table, width int, over string) table.Table {
+	for _, kept := range []int{len(t.Head), 6, 4} {
+		t.Head = t.Head[:kept]
+		for i, r := range t.Rows {
+			t.Rows[i] = r[:kept]
+		}
+		if width <= 0 || widest(t.DropEmpty(over, ""), width) <= width {
+			break
+		}
+	}
+	return t.DropEmpty(over, "")
 }
 
 // otherRows are the changes of all metrics but the primary one, a line each, at some of the loads.

@@ -80,7 +80,7 @@ func (c *Comparison) pair(a, b Side, common bool, o Options) error {
 		}
 		for i, g := range one.Missing {
 			if slices.Contains(g.Metrics, loads.GoodTokenMetric) {
-				one.Missing[i].Reason = cmp.Or(g.Reason, p.WhyNoEnergy(), q.WhyNoEnergy())
+				one.Missing[i].Reason = cmp.Or(p.WhyNoEnergy(), q.WhyNoEnergy(), g.Reason)
 			}
 		}
 		found = append(found, one)
