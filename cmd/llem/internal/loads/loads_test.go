@@ -210,7 +210,8 @@ func TestNext(t *testing.T) {
 	}
 }
 
-// TestCyclesOfAStudy: 60 good requests alone do not show that 95 of 100 are good; those of three cycles do. Requests
+// TestCyclesOfAStudy: 60 good requests alone do not show that 95 of 100 are good; the requests of three cycles do.
+// Requests
 // that
 // were sent too late to judge a limit stay unresolved however many they are, with that reason.
 func TestCyclesOfAStudy(t *testing.T) {

@@ -11,7 +11,8 @@ import (
 	"github.com/llenergymeasure/llem/study"
 )
 
-// Longer tells how much longer some loads must run to resolve whether they meet the objective, such as "12 req/s for 3
+// Longer returns how much longer some loads must run to resolve whether they meet the objective, such as "12 req/s
+// for 3
 // times as long"; empty for none.
 func (g Group) Longer(of []float64) string {
 	var out []string
@@ -50,7 +51,7 @@ func (p Point) longer() string {
 	return fmt.Sprintf(" for %d times as long", int(math.Ceil(max(2, times))))
 }
 
-// Next tells which loads to measure if none is known to meet the objective, such as "1 req/s for 3 times as long" or
+// Next returns which loads to measure if none is known to meet the objective, such as "1 req/s for 3 times as long" or
 // "loads below 1 req/s, such as 0.25"; empty if that would not help.
 func (g Group) Next() string {
 	var open []float64

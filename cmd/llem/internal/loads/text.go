@@ -154,7 +154,9 @@ func (g Group) None() string {
 		}
 		if p.SLOMet == load.Unresolved {
 			open++
-			_, why = p.unresolved()
+			if _, other := p.unresolved(); other != "" {
+				why = other
+			}
 		}
 		judged++
 	}

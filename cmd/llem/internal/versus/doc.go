@@ -86,7 +86,7 @@ type Cheapest struct {
 	next string
 }
 
-// Verdicts beyond those of package compare.
+// Further verdicts than package compare has.
 const (
 	// Open: a side may have a cheaper load, which is not known to meet the objective or was not measured.
 	Open compare.Verdict = "open"

@@ -140,7 +140,7 @@ func TestEqualSides(t *testing.T) {
 			}
 		}
 	}
-	t.Logf("of %d comparisons of equal sides, %d answers and %d of the loads of both say that they differ", n, headline,
+	t.Logf("of %d comparisons of equal sides, %d answers and %d sets of the loads of both report a difference", n, headline,
 		anywhere)
 	if most := 0.05*float64(n) + 3*math.Sqrt(0.05*0.95*float64(n)); float64(headline) > most ||
 		float64(anywhere) > most {

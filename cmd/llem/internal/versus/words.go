@@ -67,7 +67,7 @@ func (c *Comparison) within(a, b Side) string {
 	return head + found.verdict() + "."
 }
 
-// longest is the length up to which a name stands behind A or B.
+// longest is the maximum length of a name after A or B.
 const longest = 24
 
 // names are A and B, with what tells them apart if it is short.
@@ -144,8 +144,12 @@ func less(m *compare.Metric, inverse bool) string {
 	}
 	low, high = min(low, high), max(low, high)
 	if r < 0.5 {
-		return fmt.Sprintf("%s times as much (95 %%: %s to %s)", digits.Significant(r, 2), digits.Significant(low, 2),
-			digits.Significant(high, 2))
+		than := "A"
+		if inverse {
+			than = "B"
+		}
+		return fmt.Sprintf("%s times as much as %s (95 %%: %s to %s)", digits.Significant(r, 2), than,
+			digits.Significant(low, 2), digits.Significant(high, 2))
 	}
 	n := 0
 	if w := 50 * (high - low); w > 0 {
