@@ -9,8 +9,8 @@ import (
 	"github.com/llenergymeasure/llem/internal/sim"
 )
 
-// TestEightRunsAtOnce: on a node of eight GPUs, eight processes measure side by side, each on its own GPU: no lock is in
-// the way, only that GPU counts, and the others' work is neither in its energy nor taken for a neighbour on it.
+// TestEightRunsAtOnce: on a node of eight GPUs, eight processes measure side by side, each on its own GPU: no lock
+// prevents that, only that GPU counts, and the others' work is neither in its energy nor taken for a neighbour on it.
 func TestEightRunsAtOnce(t *testing.T) {
 	t.Parallel()
 	const gpus = 8

@@ -98,7 +98,8 @@ func TestStandings(t *testing.T) {
 	}
 	for what, change := range map[string]func(*running.State){
 		"about 1:30, until ": func(*running.State) {},
-		"(1 h 0 min|59:..) to (2 h 0 min|1 h 59 min), by the plan": func(s *running.State) { // the page may take a minute
+		// The page may take a minute.
+		"(1 h 0 min|59:..) to (2 h 0 min|1 h 59 min), by the plan": func(s *running.State) {
 			s.LeftS, s.PlanS, s.Began = nil, &[2]float64{3600, 7200}, time.Now().Add(time.Second/2)
 		},
 		"</dl>": func(s *running.State) { s.Process.Start++ }, // a dead process has nothing left
@@ -107,7 +108,8 @@ func TestStandings(t *testing.T) {
 		running1(t, filepath.Join(dir, "ends"), change)
 		s, h := serve(t, Options{Dirs: []string{dir}})
 		_, text, _ := get(t, h, "/study/"+keyOf(t, s, "ends")+"/live")
-		if !regexp.MustCompile(what).MatchString(text) || strings.Contains(text, "Left of the study") != (what != "</dl>") {
+		if !regexp.MustCompile(what).MatchString(text) ||
+			strings.Contains(text, "Left of the study") != (what != "</dl>") {
 			t.Errorf("no %q in\n%s", what, text)
 		}
 	}
