@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/llenergymeasure/llem/cmd/llem/internal/loads"
 	"github.com/llenergymeasure/llem/cmd/llem/internal/view"
 	"github.com/llenergymeasure/llem/internal/codes"
 	"github.com/llenergymeasure/llem/internal/digits"
@@ -208,13 +209,20 @@ func (t Terminal) Markdown(w io.Writer, s *result.StudyResult) error {
 	for _, text := range view.Missing(s, named, columns, shown, t.Show...) {
 		fmt.Fprintf(&b, "\n%s.\n", text)
 	}
+	taken, err := loads.TracesOf(s)
+	if err != nil {
+		return err
+	}
+	for _, text := range taken {
+		fmt.Fprintf(&b, "\n%s.\n", text)
+	}
 	for _, c := range view.Shared(s.Experiments[:shown], named) {
 		fmt.Fprintf(&b, "\nCaution, %s.\n", c.Text())
 	}
 	for _, x := range exclusions(s) {
 		fmt.Fprintf(&b, "\n%s: %s. Next: %s.\n", x.head, x.text, x.next)
 	}
-	_, err := io.WriteString(w, b.String())
+	_, err = io.WriteString(w, b.String())
 	return err
 }
 

@@ -53,6 +53,9 @@ func quantityRow(label string, q *result.Quantity) Row {
 func loadNotes(r *result.Record) []string {
 	l := r.Load
 	var notes []string
+	if taken := loads.Trace(r); taken != "" {
+		notes = append(notes, "trace "+taken)
+	}
 	if a := l.Attainment; a != nil {
 		note := "good: " + loads.Fraction(a.Value, &a.CI95) + " of the scheduled requests, by Wilson's interval"
 		if n := l.EffectiveN; n != nil {
@@ -156,6 +159,9 @@ func (t Terminal) loads(b *strings.Builder, s *result.StudyResult) error {
 			name = g.Name + ": "
 		}
 		t.wrap(b, "  ", "    ", name+g.LineText())
+	}
+	for _, taken := range all.Traces() {
+		t.wrap(b, "  ", "    ", taken)
 	}
 	for _, why := range append(loads.Dashes(all), all.Unresolved()) {
 		if why != "" {

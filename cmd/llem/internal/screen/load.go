@@ -32,6 +32,9 @@ func (p *page) load(r *result.Record) {
 	p.labelled("load", l.Kind+" "+digits.Significant(l.OfferedRPS, 3)+" req/s offered",
 		digits.Significant(l.SentRPS, 3)+" sent", digits.Significant(l.CompletedRPS, 3)+" completed",
 		digits.Significant(l.InFlight, 3)+" in flight")
+	if taken := loads.Trace(r); taken != "" {
+		p.labelled("trace", taken)
+	}
 	if a := l.Attainment; a != nil && l.SLOMet != "" {
 		slo := r.Config.Workload.SLO
 		facts := []string{verdictWord(l.SLOMet) + ": " + loads.Fraction(a.Value, &a.CI95) + " of " +
@@ -156,6 +159,9 @@ func (p *page) loads(all loads.Study) {
 			name = g.Name + ": "
 		}
 		p.painted(dim, "  ", "    ", name+g.LineText(), 3)
+	}
+	for _, taken := range all.Traces() {
+		p.painted(dim, "  ", "    ", taken, 2)
 	}
 	whys := append(loads.Dashes(loads.Study{Groups: shown}), all.Unresolved())
 	if left > 0 {

@@ -17,8 +17,11 @@ import (
 	"github.com/llenergymeasure/llem/internal/codes"
 	"github.com/llenergymeasure/llem/internal/store"
 	"github.com/llenergymeasure/llem/internal/table"
+	"github.com/llenergymeasure/llem/load"
+	recorded "github.com/llenergymeasure/llem/load/trace"
 	"github.com/llenergymeasure/llem/note"
 	"github.com/llenergymeasure/llem/result"
+	"github.com/llenergymeasure/llem/study"
 )
 
 var update = flag.Bool("update", false, "write the golden files again")
@@ -120,6 +123,7 @@ func cases(t *testing.T) map[string]*result.StudyResult {
 		"loads":    atLoads(t),
 		"at-load":  ofOneLoad(t, 8),
 		"overload": ofOneLoad(t, 16),
+		"replayed": replayed(t),
 	}
 }
 
@@ -148,6 +152,16 @@ func ofOneLoad(t *testing.T, rate float64) *result.StudyResult {
 	}
 	t.Fatalf("no run at %g", rate)
 	return nil
+}
+
+// replayed is a study of a single run of a trace, of which some requests were left out and others shortened.
+func replayed(t *testing.T) *result.StudyResult {
+	s := ofOneLoad(t, 8)
+	r := s.Runs[0]
+	r.Config.Workload.Load = study.Arrivals{Kind: load.Trace, Trace: "traces/azure.csv", Span: "..10m", Speed: 2}
+	r.Load.Kind, r.Load.Trace = load.Trace, &recorded.Summary{Format: "azure", Rows: 1200, Requests: 480, Dropped: 31,
+		Clipped: 7, Empty: 2, Outside: 687}
+	return s
 }
 
 var escape = regexp.MustCompile("\x1b\\[[0-9;]*m")
