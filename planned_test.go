@@ -11,6 +11,51 @@ import (
 	"github.com/llenergymeasure/llem/result"
 )
 
+// planned is what a test reads of a dry run.
+type planned struct {
+	Shown []struct {
+		ID   string
+		Load struct {
+			Requests float64
+			Prompt   float64 `json:"prompt_tokens"`
+			Output   float64 `json:"output_tokens"`
+			Seconds  float64
+			Trace    *trace.Summary
+		}
+	}
+}
+
+// TestExampleTrace: the dry run of the example of a trace counts its requests at both speeds.
+func TestExampleTrace(t *testing.T) {
+	s, err := llem.LoadFile("examples/trace.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	preview, err := llem.DryRun(t.Context(), s, llem.DryRunOptions{Results: t.TempDir()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := preview.MarshalJSON()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var plan planned
+	if err := json.Unmarshal(text, &plan); err != nil {
+		t.Fatal(err)
+	}
+	if !preview.CanRun() || len(plan.Shown) != 2 {
+		t.Fatalf("%s", text)
+	}
+	for _, p := range plan.Shown {
+		if l := p.Load; l.Requests != 76 || l.Trace == nil || l.Trace.Dropped != 3 || l.Trace.Continued < 10 {
+			t.Errorf("%+v %+v", l, l.Trace)
+		}
+	}
+	if one, two := plan.Shown[0].Load.Seconds, plan.Shown[1].Load.Seconds; one < 50 || one != 2*two {
+		t.Errorf("requests arrive for %g and %g s", one, two)
+	}
+}
+
 // TestPlannedIsRun: the dry run of a trace and of conversations counts the requests, tokens and rows that the run
 // counts, because both read the trace with one function.
 func TestPlannedIsRun(t *testing.T) {
@@ -54,18 +99,7 @@ experiments:
 	if err != nil {
 		t.Fatal(err)
 	}
-	var plan struct {
-		Shown []struct {
-			ID   string
-			Load struct {
-				Requests float64
-				Prompt   float64 `json:"prompt_tokens"`
-				Output   float64 `json:"output_tokens"`
-				Seconds  float64
-				Trace    *trace.Summary
-			}
-		}
-	}
+	var plan planned
 	if err := json.Unmarshal(text, &plan); err != nil {
 		t.Fatal(err)
 	}

@@ -3,6 +3,8 @@ package campaign
 import (
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strconv"
 
 	"github.com/llenergymeasure/llem/internal/about"
@@ -167,18 +169,23 @@ func checkDataset(s *study.Study, dataset string) error {
 	if dataset == workload.SyntheticSource {
 		return nil
 	}
-	set, err := workload.Load(dataset)
+	most, turns := map[int]int{}, 0
+	for _, e := range s.Experiments {
+		if w := e.Workload; w.Dataset == dataset {
+			most[w.Load.Turns] = max(most[w.Load.Turns], w.Prompts)
+			turns = max(turns, w.Load.Turns)
+		}
+	}
+	set, err := workload.LoadFor(dataset, turns)
 	if err != nil {
 		return err
 	}
-	most := 0
-	for _, e := range s.Experiments {
-		if e.Workload.Dataset == dataset {
-			most = max(most, e.Workload.Distinct())
+	for _, turns := range slices.Sorted(maps.Keys(most)) {
+		if _, err := set.Take(most[turns], turns, 0); err != nil { // with any seed: the number is the same
+			return err
 		}
 	}
-	_, err = set.Select(most, 0) // with any seed: the number is the same
-	return err
+	return nil
 }
 
 // mistakes converts an error to the form of mistakes in a study.

@@ -83,11 +83,11 @@ func (d *desk) readPrompts(in *input) error {
 	if w.Dataset == workload.SyntheticSource {
 		return nil
 	}
-	set, err := workload.Load(w.Dataset)
+	set, err := workload.LoadFor(w.Dataset, w.Load.Turns)
 	if err != nil {
 		return err
 	}
-	if in.prompts, err = set.Select(w.Distinct(), d.Experiment.Seed); err != nil {
+	if in.prompts, err = set.Take(w.Prompts, w.Load.Turns, d.Experiment.Seed); err != nil {
 		return err
 	}
 	for _, n := range set.Notes() {

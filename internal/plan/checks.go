@@ -77,7 +77,7 @@ func bare(s *study.Study) []Problem {
 
 // shortOf names what a mistake that is not of a data set is about.
 func shortOf(q campaign.Problem) string {
-	if strings.HasPrefix(q.Err.Source, terms.LoadKey) {
+	if strings.HasPrefix(q.Err.Source, terms.LoadKey) || q.Err.Line > 0 { // a line of a trace
 		return "load"
 	}
 	return "model"
@@ -163,7 +163,13 @@ func Datasets(s *study.Study) []Problem {
 				out = append(out, problemOf(q, "data set"))
 			}
 		}
-		if set, err := workload.Load(name); err == nil && !bad {
+		turns := 0
+		for _, x := range s.Experiments {
+			if x.Workload.Dataset == name {
+				turns = max(turns, x.Workload.Load.Turns)
+			}
+		}
+		if set, err := workload.LoadFor(name, turns); err == nil && !bad {
 			out = append(out, prompts(set, s)...)
 		}
 	}
@@ -209,10 +215,20 @@ func prompts(set *workload.Set, s *study.Study) []Problem {
 	for _, p := range set.Prompts {
 		longest = max(longest, len(p.Text))
 	}
-	have, most, wanted := len(set.Prompts), 0, 0
+	room := map[int]int{} // for workloads by their number of turns
+	for _, x := range s.Experiments {
+		if turns := x.Workload.Load.Turns; x.Workload.Dataset == set.Source {
+			room[turns] = set.Room(turns)
+		}
+	}
+	lacks := func(w study.Workload) bool { return w.Prompts > room[w.Load.Turns] }
+	var most study.Workload // that lacks prompts
+	wanted := 0
 	for i := range s.Experiments {
 		if w := s.Experiments[i].Workload; w.Dataset == set.Source {
-			most = max(most, w.Prompts)
+			if lacks(w) && w.Prompts > most.Prompts {
+				most = w
+			}
 			if w.ChatTemplate == "" { // a template adds an unknown number of tokens
 				wanted = max(wanted, w.InputTokens)
 			}
@@ -223,14 +239,19 @@ func prompts(set *workload.Set, s *study.Study) []Problem {
 	for _, n := range set.Notes() {
 		out = append(out, Problem{Finding{Note: n}, uses})
 	}
-	if most > have {
+	if most.Prompts > 0 {
+		have := room[most.Load.Turns]
+		what := digits.Count(have, "prompt")
+		if most.Load.Turns > 1 {
+			what = fmt.Sprintf("%s of %d turns", digits.Count(have, "conversation"), most.Load.Turns)
+		}
 		out = append(out, Problem{Finding{Error: true, Short: "data set", Note: note.Note{Code: codes.Mistake,
-			Message: fmt.Sprintf("dataset %s: has %s, but up to %d are requested", set.Source,
-				digits.Count(have, "prompt"), most),
+			Message: fmt.Sprintf("dataset %s: has %s, but up to %d are requested", set.Source, what,
+				most.Prompts),
 			Next: fmt.Sprintf(
 				"lower -n or workload.prompts to %d, give a larger file, or use dataset: synthetic; a study that "+
 					"has such a point is refused", have)}},
-			func(x study.Experiment) bool { return uses(x) && x.Workload.Prompts > have }})
+			func(x study.Experiment) bool { return uses(x) && lacks(x.Workload) }})
 	}
 	if wanted > longest {
 		out = append(out, Problem{Finding{Note: note.Note{Code: codes.PromptsShort,

@@ -39,7 +39,7 @@ type Load struct {
 	Trace *trace.Summary `json:"trace,omitempty"`
 	// searches counts the searches of a sum, and unknown its loads whose requests are unknown.
 	searches, unknown int
-	// taken tells what a sum takes from each trace.
+	// taken is what a sum takes from each trace, in words.
 	taken []string
 	// recorded reports that all requests are from traces, which are known.
 	recorded bool

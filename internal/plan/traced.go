@@ -21,8 +21,8 @@ func (e *Estimator) Context(x study.Experiment) int {
 	return c.Context
 }
 
-// work returns the requests of an experiment: all turns of its conversations, or of a trace those that it takes. Of
-// lengths that differ by design it has the mean.
+// work returns the requests of an experiment, with all turns of its conversations, or the requests that it takes from a
+// trace. Of lengths that differ by design it has the mean.
 func (e *Estimator) work(x study.Experiment) estimate.Work {
 	w := x.Workload
 	out := estimate.Work{Prompts: w.Distinct(), Input: w.InputTokens, Output: w.OutputTokens,

@@ -39,7 +39,7 @@ func readBuiltin(source string) (*Set, error) {
 		if err != nil {
 			return nil, fmt.Errorf("read the built-in prompts: %w", err)
 		}
-		set, err := read(source, name, bytes.NewReader(text))
+		set, err := read(source, name, bytes.NewReader(text), false)
 		if err != nil {
 			return nil, err
 		}

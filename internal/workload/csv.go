@@ -12,8 +12,8 @@ import (
 )
 
 // readCSV reads the prompts of a table whose first line names the columns, which are the fields of each record.
-func readCSV(path string, r io.Reader) (*Set, error) {
-	set := &Set{Source: path}
+func readCSV(path string, r io.Reader, talks bool) (*Set, error) {
+	set := &Set{Source: path, talks: talks}
 	mistakes := wrong(path, nil, "name the columns in the first line, separated by commas, such as prompt or "+
 		"instruction,context; correct these lines or remove them", "")
 	table := csv.NewReader(r)

@@ -36,6 +36,8 @@ type Prompt struct {
 	Origin string // its position: file:line
 	// Messages are the conversation up to and including the user's turn that is Text; nil if the record has none.
 	Messages chat.Conversation
+	// Turns are the texts of all turns of the user, of a set for conversations; nil otherwise.
+	Turns []string
 }
 
 // Set is a data set as read: every usable prompt, in file order; built-in prompts kind after kind.
@@ -45,13 +47,20 @@ type Set struct {
 	Skipped []int // lines of the conversations left out because no human turn has text
 
 	shuffled bool           // a seed determines choice and order
+	talks    bool           // turns of conversations are kept
 	choices  map[choice]int // how often prompts were made in a way that must be reported
 }
 
 // Load reads the data set that source names: [Builtin], [BuiltinFirst], or the path of a .jsonl, .json or .csv
 // file, which may be compressed with gzip (.jsonl.gz). User mistakes are returned as one *[DatasetError] that
 // lists every bad line.
-func Load(source string) (*Set, error) {
+func Load(source string) (*Set, error) { return loadSet(source, false) }
+
+// LoadFor is [Load] for conversations of a number of turns: for more than one, it keeps all turns of the user for
+// [Set.Take].
+func LoadFor(source string, turns int) (*Set, error) { return loadSet(source, turns > 1) }
+
+func loadSet(source string, talks bool) (*Set, error) {
 	switch {
 	case source == "":
 		return nil, wrong(source, nil, wantSources, "no dataset given")
@@ -65,12 +74,12 @@ func Load(source string) (*Set, error) {
 		return nil, wrong(source, nil, "download it as .jsonl, .json or .csv and give the path of that file",
 			"reading a data set from the Hugging Face hub is not available in this version")
 	}
-	return loadFile(source)
+	return loadFile(source, talks)
 }
 
 const wantSources = "use builtin, synthetic, or the path of a .jsonl, .json or .csv file"
 
-func loadFile(path string) (*Set, error) {
+func loadFile(path string, talks bool) (*Set, error) {
 	info, err := os.Stat(path)
 	name := strings.ToLower(filepath.Base(path))
 	packed := strings.HasSuffix(name, gzExt)
@@ -100,9 +109,9 @@ func loadFile(path string) (*Set, error) {
 			return nil, unreadable(path, err)
 		}
 		if ext == csvExt {
-			return readCSV(path, text)
+			return readCSV(path, text, talks)
 		}
-		return read(path, path, text)
+		return read(path, path, text, talks)
 	}
 }
 
@@ -150,9 +159,9 @@ func unreadable(path string, err error) error {
 }
 
 // read reads the prompts of r; name is the file's name in their origin.
-func read(source, name string, r io.Reader) (*Set, error) {
+func read(source, name string, r io.Reader, talks bool) (*Set, error) {
 	scan := newScanner(r, maxRecord)
-	set := &Set{Source: source}
+	set := &Set{Source: source, talks: talks}
 	mistakes := wrong(source, nil, `write one object like {"prompt": "…"} per line, or one array of them; correct `+
 		`these lines or remove them`, "")
 	for scan.next() {
@@ -180,6 +189,11 @@ func (s *Set) add(p Prompt, made choice, origin string, line int, err error) err
 		return nil
 	case err != nil:
 		return err
+	}
+	if !s.talks {
+		p.Turns = nil
+	} else if len(p.Turns) > 0 {
+		made = choice{used: "the turns of the user, each a request", left: "the recorded answers"}
 	}
 	if p.Origin = origin; p.ID == "" {
 		p.ID = origin

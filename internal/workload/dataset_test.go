@@ -96,7 +96,7 @@ func TestBrokenOff(t *testing.T) {
 	for _, text := range []string{`{"prompt":"a"}`, `[{"prompt":"a"},`, `[{"prompt":"a"}]`} {
 		cause := errors.New("the disk is gone")
 		r := io.MultiReader(strings.NewReader(text), iotest.ErrReader(cause))
-		if set, err := read("x.json", "x.json", r); !errors.Is(err, cause) {
+		if set, err := read("x.json", "x.json", r, false); !errors.Is(err, cause) {
 			t.Errorf("read of %q = %v, %v; want the cause", text, set, err)
 		}
 	}
@@ -114,37 +114,37 @@ func TestRead(t *testing.T) {
 {"instruction":"c"}
 {"input":"d"}
 {"question":"e"}`, want: []Prompt{
-			{"f:1", "", "a", "f:1", nil}, {"f:2", "", "b", "f:2", nil}, {"f:3", "", "c", "f:3", nil}, {"f:4", "", "d",
-				"f:4", nil}, {"f:5", "", "e", "f:5", nil},
+			{"f:1", "", "a", "f:1", nil, nil}, {"f:2", "", "b", "f:2", nil, nil}, {"f:3", "", "c", "f:3", nil, nil},
+			{"f:4", "", "d", "f:4", nil, nil}, {"f:5", "", "e", "f:5", nil, nil},
 		}},
 		{name: "strongest non-empty field", text: `{"text":"b","prompt":" ","question":"e"}`,
-			want: []Prompt{{"f:1", "", "b", "f:1", nil}}},
+			want: []Prompt{{"f:1", "", "b", "f:1", nil, nil}}},
 		{name: "instruction with input", text: `{"instruction":"Shorten.","input":"A long tale.","output":"A tale."}`,
-			want: []Prompt{{"f:1", "", "Shorten.\n\nA long tale.", "f:1", nil}}},
+			want: []Prompt{{"f:1", "", "Shorten.\n\nA long tale.", "f:1", nil, nil}}},
 		{name: "id and task", text: `{"id":7,"task":"qa","prompt":"a"}` + "\n" + `{"id":"x","task":3,"prompt":"b"}`,
-			want: []Prompt{{"7", "qa", "a", "f:1", nil}, {"x", "3", "b", "f:2", nil}}},
+			want: []Prompt{{"7", "qa", "a", "f:1", nil, nil}, {"x", "3", "b", "f:2", nil, nil}}},
 		{name: "blank lines, carriage returns, byte order mark",
 			text: "\ufeff\r\n \t\r\n{\"prompt\":\"a\"}\r\n\r\n{\"prompt\":\"b\"}\r\n\n",
-			want: []Prompt{{"f:3", "", "a", "f:3", nil}, {"f:5", "", "b", "f:5", nil}}},
+			want: []Prompt{{"f:3", "", "a", "f:3", nil, nil}, {"f:5", "", "b", "f:5", nil, nil}}},
 		{name: "white space of the prompt stays", text: `{"prompt":"  a\n"}`,
-			want: []Prompt{{"f:1", "", "  a\n", "f:1", nil}}},
+			want: []Prompt{{"f:1", "", "  a\n", "f:1", nil, nil}}},
 		{name: "array", text: " \n[\n {\"prompt\": \"a ] , [\"},\n\n {\n\"text\": \"b \\\" }\"} ]\n",
-			want: []Prompt{{"f:3", "", "a ] , [", "f:3", nil}, {"f:5", "", `b " }`, "f:5", nil}}},
+			want: []Prompt{{"f:3", "", "a ] , [", "f:3", nil, nil}, {"f:5", "", `b " }`, "f:5", nil, nil}}},
 		{name: "first human turn",
 			text: human(`{"from":"system","value":"s"}`, `{"from":"human","value":"a"}`, `{"from":"gpt","value":"b"}`,
 				`{"from":"human","value":"c"}`),
-			want: []Prompt{{"f:1", "", "a", "f:1", nil}}},
+			want: []Prompt{{"f:1", "", "a", "f:1", nil, nil}}},
 		{name: "user turn", text: human(`{"from":"gpt","value":"b"}`, `{"from":"user","value":" "}`,
 			`{"from":"user","value":"c"}`),
-			want: []Prompt{{"f:1", "", "c", "f:1", nil}}},
+			want: []Prompt{{"f:1", "", "c", "f:1", nil, nil}}},
 		{name: "conversations without human",
 			text: "[" + human() + ",\n" + human(`{"from":"gpt","value":"b"}`) + ",\n" +
 				human(`{"from":"human","value":"c"}`) + "]",
-			want: []Prompt{{"f:3", "", "c", "f:3", nil}}, skipped: []int{1, 2}},
+			want: []Prompt{{"f:3", "", "c", "f:3", nil, nil}}, skipped: []int{1, 2}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			set, err := read("f", "f", strings.NewReader(tt.text))
+			set, err := read("f", "f", strings.NewReader(tt.text), false)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -173,7 +173,7 @@ func TestNotes(t *testing.T) {
 func TestRecordLimit(t *testing.T) {
 	const frame = `{"prompt":""}`
 	text := `{"prompt":"` + strings.Repeat("a", maxRecord-len(frame)) + `"}`
-	if set, err := read("f", "f", strings.NewReader(text+"\r\n")); err != nil || len(set.Prompts) != 1 {
+	if set, err := read("f", "f", strings.NewReader(text+"\r\n"), false); err != nil || len(set.Prompts) != 1 {
 		t.Errorf("a record of %d bytes: %.200v", maxRecord, err)
 	}
 
@@ -236,7 +236,7 @@ func FuzzRead(f *testing.F) {
 	f.Add([]byte("[{\"prompt\":\"a\"}\f]"))
 	f.Add([]byte("{\"prompt\":\"\\ud800\"}\n\n\"[{]}"))
 	f.Fuzz(func(t *testing.T, data []byte) {
-		set, err := read("f", "f", bytes.NewReader(data))
+		set, err := read("f", "f", bytes.NewReader(data), false)
 		got := 0
 		if err != nil {
 			var mistake *DatasetError

@@ -131,6 +131,11 @@ func promptOf(fields map[string]json.RawMessage) (Prompt, choice, error) {
 			var made choice
 			p.Messages, made = firstOfUser(all)
 			p.Text = p.Messages[len(p.Messages)-1].Content
+			for _, m := range all {
+				if ofUser(m) {
+					p.Turns = append(p.Turns, m.Content)
+				}
+			}
 			return p, made, nil
 		}
 	}

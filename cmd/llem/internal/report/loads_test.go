@@ -10,8 +10,8 @@ import (
 	"github.com/llenergymeasure/llem/study"
 )
 
-// TestTraces: the reports of runs of traces tell how many rows were left out and shortened, each once: on a terminal, in
-// full for one run, and in Markdown.
+// TestTraces: the reports of runs of traces tell how many rows were left out and shortened, each once: on a terminal,
+// in full for one run, and in Markdown.
 func TestTraces(t *testing.T) {
 	dir, err := loadstest.Folder(t.TempDir(), 2)
 	if err != nil {
@@ -27,8 +27,8 @@ func TestTraces(t *testing.T) {
 		r.Load.Kind, r.Load.Trace = "trace", &recorded.Summary{Rows: 1200, Requests: 480, Dropped: 31, Clipped: 7,
 			Empty: 2, Outside: 687}
 	}
-	const want = "azure.csv ..10m: 480 requests of 1200 rows read: 31 dropped as longer than the limits, 7 shortened to " +
-		"the limits, 2 without a prompt or an answer, 687 outside of the span"
+	const want = "azure.csv ..10m: 480 requests of 1200 rows read: 31 dropped as longer than the limits, 7 shortened " +
+		"to the limits, 2 without a prompt or an answer, 687 outside of the span"
 	var md strings.Builder
 	if err := (Terminal{}).Markdown(&md, s); err != nil {
 		t.Fatal(err)

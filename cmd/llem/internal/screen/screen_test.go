@@ -154,7 +154,7 @@ func ofOneLoad(t *testing.T, rate float64) *result.StudyResult {
 	return nil
 }
 
-// replayed is a study of a single run of a trace, of which some requests were left out and others shortened.
+// replayed is a study of a single run of a trace. Some of its requests were left out, and others shortened.
 func replayed(t *testing.T) *result.StudyResult {
 	s := ofOneLoad(t, 8)
 	r := s.Runs[0]
