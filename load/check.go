@@ -49,6 +49,7 @@ func fields() []applies {
 		{"max_output", func(a Arrivals) bool { return a.MaxOutput != 0 }, traced},
 		{"longer", func(a Arrivals) bool { return a.Longer != "" }, traced},
 		{"spread", func(a Arrivals) bool { return a.Spread }, traced},
+		{"follow", func(a Arrivals) bool { return a.Follow != "" }, traced},
 		{"turns", func(a Arrivals) bool { return a.Turns > 1 }, made},
 		{"think_s", func(a Arrivals) bool { return a.ThinkS != 0 }, made},
 		{"shared_prefix", func(a Arrivals) bool { return a.SharedPrefix != 0 }, made},

@@ -12,6 +12,8 @@ const (
 	Closed          = "closed"      // no kind: a request is sent when one ends
 	Drop            = "drop"        // drops requests beyond the limits
 	Clip            = "clip"        // shortens requests beyond the limits
+	ByStamp         = "timestamp"   // turns of a trace are sent when they are due
+	ByGap           = "gap"         // turns of a trace are sent some time after the answer before them
 	OverRate        = "rate"        // a search varies the rate
 	OverConcurrency = "concurrency" // a search varies the number in flight
 )
@@ -48,6 +50,10 @@ type Arrivals struct {
 	Longer string `json:"longer,omitempty"`
 	// Spread spreads requests of a trace with equal stamps over the resolution of its clock.
 	Spread bool `json:"spread,omitempty"`
+	// Follow is when a turn of a trace is sent that continues another one: timestamp, as recorded or when the answer
+	// before it is complete if that is later; or gap, after the recorded pause since the end of that answer. Empty is
+	// timestamp.
+	Follow string `json:"follow,omitempty"`
 	// Turns is the number of turns of a conversation; 0 and 1 are single requests.
 	Turns int `json:"turns,omitempty"`
 	// ThinkS is the mean time between an answer and the next turn, in seconds; the times are exponential.

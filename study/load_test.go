@@ -129,7 +129,7 @@ func loadOf(key string) map[string]string {
 		return map[string]string{terms.LoadKey + "kind": "gamma", terms.LoadKey + "rate": "4", key: "9"}
 	case "rates":
 		return map[string]string{terms.LoadKey + "kind": "rates", key: "9s:1"}
-	case "trace", "span", "speed", "max_input", "max_output", "spread", "longer":
+	case "trace", "span", "speed", "max_input", "max_output", "spread", "longer", "follow":
 		return map[string]string{terms.LoadKey + "kind": "trace", terms.LoadKey + "trace": "/t.csv",
 			terms.LoadKey + "max_input": "50"}
 	case "think_s":

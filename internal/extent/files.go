@@ -65,14 +65,14 @@ func (f *Files) Part(e study.Experiment) *Part {
 // take sums up the requests.
 func (p *Part) take(t *trace.Trace) {
 	p.Summary, p.Longest = t.Summary(), t.Requests[t.Longest()]
-	last := t.Requests[len(t.Requests)-1].AtNS
+	last, _ := t.Lasts()
 	p.stretches = make([]Stretch, pieces)
-	for _, q := range t.Requests {
+	for i, q := range t.Requests {
 		p.Input += float64(q.Input)
 		p.Output += float64(q.Output)
 		p.MaxOutput = max(p.MaxOutput, q.Output)
 		p.totals = append(p.totals, int32(q.Input+q.Output)) // both are at most 10 million
-		at := min(pieces-1, int(float64(q.AtNS)/float64(last)*pieces))
+		at := min(pieces-1, int(float64(t.Due(i))/float64(last)*pieces))
 		p.stretches[at].Rate++
 	}
 	slices.Sort(p.totals)

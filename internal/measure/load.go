@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math"
+	"slices"
 	"time"
 
 	"github.com/llenergymeasure/llem/backend"
@@ -51,6 +52,10 @@ func (d *desk) measureOpen(ctx context.Context, c *collected, a study.Arrivals, 
 		return nil, err
 	}
 	w.DrainNS = int64(max(longestDrain, lasts))
+	if t := c.input.trace; t != nil {
+		_, remains := t.Lasts()
+		w.DrainNS += remains
+	}
 	l.repeats = (len(w.Requests) + len(c.work.requests) - 1) / len(c.work.requests)
 	l.lasts = lasts
 	detail := fmt.Sprintf("%s over %s s", digits.Count(len(w.Requests), "request"),
@@ -74,7 +79,7 @@ func (d *desk) schedule(c *collected, a study.Arrivals) (backend.Workload, time.
 		for i, q := range c.work.requests {
 			at[i] = q.DueNS
 		}
-		return c.work.open(at, most), time.Duration(at[len(at)-1]), nil
+		return c.work.open(at, most), time.Duration(slices.Max(at)), nil
 	}
 	e := d.Experiment
 	e.Workload.Load = a

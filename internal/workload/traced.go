@@ -78,6 +78,12 @@ func Replayed(a load.Arrivals, seed uint64) (*trace.Trace, error) {
 				digits.Count(n, "request")),
 			Next: "take a longer part of the trace; workload.load.spread: true spreads requests with equal stamps"}
 	}
+	if last, _ := t.Lasts(); last == t.Requests[0].AtNS {
+		return nil, &load.Mistake{Field: "follow",
+			Message: fmt.Sprintf("%s has %s for this load, all of conversations that begin at one time: there is no rate "+
+				"to replay", a.Trace, digits.Count(len(t.Requests), "request")),
+			Next: "take a longer part of the trace, or leave out workload.load.follow"}
+	}
 	return t, nil
 }
 
@@ -97,6 +103,9 @@ func Recorded(t *trace.Trace, vocab Vocab, seed uint64) []Request {
 		out[i] = Request{ID: i, Tokens: t.Prompt(i, ids, seed), Task: t.Format, Output: q.Output, DueNS: q.AtNS}
 		if n := t.History(i); n > 0 {
 			out[i].Tokens, out[i].After = out[i].Tokens[n:], new(q.Parent)
+			if t.Gaps {
+				out[i].DueNS, out[i].WaitNS = t.Due(i), t.Pause(i)
+			}
 		}
 	}
 	return out

@@ -84,3 +84,36 @@ func TestReplayOfOneMoment(t *testing.T) {
 		}
 	}
 }
+
+// TestRecordedGaps: with follow: gap, a turn waits for the answer before it and then for the recorded pause; a trace whose
+// conversations all begin at once has no rate.
+func TestRecordedGaps(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "own.jsonl")
+	write := func(more string) {
+		text := `{"llem_trace": 1}
+{"at_s": 0, "input": 10, "output": 5, "session": "a"}
+{"at_s": 2, "input": 20, "output": 5, "session": "a"}
+` + more
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	a := load.Arrivals{Kind: load.Trace, Trace: path, Follow: load.ByGap}
+	write("")
+	if _, err := Replayed(a, 1); err == nil || !strings.Contains(err.Error(), "conversations that begin at one time") {
+		t.Errorf("one conversation: %v", err)
+	}
+	write(`{"at_s": 3, "input": 10, "output": 5}` + "\n")
+	for follow, want := range map[string][2]int64{load.ByGap: {0, 2e9}, "": {2e9, 0}} {
+		a.Follow = follow
+		tr, err := Replayed(a, 1)
+		if err != nil {
+			t.Fatal(err)
+		}
+		reqs := Recorded(tr, Vocab{Size: 50}, 3)
+		if q := reqs[1]; q.After == nil || *q.After != 0 || q.DueNS != want[0] || q.WaitNS != want[1] ||
+			reqs[2].DueNS != 3e9 {
+			t.Errorf("%q: %+v", follow, reqs)
+		}
+	}
+}

@@ -7,7 +7,7 @@
 //	bailian   JSON lines: chat_id, parent_chat_id, timestamp, input_length, output_length, hash_ids; seconds; blocks
 //	          of 16 tokens
 //	llem      JSON lines, the first {"llem_trace": 1, "block_tokens": 64}, each other one {"at_s": 1.5, "input": 100,
-//	          "output": 20} with session and blocks if they are known
+//	          "output": 20} with session, wait_s and blocks if they are known
 //
 // A file is read once, line by line; only requests of the wanted span are kept. A value that is missing, absurd or out
 // of order is a [LineError].

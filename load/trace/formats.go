@@ -156,6 +156,7 @@ type object struct {
 	OwnOutput *float64 `json:"output"`
 	Session   string   `json:"session"`
 	Blocks    []int64  `json:"blocks"`
+	WaitS     *float64 `json:"wait_s"`
 }
 
 func decode(line []byte) (object, error) {
@@ -229,14 +230,21 @@ func parseOwn(block int) func([]byte, *row) error {
 		if err != nil {
 			return err
 		}
-		if err := r.set(q.AtS, 1e9, q.OwnInput, q.OwnOutput, "at_s", "input", "output"); err != nil {
+		if err = r.set(q.AtS, 1e9, q.OwnInput, q.OwnOutput, "at_s", "input", "output"); err != nil {
 			return err
 		}
 		if len(q.Blocks) > 0 && block == 0 {
 			return errors.New(`blocks need their size in the first line: {"llem_trace": 1, "block_tokens": 64}`)
 		}
 		r.blocks, r.session = append(r.blocks, q.Blocks...), q.Session
-		return nil
+		if q.WaitS == nil {
+			return nil
+		}
+		if q.Session == "" {
+			return errors.New("wait_s is the pause after the turn before it: name its session")
+		}
+		r.wait, err = nanoseconds(*q.WaitS, 1e9)
+		return err
 	}
 }
 

@@ -46,6 +46,34 @@ func (t *Trace) History(i int) int {
 	return 0
 }
 
+// Pause returns the time between the end of the answer before request i and that request, in nanoseconds: the recorded
+// one, or if only starts were recorded the time between the starts, which includes the service then.
+func (t *Trace) Pause(i int) int64 {
+	q := t.Requests[i]
+	if q.WaitNS >= 0 {
+		return q.WaitNS
+	}
+	return q.AtNS - t.Requests[q.Parent].AtNS
+}
+
+// Due returns when request i is due at the earliest, in nanoseconds from the start: with gaps the time at which its
+// conversation begins.
+func (t *Trace) Due(i int) int64 {
+	for t.Gaps && t.History(i) > 0 {
+		i = t.Requests[i].Parent
+	}
+	return t.Requests[i].AtNS
+}
+
+// Lasts returns when the last request is due that waits for no other one, in nanoseconds from the start. After it
+// remains the time for the turns that follow.
+func (t *Trace) Lasts() (last, remains int64) {
+	for i := range t.Requests {
+		last = max(last, t.Due(i))
+	}
+	return last, t.Requests[len(t.Requests)-1].AtNS - last
+}
+
 // Longest returns the index of the request with the most tokens of prompt and answer together.
 func (t *Trace) Longest() int {
 	longest := 0

@@ -79,7 +79,7 @@ func (s *reading) all() error {
 				continue
 			}
 		}
-		r = row{id: -1, parent: -1, blocks: r.blocks[:0]}
+		r = row{id: -1, parent: -1, wait: -1, blocks: r.blocks[:0]}
 		if err := s.format.parse(line, &r); err != nil {
 			if errors.Is(err, errSkip) {
 				continue
@@ -154,7 +154,7 @@ func (s *reading) fit(r *row) bool {
 
 // keep adds a row to the trace.
 func (s *reading) keep(r *row, at int64) {
-	q := Request{AtNS: at, Input: int(r.input), Output: int(r.output), Parent: -1, Line: s.line}
+	q := Request{AtNS: at, Input: int(r.input), Output: int(r.output), Parent: -1, Line: s.line, WaitNS: r.wait}
 	if b := int64(s.format.block); b > 0 && len(r.blocks) > 0 {
 		q.Blocks = s.store(r.blocks[:min(int64(len(r.blocks)), (r.input+b-1)/b)])
 	}

@@ -22,7 +22,7 @@ type Summary struct {
 	// Clipped is the number of requests that are shortened to the limits.
 	Clipped int64 `json:"clipped"`
 	// RecordedS is the time from the start of the span to the last request as recorded, and ReplayedS as replayed, in
-	// seconds.
+	// seconds; with gaps to the last conversation that begins.
 	RecordedS float64 `json:"recorded_s"`
 	ReplayedS float64 `json:"replayed_s"` // see RecordedS
 	// ResolutionS is the least time between two different stamps as recorded, in seconds.
@@ -34,7 +34,8 @@ type Summary struct {
 
 // Summary returns what was taken from the file.
 func (t *Trace) Summary() *Summary {
-	c, last := t.Counts, t.Requests[len(t.Requests)-1]
+	c := t.Counts
+	last, _ := t.Lasts()
 	continued := int64(0)
 	for i := range t.Requests {
 		if t.History(i) > 0 {
@@ -44,7 +45,7 @@ func (t *Trace) Summary() *Summary {
 	return &Summary{Format: t.Format, Rows: c.Rows, Requests: int64(len(t.Requests)), Outside: c.Outside,
 		Continued: continued,
 		Empty:     c.Empty, Dropped: c.Dropped, Clipped: c.Clipped, RecordedS: float64(t.LastNS) / 1e9,
-		ReplayedS: float64(last.AtNS) / 1e9, ResolutionS: float64(t.Resolution) / 1e9, Repeated: t.Repeated()}
+		ReplayedS: float64(last) / 1e9, ResolutionS: float64(t.Resolution) / 1e9, Repeated: t.Repeated()}
 }
 
 // Text returns the counts in words, such as "120 requests of 150 rows read: 20 dropped, 10 outside of the span".

@@ -29,6 +29,9 @@ type Request struct {
 	Blocks []int64
 	// Line of the file, from 1.
 	Line int64
+	// WaitNS is the recorded pause between the end of the answer before and this request, in nanoseconds; -1 if it is
+	// unknown.
+	WaitNS int64
 }
 
 // Trace is the recorded requests of a file, in the order of time.
@@ -43,6 +46,9 @@ type Trace struct {
 	Resolution int64
 	// Counts say what became of the rows.
 	Counts Counts
+	// Gaps reports that a turn which continues another one is sent some time after the end of the answer before it,
+	// [Trace.Pause], whenever it was recorded.
+	Gaps bool
 	// LastNS is the last recorded stamp of the span, in nanoseconds from its start, before any change of speed.
 	LastNS int64
 }
@@ -80,12 +86,15 @@ type Options struct {
 	Seed uint64
 	// Requests is the maximum number of requests that are kept; 0 takes all.
 	Requests int
+	// Gaps replays the pauses within conversations, see [Trace.Gaps].
+	Gaps bool
 }
 
 // OptionsOf returns which requests of a trace a load takes; seed is the seed if the load has none.
 func OptionsOf(a load.Arrivals, seed uint64) (Options, error) {
 	o := Options{Speed: a.Speed, Rate: a.Rate, MaxInput: a.MaxInput, MaxOutput: a.MaxOutput,
-		Clip: a.Longer == load.Clip, Spread: a.Spread, Seed: cmp.Or(a.Seed, seed)}
+		Clip: a.Longer == load.Clip, Spread: a.Spread, Seed: cmp.Or(a.Seed, seed),
+		Gaps: a.Follow == load.ByGap}
 	if a.Span == "" {
 		return o, nil
 	}
@@ -123,6 +132,7 @@ type row struct {
 	session       string
 	id, parent    int64 // of a conversation's turn; -1 for none
 	blocks        []int64
+	wait          int64 // after the answer before; -1 if it is unknown
 }
 
 // format reads the lines of one format.
@@ -177,7 +187,7 @@ func (s *reading) finish() (*Trace, error) {
 		s.line = max(1, s.line)
 		return nil, s.errorf(wantFormat, "the file is empty")
 	}
-	t.Format, t.BlockTokens = s.format.name, s.format.block
+	t.Format, t.BlockTokens, t.Gaps = s.format.name, s.format.block, o.Gaps
 	if len(t.Requests) == 0 {
 		return nil, s.errorf("choose another span or other limits", "no request is left of %d rows: %d outside of the "+
 			"span, %d without a prompt or an answer, %d longer than the limits", t.Counts.Rows, t.Counts.Outside,
@@ -201,7 +211,11 @@ func (s *reading) finish() (*Trace, error) {
 	}
 	if factor != 1 {
 		for i := range t.Requests {
-			t.Requests[i].AtNS = int64(math.Round(float64(t.Requests[i].AtNS) * factor))
+			q := &t.Requests[i]
+			q.AtNS = int64(math.Round(float64(q.AtNS) * factor))
+			if q.WaitNS > 0 {
+				q.WaitNS = int64(math.Round(float64(q.WaitNS) * factor))
+			}
 		}
 	}
 	return t, nil
