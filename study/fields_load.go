@@ -48,8 +48,8 @@ func loadKeys() []commonKey {
 			empty(load.Drop),
 		switchField(terms.LoadKey+"spread", "spread requests of a trace with equal stamps over the resolution of its "+
 			"clock", func(s *Experiment) *bool { return &a(s).Spread }),
-		choiceField(terms.LoadKey+"follow", "when a turn of a trace is sent that continues another one: at its time, or "+
-			"the recorded pause after the end of the answer before it",
+		choiceField(terms.LoadKey+"follow", "when a turn of a trace is sent that continues another one: at its time, "+
+			"or the recorded pause after the end of the answer before it",
 			func(s *Experiment) *string { return &a(s).Follow }, load.ByStamp, load.ByGap).
 			empty(load.ByStamp),
 		wholeField(terms.LoadKey+"turns", 0, 1000, "turns of a conversation, of which workload.prompts begin; "+

@@ -80,8 +80,8 @@ func Replayed(a load.Arrivals, seed uint64) (*trace.Trace, error) {
 	}
 	if last, _ := t.Lasts(); last == t.Requests[0].AtNS {
 		return nil, &load.Mistake{Field: "follow",
-			Message: fmt.Sprintf("%s has %s for this load, all of conversations that begin at one time: there is no rate "+
-				"to replay", a.Trace, digits.Count(len(t.Requests), "request")),
+			Message: fmt.Sprintf("%s has %s for this load, all of conversations that begin at one time: there is no "+
+				"rate to replay", a.Trace, digits.Count(len(t.Requests), "request")),
 			Next: "take a longer part of the trace, or leave out workload.load.follow"}
 	}
 	return t, nil

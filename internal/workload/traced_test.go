@@ -85,8 +85,8 @@ func TestReplayOfOneMoment(t *testing.T) {
 	}
 }
 
-// TestRecordedGaps: with follow: gap, a turn waits for the answer before it and then for the recorded pause; a trace whose
-// conversations all begin at once has no rate.
+// TestRecordedGaps: with follow: gap, a turn waits for the answer before it and then for the recorded pause; a trace
+// whose conversations all begin at once has no rate.
 func TestRecordedGaps(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "own.jsonl")
 	write := func(more string) {

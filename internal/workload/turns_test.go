@@ -32,7 +32,7 @@ func share(t *testing.T, text string, turns int) *Set {
 	return s
 }
 
-// TestTake: the turns of a conversation are those of the user in one record, in order and without the answers; other
+// TestTake: a conversation takes the turns of the user from one record, in order and without the answers; other
 // sets give each turn a prompt of its own.
 func TestTake(t *testing.T) {
 	for _, q := range []struct {

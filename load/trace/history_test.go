@@ -26,8 +26,8 @@ func TestHistory(t *testing.T) {
 	}
 }
 
-// TestGaps: with gaps, a turn is due with its conversation, and waits as long as was recorded: wait_s, or the time since
-// the turn before it began. Speed divides both. Other requests keep their times.
+// TestGaps: with gaps, a turn is due with its conversation, and waits as long as was recorded: wait_s, or the time
+// since the turn before it began. Speed divides both. Other requests keep their times.
 func TestGaps(t *testing.T) {
 	const text = `{"llem_trace": 1}
 {"at_s": 0, "input": 10, "output": 5, "session": "a"}

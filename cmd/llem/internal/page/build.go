@@ -128,7 +128,7 @@ func (b *builder) answer() error {
 		return nil
 	}
 	answers := all.Answers()
-	b.model.Answer, b.model.Others = capital(answers[0]), append(answers[1:], all.Traces()...)
+	b.model.Answer, b.model.Others = capital(answers[0]), slices.Concat(answers[1:], all.Traces())
 	return nil
 }
 
