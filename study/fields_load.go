@@ -44,17 +44,13 @@ func loadKeys() []commonKey {
 		wholeField(terms.LoadKey+"max_output", 0, 1e7, "longest answer of a trace in tokens; 0 sets no limit",
 			func(s *Experiment) *int { return &a(s).MaxOutput }),
 		choiceField(terms.LoadKey+"longer", "what happens to longer requests of a trace",
-			func(s *Experiment) *string { return &a(s).Longer }, load.Drop, load.Clip).
-			empty(load.Drop),
+			func(s *Experiment) *string { return &a(s).Longer }, load.Drop, load.Clip).empty(load.Drop),
 		switchField(terms.LoadKey+"spread", "spread requests of a trace with equal stamps over the resolution of its "+
 			"clock", func(s *Experiment) *bool { return &a(s).Spread }),
-		choiceField(terms.LoadKey+"follow", "when a turn of a trace is sent that continues another one: at its time, "+
-			"or the recorded pause after the end of the answer before it",
-			func(s *Experiment) *string { return &a(s).Follow }, load.ByStamp, load.ByGap).
-			empty(load.ByStamp),
+		choiceField(terms.LoadKey+"follow", "when turns of a trace come: at their time, or a pause after the answer",
+			func(s *Experiment) *string { return &a(s).Follow }, load.ByStamp, load.ByGap).empty(load.ByStamp),
 		wholeField(terms.LoadKey+"turns", 0, 1000, "turns of a conversation, of which workload.prompts begin; "+
-			"each turn repeats all before it",
-			func(s *Experiment) *int { return &a(s).Turns }),
+			"each turn repeats all before it", func(s *Experiment) *int { return &a(s).Turns }),
 		secondsField(terms.LoadKey+"think_s", 0, 86400, "mean time between an answer and the next turn",
 			func(s *Experiment) *float64 { return &a(s).ThinkS }),
 		wholeField(terms.LoadKey+"shared_prefix", 0, 1e7, "leading tokens that all prompts share",

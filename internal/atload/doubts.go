@@ -36,8 +36,8 @@ func Doubts(l *result.Load, ttftMS *float64, warn func(code note.Code, message s
 	}
 	if h := l.Halves; h != nil && !h.Stationary {
 		warn(codes.LoadUnsteady, fmt.Sprintf("the second half of the window differs from the first one%s%s, by more "+
-			"than chance explains: the load is not steady; let it run for longer (workload.load.duration_s)",
-			differs(" in power", h.PowerPct), differs(" in tokens per second", h.RatePct)))
+			"than chance explains: the load is not steady; %s",
+			differs(" in power", h.PowerPct), differs(" in tokens per second", h.RatePct), Longer(l.Kind)))
 	}
 	if n := l.Failed + l.Cut; n > 0 {
 		warn(codes.LoadLost, fmt.Sprintf("%d of %d requests failed and %d had no answer at the end of the run: they "+
@@ -54,8 +54,8 @@ func fewRequests(l *result.Load, warn func(code note.Code, message string)) {
 		return
 	}
 	warn(codes.LoadFew, fmt.Sprintf("the %d requests of the window are worth %.0f independent ones, because their "+
-		"times resemble the times of their neighbours; a 95th percentile needs %d: let the load run for longer "+
-		"(workload.load.duration_s)", l.Scheduled, math.Floor(*l.EffectiveN), floor))
+		"times resemble the times of their neighbours; a 95th percentile needs %d: %s", l.Scheduled,
+		math.Floor(*l.EffectiveN), floor, Longer(l.Kind)))
 }
 
 func percent(n, of int64) float64 { return 100 * float64(n) / float64(max(1, of)) }

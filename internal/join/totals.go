@@ -1,11 +1,13 @@
 package join
 
 import (
+	"cmp"
 	"fmt"
 	"math"
 	"slices"
 	"strings"
 
+	"github.com/llenergymeasure/llem/internal/atload"
 	"github.com/llenergymeasure/llem/internal/codes"
 	"github.com/llenergymeasure/llem/internal/digits"
 	"github.com/llenergymeasure/llem/power"
@@ -181,7 +183,15 @@ func (j *join) longer(engine string) string {
 	if j.metered() {
 		return "measure more of the work, or repeat it in one window"
 	}
-	return engine
+	return cmp.Or(j.arriving(), engine)
+}
+
+// arriving is how a window becomes longer in which requests arrive by themselves; empty for others.
+func (j *join) arriving() string {
+	if a := j.record.Config.Workload.Load; a.Open() {
+		return atload.Longer(a.Kind)
+	}
+	return ""
 }
 
 // beforehand is when the bare idle power is measured.

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/llenergymeasure/llem/cmd/llem/internal/view"
+	"github.com/llenergymeasure/llem/internal/atload"
 	"github.com/llenergymeasure/llem/internal/clientaudit"
 	"github.com/llenergymeasure/llem/internal/digits"
 	"github.com/llenergymeasure/llem/result"
@@ -194,8 +195,12 @@ func energyNotes(r *result.Record) []string {
 		notes = append(notes, "cost "+digits.Significant(q.Value, 3)+" "+view.Currency(r.Config.Energy))
 	}
 	if w := e.MinWindow; w != nil && w.For1PctS > r.Window.DurationS {
-		notes = append(notes, fmt.Sprintf("window %s; for ±1 %% use %s: -s energy.min_window=%.0f",
-			digits.SI(r.Window.DurationS, "s"), digits.SI(w.For1PctS, "s"), math.Ceil(w.For1PctS)))
+		how := fmt.Sprintf("-s energy.min_window=%.0f", math.Ceil(w.For1PctS))
+		if a := r.Config.Workload.Load; a.Open() {
+			how = atload.Longer(a.Kind)
+		}
+		notes = append(notes, fmt.Sprintf("window %s; for ±1 %% use %s: %s", digits.SI(r.Window.DurationS, "s"),
+			digits.SI(w.For1PctS, "s"), how))
 	}
 	if h := r.Harness; h != nil && h.CPUS > 0 {
 		note := fmt.Sprintf("measuring took %s %% of a core", digits.Significant(100*h.CPUS/r.Window.DurationS, 2))
