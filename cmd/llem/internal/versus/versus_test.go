@@ -54,7 +54,7 @@ func side(random *rand.Rand, s system, cycles int, base func(*study.Experiment),
 		}
 		var values []result.Values
 		for cycle := range cycles {
-			r := s.run(random, e, cycle+1)
+			r := s.run(random, e, rate, cycle+1)
 			found.Runs = append(found.Runs, r)
 			found.Rows = append(found.Rows, result.Row{ID: r.ID, Cycle: r.Cycle, Status: r.Status,
 				Values: result.ValuesOf(r)})
@@ -77,9 +77,8 @@ func side(random *rand.Rand, s system, cycles int, base func(*study.Experiment),
 // began counts seconds, so that no two runs are the same.
 var began = time.Unix(1795000000, 0)
 
-// run is a run of a system at the rate of an experiment.
-func (s system) run(random *rand.Rand, e study.Experiment, cycle int) *result.Record {
-	rate := e.Workload.Load.Rate
+// run is a run of a system at a rate.
+func (s system) run(random *rand.Rand, e study.Experiment, rate float64, cycle int) *result.Record {
 	n, good := rate*windowS, 0.0
 	for range int(n) {
 		if random.Float64() < s.good(rate) {
@@ -248,6 +247,41 @@ func TestPairs(t *testing.T) {
 	if len(c.Pairs) != 0 || c.Cheapest.Verdict != Open || !strings.Contains(c.Answer, "requests arrive differently "+
 		"(workload.load.kind is poisson in A and gamma in B, workload.load.cv is ") || len(c.Warnings) != 1 {
 		t.Errorf("%d pairs: %s\n%v", len(c.Pairs), c.Answer, c.Warnings)
+	}
+}
+
+// TestWhatIsOneLoad: closed loops are paired by the requests in flight, and traces by what is replayed, wherever their
+// file is; a load that a search chose is compared with none.
+func TestWhatIsOneLoad(t *testing.T) {
+	s := system{90, 20, 16}
+	closed := func(e *study.Experiment) {
+		e.Workload.Concurrency, e.Workload.Load = int(e.Workload.Load.Rate), study.Arrivals{}
+	}
+	trace := func(file string) func(*study.Experiment) {
+		return func(e *study.Experiment) {
+			e.Workload.Load = study.Arrivals{Kind: "trace", Trace: file, Speed: e.Workload.Load.Rate}
+		}
+	}
+	search := func(e *study.Experiment) { e.Workload.Load.Search = load.OverRate }
+	for name, q := range map[string]struct {
+		a, b  func(*study.Experiment)
+		pairs int
+		why   string
+	}{
+		"closed":       {closed, closed, 1, "was not measured"},
+		"closed, open": {closed, nil, 0, "was not measured"},
+		"trace":        {trace("here/a.csv"), trace("/there/a.csv"), 1, "was not measured"},
+		"other trace":  {trace("a.csv"), trace("b.csv"), 0, "was not measured"},
+		"search":       {search, nil, 0, "a search chose the load of A"},
+	} {
+		c := of(t, side(fixed(), s, 2, q.a, 2, 4), side(fixed(), s, 2, q.b, 4, 8))
+		told := false
+		for _, x := range c.Alone {
+			told = told || strings.Contains(x.Why, q.why)
+		}
+		if len(c.Pairs) != q.pairs || !told {
+			t.Errorf("%s: %d pairs, alone %+v", name, len(c.Pairs), c.Alone)
+		}
 	}
 }
 
