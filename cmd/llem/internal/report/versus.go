@@ -137,7 +137,7 @@ func versusTables(c *versus.Comparison, width int) []table.Table {
 	return out
 }
 
-// firstColumns leaves out the verdicts on the objective, then the values of both sides, if lines are wider than a width.
+// firstColumns leaves out the verdicts on the objective, then the values of both sides, if lines are too wide.
 func firstColumns(t table.Table, width int, over string) table.Table {
 	for _, kept := range []int{len(t.Head), 6, 4} {
 		t.Head = t.Head[:kept]

@@ -139,8 +139,8 @@ func TestEqualSides(t *testing.T) {
 			}
 		}
 	}
-	t.Logf("of %d comparisons of equal sides, %d answers and %d sets of the loads of both report a difference", n, headline,
-		anywhere)
+	t.Logf("of %d comparisons of equal sides, %d answers and %d sets of the loads of both report a difference", n,
+		headline, anywhere)
 	if most := 0.05*float64(n) + 3*math.Sqrt(0.05*0.95*float64(n)); float64(headline) > most ||
 		float64(anywhere) > most {
 		t.Errorf("%d and %d of %d equal sides are called different, expected %g at most", headline, anywhere, n, most)
