@@ -8,7 +8,6 @@ import (
 	"unicode/utf8"
 
 	"github.com/llenergymeasure/llem/cmd/llem/internal/loads"
-	"github.com/llenergymeasure/llem/cmd/llem/internal/view"
 	"github.com/llenergymeasure/llem/internal/compare"
 	"github.com/llenergymeasure/llem/internal/digits"
 	"github.com/llenergymeasure/llem/internal/metric"
@@ -58,12 +57,12 @@ func (c *Comparison) within(a, b Side) string {
 			if s.least.Load == nil {
 				texts = append(texts, s.name+" "+s.least.Reason)
 			} else {
-				texts = append(texts, s.name+" "+s.least.text(s.side.Group)+" a good token")
+				texts = append(texts, s.name+" "+s.least.text(s.side.Group, s.least)+" a good token")
 			}
 		}
 		return head + strings.Join(texts, "; ") + "."
 	}
-	head += nameA + " " + found.A.text(a.Group) + " a good token, " + nameB + " " + found.B.text(b.Group) + ": "
+	head += nameA + " " + found.A.text(a.Group, found.B) + " a good token, " + nameB + " " + found.B.text(b.Group, found.A) + ": "
 	return head + found.verdict() + "."
 }
 
@@ -81,10 +80,15 @@ func names(a, b Side) (nameA, nameB string) {
 	return "A (" + x + ")", "B (" + y + ")"
 }
 
-// text is the load and its energy.
-func (l Least) text(g loads.Group) string {
-	return "at " + g.At(*l.Load) + " " + loads.Amount(view.Figure{Value: l.PerGoodTokenJ.Value,
-		CI95: l.PerGoodTokenJ.CI95})
+// text is the load and its energy, in the unit that it shares with another one.
+func (l Least) text(g loads.Group, other Least) string {
+	e := l.PerGoodTokenJ
+	divisor, unit := digits.Prefix(max(e.Value, other.PerGoodTokenJ.Value), "J")
+	out := "at " + g.At(*l.Load) + " " + digits.Significant(e.Value/divisor, 3)
+	if e.CI95 != nil {
+		out += " ± " + digits.Significant((e.CI95[1]-e.CI95[0])/2/divisor, 2)
+	}
+	return out + " " + unit
 }
 
 // verdict is what is known about the difference of the cheapest loads.
