@@ -5,6 +5,7 @@ import (
 	"math"
 	"slices"
 
+	"github.com/llenergymeasure/llem/internal/blur"
 	"github.com/llenergymeasure/llem/internal/digits"
 	"github.com/llenergymeasure/llem/internal/linear"
 )
@@ -93,14 +94,20 @@ const minVariation = 0.02
 // the power of the step before, and the error of a phase stays below this fraction.
 const foldIdle = 0.002
 
+// Names of the terms of the power without steps.
+const (
+	idleTerm  = "idle"
+	pauseTerm = "pause"
+)
+
 // model returns the terms for a timeline, in order of importance. Steps of a single phase get a power per
 // phase and its variation; mixed steps get energies per unit of work.
 func model(line []stretch, w Window) []column {
 	hasMixed := slices.ContainsFunc(line, func(s stretch) bool { return s.kind == mixed })
 	columns := []column{
 		// A pause between steps costs about as much as the time around the window.
-		{name: "idle", priorSD: 1, of: func(s stretch) float64 { return on(outside)(s) + on(idle)(s) }},
-		{name: "pause", signed: true, priorSD: 0.3, of: on(idle)},
+		{name: idleTerm, priorSD: 1, of: func(s stretch) float64 { return on(outside)(s) + on(idle)(s) }},
+		{name: pauseTerm, signed: true, priorSD: 0.3, of: on(idle)},
 	}
 	if hasMixed {
 		columns = append(columns,
@@ -170,7 +177,7 @@ func fold(line []stretch, w Window) []kind {
 // design is the model evaluated over time.
 type design struct {
 	columns []column
-	basis   *basis
+	basis   *blur.Basis
 	line    []stretch
 	// part is the share of each stretch that lies in the part of the window whose energy is wanted, and whole reports
 	// that this is all of the window.
@@ -225,7 +232,7 @@ func newDesign(line []stretch, w, part Window) *design {
 			}
 		}
 	}
-	d.basis = newBasis(breaks, density)
+	d.basis = blur.New(breaks, density)
 	return d
 }
 
@@ -252,7 +259,7 @@ const maxCondition = 30
 // choose drops the terms without work and checks that the samples can separate the needed terms, whose
 // condition number it returns. The other terms are kept even if they are hard to separate: dropping one would
 // silently move its power to the phases, while keeping it widens the intervals.
-func (d *design) choose(rows func(*basis) [][]float64) (float64, error) {
+func (d *design) choose(rows func(*blur.Basis) [][]float64) (float64, error) {
 	all := rows(d.basis)
 	full := linear.NewMatrix(len(d.columns))
 	full.AddRows(all)
@@ -281,7 +288,7 @@ func (d *design) choose(rows func(*basis) [][]float64) (float64, error) {
 	for i, c := range kept {
 		columns[i], energy[i] = d.columns[c], d.energy[c]
 	}
-	d.columns, d.energy, d.basis = columns, energy, d.basis.only(kept)
+	d.columns, d.energy, d.basis = columns, energy, d.basis.Only(kept)
 	return condition, nil
 }
 

@@ -8,13 +8,15 @@ import (
 	"slices"
 	"time"
 
+	"github.com/llenergymeasure/llem/internal/blur"
 	"github.com/llenergymeasure/llem/internal/linear"
 	"github.com/llenergymeasure/llem/power"
 )
 
 // Kernel describes how a sensor sees power: a value with stamp t is the mean over [t − Lag − Window, t − Lag]
 // of the output of a first-order low-pass filter with time constant Filter. Either may be zero. Filter
-// includes the time that the power itself needs to follow the load.
+// includes the time that the power itself needs to follow the load; if that is a filter in series with the sensor's
+// own, it is the sum of both time constants.
 type Kernel struct {
 	// Window, Filter and Lag are times of the sensor; see [Kernel].
 	Window, Filter, Lag       time.Duration
@@ -56,13 +58,15 @@ func observations(samples []power.Sample, w Window) []observation {
 	return slices.CompactFunc(out, func(a, b observation) bool { return a.at == b.at })
 }
 
-// params are lag, window and filter of a kernel in ns.
-type params [3]float64
+// params are lag, window, filter and rise of a kernel in ns: rise is the time constant with which the power follows the
+// load, in front of the sensor's filter.
+type params [4]float64
 
 const (
 	lagParam = iota
 	windowParam
 	filterParam
+	riseParam
 	kernelParams
 )
 
@@ -72,12 +76,6 @@ type prior struct {
 	// relative means that window is the difference from the window that a sample states.
 	relative bool
 }
-
-// Below these values, in ns, a window or a filter has no measurable effect.
-const (
-	minWindow = 5e5
-	minFilter = 2e5
-)
 
 // window returns the window of an observation in ns.
 func (p prior) window(o observation, k params) float64 {
@@ -93,7 +91,7 @@ type regression struct {
 	design *design
 	obs    []observation
 	prior  prior
-	sight  *sight
+	sight  *blur.Sight
 
 	kernel params
 	score  float64 // of the best kernel: smaller is more likely
@@ -110,75 +108,27 @@ type regression struct {
 }
 
 // rows returns the sensor's response to every column of the basis.
-func rows(b *basis, obs []observation, belief prior, k params) [][]float64 {
-	return newSight(b).rows(obs, belief, k)
+func rows(b *blur.Basis, obs []observation, belief prior, k params) [][]float64 {
+	return rowsOf(blur.NewSight(b), obs, belief, k)
 }
 
-// sight computes the response of a sensor to a basis for many kernels: a search tries hundreds. It caches
-// what they have in common.
-type sight struct {
-	basis   *basis
-	filters map[float64]filter // by their time constant in ns
-	flat    []float64
-	x       [][]float64
-}
-
-func newSight(b *basis) *sight {
-	return &sight{basis: b, filters: map[float64]filter{}}
-}
-
-// filter returns the low-pass filtered basis.
-func (s *sight) filter(tau float64) filter {
-	f, ok := s.filters[tau]
-	if !ok {
-		f = newFilter(s.basis, tau)
-		s.filters[tau] = f
-	}
-	return f
-}
-
-// rows returns the sensor's response to every column; it is valid until the next call.
+// rowsOf is rows with what kernels have in common; the rows are valid until the next call.
 //
 //go:norace
-func (s *sight) rows(obs []observation, belief prior, k params) [][]float64 {
-	p := s.basis.columns
-	if len(s.x) != len(obs) {
-		s.flat, s.x = make([]float64, p*len(obs)), make([][]float64, len(obs))
-		for i := range s.x {
-			s.x[i] = s.flat[i*p : (i+1)*p]
-		}
-	}
-	var f filter
-	filtered := k[filterParam] >= minFilter
-	if filtered {
-		f = s.filter(k[filterParam])
-	}
-	i, j := 0, 0 // the pieces in which the window of the last observation begins and ends
+func rowsOf(s *blur.Sight, obs []observation, belief prior, k params) [][]float64 {
+	x := s.Rows(len(obs))
+	s.Through(k[filterParam], k[riseParam])
 	for n, o := range obs {
-		to := o.at - int64(k[lagParam])
-		window := belief.window(o, k)
-		if !filtered {
-			window = max(minWindow, window)
-		}
-		from := to - int64(window)
-		i, j = s.basis.piece(from, i), s.basis.piece(to, j)
-		switch {
-		case !filtered:
-			s.basis.mean(from, to, i, j, s.x[n])
-		case window < minWindow:
-			f.value(to, j, s.x[n])
-		default:
-			f.mean(from, to, i, j, s.x[n])
-		}
+		s.Row(o.at-int64(k[lagParam]), belief.window(o, k), x[n])
 	}
-	return s.x
+	return x
 }
 
 // solve fits the weights for a given kernel.
 //
 //go:norace
 func (r *regression) solve(obs []observation, k params) (beta []float64, free []int, rss float64, ok bool) {
-	x := r.sight.rows(obs, r.prior, k)
+	x := rowsOf(r.sight, obs, r.prior, k)
 	p := len(r.design.columns)
 	gram, xy := linear.NewMatrix(p), make([]float64, p)
 	signed := make([]bool, p)
@@ -230,14 +180,8 @@ func (r *regression) searchKernel() error {
 			return
 		}
 		seen[k] = true
-		penalty := 0.0
-		for i := range k {
-			if r.prior.sd[i] > 0 {
-				penalty += square((k[i] - r.prior.mean[i]) / r.prior.sd[i])
-			}
-		}
 		if _, _, rss, ok := r.solve(obs, k); ok {
-			if s := float64(len(obs))*math.Log(rss+1e-9) + penalty; s < best {
+			if s := r.scoreOf(obs, rss, k); s < best {
 				best, at = s, k
 			}
 		}
@@ -253,13 +197,14 @@ func (r *regression) searchKernel() error {
 			for j := -n[1]; j <= n[1]; j++ {
 				for l := -n[2]; l <= n[2]; l++ {
 					try(params{center[0] + float64(i)*step[0], center[1] + float64(j)*step[1],
-						center[2] + float64(l)*step[2]})
+						center[2] + float64(l)*step[2], center[3]})
 				}
 			}
 		}
 	}
 	step := r.prior.sd
 	step[lagParam] *= 2.5 / 6
+	step[riseParam] = 0
 	scan(step, [kernelParams]int{6, 1, 1})
 	for range 7 {
 		for i := range step {
@@ -270,8 +215,19 @@ func (r *regression) searchKernel() error {
 	if math.IsInf(best, 1) {
 		return errors.New("the power samples cannot separate the phases at all")
 	}
-	r.kernel, r.score = at, best
+	r.kernel = at
 	return nil
+}
+
+// scoreOf returns minus twice the logarithm of the likelihood of a kernel, up to a constant: smaller is more likely.
+func (r *regression) scoreOf(obs []observation, rss float64, k params) float64 {
+	score := float64(len(obs)) * math.Log(rss+1e-9)
+	for i, sd := range r.prior.sd {
+		if sd > 0 {
+			score += square((k[i] - r.prior.mean[i]) / sd)
+		}
+	}
+	return score
 }
 
 // fits fits every kind of kernel that the sensor may have, most likely first, and drops the kinds that the
@@ -309,23 +265,130 @@ const plausible = 15
 
 // fit determines kernel and weights, and their covariance.
 func (r *regression) fit() error {
-	r.sight = newSight(r.design.basis)
+	r.sight = blur.NewSight(r.design.basis)
 	defer func() { r.sight = nil }() // free its large cache
 	if err := r.searchKernel(); err != nil {
 		return err
 	}
 	for range 2 { // the second time with the estimated noise
-		var ok bool
-		if r.beta, r.free, r.rss, ok = r.solve(r.obs, r.kernel); !ok {
-			return errors.New("the power samples cannot separate the phases at all")
+		if err := r.weigh(); err != nil {
+			return err
 		}
-		df := len(r.obs) - len(r.free) - 2
-		if df < 3 {
-			return r.design.tooFew(len(r.obs), len(r.free)+5)
-		}
-		r.sigma = math.Sqrt(r.rss/float64(df)) + 1e-6*r.mean
+	}
+	if err := r.polish(); err != nil {
+		return err
 	}
 	return r.covariance()
+}
+
+// weigh fits the weights for the kernel, and the noise.
+func (r *regression) weigh() (err error) {
+	var ok bool
+	if r.beta, r.free, r.rss, ok = r.solve(r.obs, r.kernel); !ok {
+		return errors.New("the power samples cannot separate the phases at all")
+	}
+	df := len(r.obs) - len(r.free) - 2
+	if df < 3 {
+		return r.design.tooFew(len(r.obs), len(r.free)+5)
+	}
+	r.sigma = math.Sqrt(r.rss/float64(df)) + 1e-6*r.mean
+	r.score = r.scoreOf(r.obs, r.rss, r.kernel)
+	return nil
+}
+
+const (
+	// polishing is the largest number of steps from the best point of the search to the optimum, and halvings how often
+	// a step that goes too far is halved.
+	polishing, halvings = 12, 4
+	// gained is the gain in score below which a step does not count.
+	gained = 1e-4
+)
+
+// polish moves the kernel from the best point of the search to the optimum, by steps of Gauss and Newton. The search
+// ends beside it where a longer window does nearly the same as a slower filter.
+func (r *regression) polish() error {
+	for range polishing {
+		t, ok := r.tangent()
+		if !ok {
+			return nil // the covariance tells why
+		}
+		to := r.kernel
+		for i := range to {
+			to[i] += t.step[i]
+		}
+		better := false
+		for range halvings {
+			to[filterParam], to[riseParam] = max(0, to[filterParam]), max(0, to[riseParam])
+			_, _, rss, ok := r.solve(r.obs, to)
+			if better = ok && r.scoreOf(r.obs, rss, to) < r.score-gained; better {
+				break
+			}
+			for i := range to {
+				to[i] = (to[i] + r.kernel[i]) / 2
+			}
+		}
+		if !better {
+			return nil
+		}
+		r.kernel = to
+		if err := r.weigh(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// tangent is the model, linearised around a fit.
+type tangent struct {
+	// rows are the derivatives of each value by the free weights, then by the kernel; residuals are what is left.
+	rows      [][]float64
+	residuals []float64
+	// known is the information of the priors, in units of one observation, and inverse that of all of it, inverted.
+	known   []float64
+	inverse linear.Matrix
+	// step leads from the kernel to the optimum, if the model were linear.
+	step params
+}
+
+func (r *regression) tangent() (t tangent, ok bool) {
+	p := len(r.free)
+	x := rows(r.design.basis, r.obs, r.prior, r.kernel)
+	var slopes [kernelParams][]float64
+	for k := range slopes {
+		slopes[k] = r.slope(k)
+	}
+	t.rows, t.residuals, t.known = make([][]float64, len(r.obs)), make([]float64, len(r.obs)),
+		make([]float64, p+kernelParams)
+	bread, toward := linear.NewMatrix(p+kernelParams), make([]float64, p+kernelParams)
+	for i := range t.rows {
+		z := make([]float64, p+kernelParams)
+		for j, c := range r.free {
+			z[j] = x[i][c]
+		}
+		for k, g := range slopes {
+			z[p+k] = g[i]
+		}
+		t.rows[i], t.residuals[i] = z, r.obs[i].watts-linear.Dot(x[i], r.beta)
+		bread.AddOuter(z, 1)
+		for j, v := range z {
+			toward[j] += v * t.residuals[i]
+		}
+	}
+	for j, c := range r.free {
+		t.known[j] = r.ridge(r.design.columns[c])
+		toward[j] -= t.known[j] * r.beta[c]
+	}
+	for k, sd := range r.prior.sd {
+		t.known[p+k] = square(r.sigma / max(sd, 1e3)) // a parameter without uncertainty is fixed
+		toward[p+k] -= t.known[p+k] * (r.kernel[k] - r.prior.mean[k])
+	}
+	for k, q := range t.known {
+		bread.Add(k, k, q)
+	}
+	if t.inverse, ok = bread.Inverse(); ok {
+		copy(t.step[:], t.inverse.Times(toward)[p:])
+	}
+	return t, ok
 }
 
 // guessedNoise is the relative noise of a sample before it is estimated.
@@ -335,10 +398,13 @@ const guessedNoise = 0.03
 func (r *regression) slope(param int) []float64 {
 	const h = 0.25e6
 	up, down := r.kernel, r.kernel
+	if param == riseParam && r.prior.sd[param] == 0 {
+		return make([]float64, len(r.obs)) // the filter has it
+	}
 	up[param] += h
 	down[param] -= h
-	if param == filterParam {
-		down[param] = max(minFilter, down[param])
+	if param == filterParam || param == riseParam {
+		down[param] = max(blur.MinFilter, down[param])
 		up[param] = max(up[param], down[param]+h)
 	}
 	high, low := rows(r.design.basis, r.obs, r.prior, up), rows(r.design.basis, r.obs, r.prior, down)
@@ -355,56 +421,26 @@ func (r *regression) slope(param int) []float64 {
 // enlarged by its leverage (HC3, MacKinnon and White 1985). The prior of the kernel enters as one more
 // observation of each parameter.
 func (r *regression) covariance() error {
-	n, p := len(r.obs), len(r.free)
-	x := rows(r.design.basis, r.obs, r.prior, r.kernel)
-	var slopes [kernelParams][]float64
-	for k := range slopes {
-		slopes[k] = r.slope(k)
-	}
-	z := make([][]float64, n)
-	e := make([]float64, n)
-	bread := linear.NewMatrix(p + kernelParams)
-	for i := range z {
-		z[i] = make([]float64, p+kernelParams)
-		for j, c := range r.free {
-			z[i][j] = x[i][c]
-		}
-		for k, g := range slopes {
-			z[i][p+k] = g[i]
-		}
-		e[i] = r.obs[i].watts - linear.Dot(x[i], r.beta)
-		bread.AddOuter(z[i], 1)
-	}
-	known := make([]float64, p+kernelParams)
-	for j, c := range r.free {
-		known[j] = r.ridge(r.design.columns[c])
-	}
-	for k, sd := range r.prior.sd {
-		known[p+k] = square(r.sigma / max(sd, 1e3)) // a parameter without uncertainty is fixed
-	}
-	for k, q := range known {
-		bread.Add(k, k, q)
-	}
-	inv, ok := bread.Inverse()
+	t, ok := r.tangent()
 	if !ok {
 		return errors.New("the power samples cannot separate the phases at all")
 	}
-	r.influence = make([][]float64, n)
-	u := make([][]float64, n)
-	for i := range z {
-		r.influence[i] = inv.Times(z[i])
+	r.influence = make([][]float64, len(r.obs))
+	u := make([][]float64, len(r.obs))
+	for i, z := range t.rows {
+		r.influence[i] = t.inverse.Times(z)
 		u[i] = slices.Clone(r.influence[i])
-		scale := e[i] / max(0.1, 1-linear.Dot(z[i], u[i]))
+		scale := t.residuals[i] / max(0.1, 1-linear.Dot(z, u[i]))
 		for j := range u[i] {
 			u[i][j] *= scale
 		}
 	}
-	r.bandwidth = bandwidth(e, r.blur())
+	r.bandwidth = bandwidth(t.residuals, r.blur())
 	r.cov = linear.LongRun(u, r.bandwidth)
-	column := make([]float64, p+kernelParams)
-	for k, q := range known {
+	column := make([]float64, len(t.known))
+	for k, q := range t.known {
 		for j := range column {
-			column[j] = inv.At(j, k)
+			column[j] = t.inverse.At(j, k)
 		}
 		r.cov.AddOuter(column, r.sigma*r.sigma*q)
 	}
@@ -417,7 +453,7 @@ func (r *regression) blur() int {
 		return 0
 	}
 	spacing := float64(r.obs[len(r.obs)-1].at-r.obs[0].at) / float64(len(r.obs)-1)
-	return int(math.Ceil((r.prior.window(r.obs[0], r.kernel) + r.kernel[filterParam]) / spacing))
+	return int(math.Ceil((r.prior.window(r.obs[0], r.kernel) + r.kernel.delay()) / spacing))
 }
 
 // bandwidth returns the bandwidth of the Bartlett kernel for residuals like an AR(1) process (Andrews 1991),
@@ -463,16 +499,20 @@ func (r *regression) estimate(c []float64) (value, sd, df float64) {
 	return value, sd, max(df, 1)
 }
 
+// delay returns the sum of the time constants of the filters.
+func (k params) delay() float64 { return k[filterParam] + k[riseParam] }
+
 // sensor returns the fitted properties of the sensor.
 func (r *regression) sensor() Kernel {
-	sd := func(k int) time.Duration {
-		i := len(r.free) + k
-		return time.Duration(math.Sqrt(max(0, r.cov.At(i, i))))
-	}
+	at := func(i, j int) float64 { return r.cov.At(len(r.free)+i, len(r.free)+j) }
+	sd := func(variance float64) time.Duration { return time.Duration(math.Sqrt(max(0, variance))) }
 	return Kernel{
-		Lag: time.Duration(r.kernel[lagParam]), LagSD: sd(lagParam),
-		Window: time.Duration(r.prior.window(r.obs[len(r.obs)/2], r.kernel)), WindowSD: sd(windowParam),
-		Filter: time.Duration(r.kernel[filterParam]), FilterSD: sd(filterParam), ResidualW: r.sigma,
+		Lag: time.Duration(r.kernel[lagParam]), LagSD: sd(at(lagParam, lagParam)),
+		Window:    time.Duration(r.prior.window(r.obs[len(r.obs)/2], r.kernel)),
+		WindowSD:  sd(at(windowParam, windowParam)),
+		Filter:    time.Duration(r.kernel.delay()),
+		FilterSD:  sd(at(filterParam, filterParam) + 2*at(filterParam, riseParam) + at(riseParam, riseParam)),
+		ResidualW: r.sigma,
 	}
 }
 
@@ -498,7 +538,8 @@ func FitKernel(samples []power.Sample, on []Window, span Window) (Kernel, error)
 	r := &regression{design: d, obs: obs}
 	averaging := prior{mean: params{wide / 3, max(spacing/2, float64(obs[0].window)), 3e6}, sd: params{wide, wide, 4e6}}
 	filtering := prior{mean: params{wide / 3, 0, 15e6}, sd: params{wide, 4e6, wide / 2}}
-	if _, err := d.choose(func(b *basis) [][]float64 { return rows(b, obs, averaging, averaging.mean) }); err != nil {
+	view := func(b *blur.Basis) [][]float64 { return rows(b, obs, averaging, averaging.mean) }
+	if _, err := d.choose(view); err != nil {
 		return Kernel{}, err
 	}
 	fits, err := r.fits([]prior{averaging, filtering})
@@ -509,7 +550,7 @@ func FitKernel(samples []power.Sample, on []Window, span Window) (Kernel, error)
 	k := r.sensor()
 	for c, col := range d.columns {
 		switch col.name {
-		case "idle", "pause":
+		case idleTerm, pauseTerm:
 			k.LowW += r.beta[c]
 		case "prefill":
 			k.HighW = r.beta[c]

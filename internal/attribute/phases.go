@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/llenergymeasure/llem/backend"
+	"github.com/llenergymeasure/llem/internal/blur"
 	"github.com/llenergymeasure/llem/internal/digits"
 	"github.com/llenergymeasure/llem/internal/linear"
 	"github.com/llenergymeasure/llem/power"
@@ -126,7 +127,8 @@ func Phases(o Options) (Split, error) {
 	}
 	r := &regression{design: newDesign(line, o.Window, o.part()), obs: obs}
 	priors := priorsOf(o.Samples[0].Source, o.Profile)
-	condition, err := r.design.choose(func(b *basis) [][]float64 { return rows(b, obs, priors[0], priors[0].mean) })
+	view := func(b *blur.Basis) [][]float64 { return rows(b, obs, priors[0], priors[0].mean) }
+	condition, err := r.design.choose(view)
 	if err != nil {
 		return Split{}, o.asking(err)
 	}
@@ -285,12 +287,39 @@ func (s *Split) fill(r *regression, line []stretch) {
 		func(e split) float64 { return e.decode + e.both })
 	other := func(e split) float64 { return e.other }
 	phase(&s.Other, other, other, other)
+	s.doubtPauses(r, line)
 	s.Shared = max(0, 2*linear.Dot(part(func(e split) float64 { return e.both }), r.beta))
 	for c, col := range d.columns {
 		unit := make([]float64, len(d.columns))
 		unit[c] = 1
 		w, wsd, _ := r.estimate(unit)
 		s.Terms = append(s.Terms, Term{col.name, w, wsd})
+	}
+}
+
+// stampDoubt is by how much the stamps of the steps may make every pause between two of them too long or too short.
+const stampDoubt = 40 * time.Microsecond
+
+// doubtPauses widens the intervals by what stamps do not tell: which power belongs to a pause, and which to the step
+// before it. The series determines the sum of both, so that the error is the idle power over the error of the pause.
+func (s *Split) doubtPauses(r *regression, line []stretch) {
+	watts := 0.0
+	for c, col := range r.design.columns {
+		if col.name == idleTerm || col.name == pauseTerm {
+			watts += r.beta[c]
+		}
+	}
+	each := watts * stampDoubt.Seconds()
+	var after [kinds]float64
+	for i, t := range line {
+		if t.kind == idle && r.design.part[i] > 0 {
+			after[t.before] += each
+		}
+	}
+	for p, doubt := range map[*Phase]float64{&s.Prefill: after[prefill] + after[mixed]/2,
+		&s.Decode: after[decode] + after[mixed]/2, &s.Other: after[prefill] + after[decode] + after[mixed]} {
+		p.Half95 = math.Hypot(p.Half95, doubt)
+		p.contain()
 	}
 }
 

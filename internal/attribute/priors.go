@@ -10,8 +10,8 @@ const msNS = 1e6
 
 // belief is a prior in milliseconds.
 type belief struct {
-	lag, lagSD, window, windowSD, filter, filterSD float64
-	relative                                       bool
+	lag, lagSD, window, windowSD, filter, filterSD, rise, riseSD float64
+	relative                                                     bool
 }
 
 // beliefs are the priors of sources without a self-test: the kinds of kernels that a source may have.
@@ -19,14 +19,14 @@ var beliefs = map[string][]belief{
 	// The driver's ring: on an H200, a low-pass filter of 13 ms after a lag of 5 ms (bench/results);
 	// elsewhere it may be an average over its spacing.
 	sensor.SourceSamples: {
-		{lag: 5, lagSD: 7, window: 2, windowSD: 4, filter: 13, filterSD: 6},
+		{lag: 5, lagSD: 7, window: 2, windowSD: 4, filter: 13, filterSD: 6, rise: 2, riseSD: 4},
 		{lag: 5, lagSD: 9, window: 0, windowSD: 8, filter: 3, filterSD: 4, relative: true},
 	},
 	// Polled, so that the stamp is the time of the update: on an H200, the same filter as the ring's, updated
 	// every 100 ms; an average over 25 to 100 ms on other cards (measured over many of them in arXiv
 	// 2312.02741).
 	sensor.SourceInstant: {
-		{lag: 6, lagSD: 7, window: 2, windowSD: 4, filter: 13, filterSD: 6},
+		{lag: 6, lagSD: 7, window: 2, windowSD: 4, filter: 13, filterSD: 6, rise: 2, riseSD: 4},
 		{lag: 6, lagSD: 9, window: 28, windowSD: 20, filter: 3, filterSD: 4},
 	},
 	// One second on Ampere and newer.
@@ -61,8 +61,8 @@ func priorsOf(source string, profile *power.SourceProfile) []prior {
 }
 
 func (b belief) prior() prior {
-	return prior{mean: params{b.lag * msNS, b.window * msNS, b.filter * msNS},
-		sd: params{b.lagSD * msNS, b.windowSD * msNS, b.filterSD * msNS}, relative: b.relative}
+	return prior{mean: params{b.lag * msNS, b.window * msNS, b.filter * msNS, b.rise * msNS},
+		sd: params{b.lagSD * msNS, b.windowSD * msNS, b.filterSD * msNS, b.riseSD * msNS}, relative: b.relative}
 }
 
 // doubt returns the standard deviation that remains after a self-test, in milliseconds.

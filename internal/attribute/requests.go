@@ -13,8 +13,8 @@ type Shares struct {
 
 // PerRequest distributes the energy of the phases to the requests, in their order: each prefill step by the
 // prompt tokens of its requests, each decode step equally over its tokens. The sums over all requests are the
-// energies of the phases; failed requests get nothing. If the phases are of a part of the window, the requests get
-// their energies in all of it.
+// energies of the phases. A request that failed has its share if it had a first token. If the phases are of a part of
+// the window, the requests get their energies in all of it.
 func (s Split) PerRequest(requests []backend.Request) []Shares {
 	out := make([]Shares, len(requests))
 	d := s.fit.design
@@ -48,7 +48,7 @@ func (s Split) PerRequest(requests []backend.Request) []Shares {
 func (r *regression) stepCost(i int) (s split) {
 	d := r.design
 	for c, col := range d.columns {
-		s.add(d.line[i].kind, col.share, d.basis.at(i + 1)[c]*digits.Seconds(d.line[i].ns())*r.beta[c])
+		s.add(d.line[i].kind, col.share, d.basis.At(i + 1)[c]*digits.Seconds(d.line[i].ns())*r.beta[c])
 	}
 	return s
 }

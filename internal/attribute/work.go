@@ -108,11 +108,12 @@ func annotate(line []stretch, requests []backend.Request) {
 }
 
 // eachChunk calls visit for every part of a prompt that a step processed, with the number of tokens before
-// it. Requests get the steps' prompt tokens in the order of their first tokens.
+// it. Requests get the steps' prompt tokens in the order of their first tokens, also those that failed later; the
+// tokens of a request that failed before its first one belong to nobody.
 func eachChunk(line []stretch, requests []backend.Request, visit func(s *stretch, request int, chunk, past float64)) {
 	order := make([]int, 0, len(requests))
 	for i, q := range requests {
-		if q.OK && q.PromptComputed > 0 {
+		if q.FirstTokenNS > 0 && q.PromptComputed > 0 {
 			order = append(order, i)
 		}
 	}
@@ -125,8 +126,14 @@ func eachChunk(line []stretch, requests []backend.Request, visit func(s *stretch
 		if s.kind != prefill && s.kind != mixed {
 			continue
 		}
+		for next < len(order) && requests[order[next]].FirstTokenNS <= s.start {
+			next, done = next+1, 0 // complete, although fewer tokens were counted for it
+		}
 		for left := s.prompt; left > 0 && next < len(order); {
 			q := requests[order[next]]
+			if q.PrefillStartNS >= s.end {
+				break // the rest is of a request that failed before its first token
+			}
 			computed := float64(q.PromptComputed)
 			chunk := min(left, computed-done)
 			visit(s, order[next], chunk, float64(q.PromptTokens)-computed+done)
@@ -141,11 +148,7 @@ func eachChunk(line []stretch, requests []backend.Request, visit func(s *stretch
 // eachToken calls visit for every decoded token with the stretch in which it was decoded.
 func eachToken(line []stretch, requests []backend.Request, visit func(s *stretch, q *backend.Request, n int)) {
 	for i := range requests {
-		q := &requests[i]
-		if !q.OK {
-			continue
-		}
-		at := 0
+		q, at := &requests[i], 0
 		for n := 1; n < len(q.TokenNS); n++ {
 			if n == 1 {
 				at, _ = slices.BinarySearchFunc(line, q.TokenNS[n],

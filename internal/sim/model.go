@@ -195,10 +195,12 @@ func (s *source) wander() float64 {
 }
 
 // settled is the number of time constants after which power has reached its target, and pieces the number of
-// segments per time constant before that.
+// segments per time constant before that. A block without end may end at any time, while a segment only has the right
+// energy as a whole: the first one is briefest, in nanoseconds, and each is twice as long as the one before.
 const (
-	settled = 6
-	pieces  = 4
+	settled  = 6
+	pieces   = 4
+	briefest = 20_000
 )
 
 // put adds n blocks from now on. A duration of zero is one block without end.
@@ -235,8 +237,13 @@ func (s *source) segments(b block, end int64) {
 	rise := int64(s.model.Rise)
 	at := b.start
 	if rise > 0 && math.Abs(b.from-b.target) > 1e-3*max(b.target, 1) {
+		length := max(rise/pieces, 1)
+		if end == math.MaxInt64 {
+			length = briefest
+		}
 		for at < end && at < b.start+settled*rise {
-			next := min(at+max(rise/pieces, 1), end)
+			next := min(at+length, end)
+			length = min(2*length, max(rise/pieces, 1))
 			span := float64(next-at) / float64(rise)
 			mean := (b.from - b.target) * (s.decay(at-b.start) - s.decay(next-b.start)) / span
 			s.write(at, b.target+mean)

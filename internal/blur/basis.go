@@ -1,4 +1,8 @@
-package attribute
+// Package blur computes what a sensor shows of a power that is constant in pieces: the mean over its window of the
+// power behind low-pass filters. Package attribute fits powers of work to a series of such values.
+//
+//	pieces, columns ── New ──▶ Basis ── NewSight ──▶ Sight ── Through(filters), Row(instant, window) ──▶ response
+package blur
 
 import (
 	"math"
@@ -7,10 +11,10 @@ import (
 	"github.com/llenergymeasure/llem/internal/digits"
 )
 
-// basis is a set of power densities over time: piecewise constant functions whose weighted sum is the true
+// Basis is a set of power densities over time: piecewise constant functions whose weighted sum is the true
 // power. A fit determines the weights. Everything is stored by piece, because a fit reads all columns of a piece
 // together, millions of times.
-type basis struct {
+type Basis struct {
 	columns int
 	breaks  []int64 // ascending; piece i lies between breaks i and i+1
 	// density has, for each piece, the columns in watts per unit of their weight.
@@ -19,10 +23,10 @@ type basis struct {
 	sum []float64
 }
 
-// newBasis returns the basis of columns whose density is given for every piece.
-func newBasis(breaks []int64, columns [][]float64) *basis {
+// New returns the basis of columns whose density is given for every piece.
+func New(breaks []int64, columns [][]float64) *Basis {
 	p := len(columns)
-	b := &basis{columns: p, breaks: breaks,
+	b := &Basis{columns: p, breaks: breaks,
 		density: make([]float64, p*(len(breaks)-1)), sum: make([]float64, p*len(breaks))}
 	for c, d := range columns {
 		for i, v := range d {
@@ -37,7 +41,7 @@ func newBasis(breaks []int64, columns [][]float64) *basis {
 // time of the next sample mostly is.
 //
 //go:norace
-func (b *basis) piece(t int64, near int) int {
+func (b *Basis) piece(t int64, near int) int {
 	const steps = 8
 	last := len(b.breaks) - 2 // the last piece includes all later times
 	if near = min(near, last); b.breaks[near] <= t {
@@ -59,27 +63,27 @@ func (b *basis) piece(t int64, near int) int {
 	return lo
 }
 
-// at returns the columns in piece i.
-func (b *basis) at(i int) []float64 { return b.density[i*b.columns : (i+1)*b.columns] }
+// At returns the columns in piece i.
+func (b *Basis) At(i int) []float64 { return b.density[i*b.columns : (i+1)*b.columns] }
 
 // until returns the integrals of the columns up to break i.
-func (b *basis) until(i int) []float64 { return b.sum[i*b.columns : (i+1)*b.columns] }
+func (b *Basis) until(i int) []float64 { return b.sum[i*b.columns : (i+1)*b.columns] }
 
 // mean writes the mean of each column over [from, to], from in piece i and to in piece j, to row.
 //
 //go:norace
-func (b *basis) mean(from, to int64, i, j int, row []float64) {
+func (b *Basis) mean(from, to int64, i, j int, row []float64) {
 	per := 1 / digits.Seconds(to-from)
 	head, tail := digits.Seconds(from-b.breaks[i]), digits.Seconds(to-b.breaks[j])
-	first, last, before, until := b.at(i), b.at(j), b.until(i), b.until(j)
+	first, last, before, until := b.At(i), b.At(j), b.until(i), b.until(j)
 	for c := range row {
 		row[c] = per * (until[c] - before[c] + last[c]*tail - first[c]*head)
 	}
 }
 
-// only returns the basis with some of its columns.
-func (b *basis) only(columns []int) *basis {
-	o := &basis{columns: len(columns), breaks: b.breaks}
+// Only returns the basis with some of its columns.
+func (b *Basis) Only(columns []int) *Basis {
+	o := &Basis{columns: len(columns), breaks: b.breaks}
 	pick := func(all []float64) []float64 {
 		out := make([]float64, 0, len(all)/b.columns*len(columns))
 		for i := 0; i < len(all); i += b.columns {
@@ -96,20 +100,20 @@ func (b *basis) only(columns []int) *basis {
 // filter is a first-order low-pass filter of a basis: the mean of the past with exponentially decreasing
 // weights.
 type filter struct {
-	*basis
+	*Basis
 	tau float64 // time constant in ns
 	// state has, for each piece, its output for the columns at the start of the piece. The power before the first
 	// break equals the power of the first piece.
 	state []float64
 }
 
-func newFilter(b *basis, tau float64) filter {
+func newFilter(b *Basis, tau float64) filter {
 	f := filter{b, tau, make([]float64, len(b.density))}
-	now := slices.Clone(b.at(0))
+	now := slices.Clone(b.At(0))
 	for i := range len(b.breaks) - 1 {
 		copy(f.begun(i), now)
 		decay := math.Exp(-float64(b.breaks[i+1]-b.breaks[i]) / tau)
-		for c, d := range b.at(i) {
+		for c, d := range b.At(i) {
 			now[c] = d + (now[c]-d)*decay
 		}
 	}
@@ -129,7 +133,7 @@ func (f filter) rest(t int64, i int) float64 {
 //go:norace
 func (f filter) value(t int64, i int, row []float64) {
 	rest, state := f.rest(t, i), f.begun(i)
-	for c, d := range f.at(i) {
+	for c, d := range f.At(i) {
 		row[c] = d + (state[c]-d)*rest
 	}
 }
@@ -139,10 +143,10 @@ func (f filter) value(t int64, i int, row []float64) {
 //
 //go:norace
 func (f filter) mean(from, to int64, i, j int, row []float64) {
-	f.basis.mean(from, to, i, j, row)
+	f.Basis.mean(from, to, i, j, row)
 	per := f.tau / float64(to-from)
 	restFrom, restTo := f.rest(from, i), f.rest(to, j)
-	first, last, begunFirst, begunLast := f.at(i), f.at(j), f.begun(i), f.begun(j)
+	first, last, begunFirst, begunLast := f.At(i), f.At(j), f.begun(i), f.begun(j)
 	for c := range row {
 		row[c] -= per * (last[c] + (begunLast[c]-last[c])*restTo)
 		row[c] += per * (first[c] + (begunFirst[c]-first[c])*restFrom)
