@@ -25,7 +25,7 @@ type Load struct {
 	OfferedRPS   float64 `json:"offered_rps"`
 	SentRPS      float64 `json:"sent_rps"`      // see OfferedRPS
 	CompletedRPS float64 `json:"completed_rps"` // see OfferedRPS
-	// GapCV is the coefficient of variation of the times between scheduled requests; null for fewer than three.
+	// GapCV is the coefficient of variation of the times between scheduled requests.
 	GapCV *float64 `json:"gap_cv"`
 	// Scheduled is the number of requests scheduled in the window. Failed of them failed, and Cut had no answer at the
 	// end of the run.
@@ -40,8 +40,7 @@ type Load struct {
 	// the engine's work or from the schedule.
 	ServiceTTFTMS *Distribution `json:"service_ttft_ms"`
 	ServiceE2EMS  *Distribution `json:"service_e2e_ms"` // see ServiceTTFTMS
-	// EffectiveN is the number of independent requests that the response times are worth, by their autocorrelation;
-	// null for too few.
+	// EffectiveN is the number of independent requests that the response times are worth, by their autocorrelation.
 	EffectiveN *float64 `json:"effective_n"`
 
 	// InFlight is the mean number of requests between schedule and end, and MaxInFlight the maximum.
@@ -51,8 +50,7 @@ type Load struct {
 	BacklogSlope *Estimate `json:"backlog_slope"`
 	// Saturated reports that the backlog grew: the latencies are null, because they describe the length of the run.
 	Saturated bool `json:"saturated"`
-	// LittlePct is the difference between the mean in flight and rate × mean response time, in percent; null if a
-	// request of the window did not end.
+	// LittlePct is the difference in percent of the mean in flight from rate × response time; null if one did not end.
 	LittlePct *float64 `json:"little_pct"`
 	// Halves compares the halves of the window.
 	Halves *Halves `json:"halves"`
@@ -66,8 +64,12 @@ type Load struct {
 	// GoodTokens is the number of output tokens of good requests, WastedTokens of the others, in the window.
 	GoodTokens   int64 `json:"good_tokens"`
 	WastedTokens int64 `json:"wasted_tokens"` // see GoodTokens
-	// PerGoodTokenJ is the energy of the window per output token of a good request, in joules.
-	PerGoodTokenJ *Quantity `json:"per_good_token_j"`
+	// PerGoodTokenJ is the energy of the window per output token of a good request, in joules. The figures of the load,
+	// LongRunGoodTokenJ and the same over all output tokens, have an interval for other windows of the load, too.
+	PerGoodTokenJ       *Quantity `json:"per_good_token_j"`
+	LongRunGoodTokenJ   *Quantity `json:"long_run_good_token_j"`     // see PerGoodTokenJ
+	LongRunOutputTokenJ *Quantity `json:"long_run_output_token_j"`   // see PerGoodTokenJ
+	LongRunReason       string    `json:"long_run_reason,omitempty"` // why one of them is null
 	// WastedJ is the share of the energy, by output tokens, of requests that were not good, in joules.
 	WastedJ *Quantity `json:"wasted_j"`
 	// EnergyReason is why an energy is null.
@@ -99,8 +101,7 @@ type Estimate struct {
 
 // Halves compares the two halves of a window.
 type Halves struct {
-	// PowerPct and RatePct are the differences of the second from the first half in mean power and output tokens per
-	// second, in percent; null if unknown.
+	// PowerPct and RatePct compare mean power and output tokens per second of the second half, in percent.
 	PowerPct *float64 `json:"power_pct"`
 	RatePct  *float64 `json:"rate_pct"` // see PowerPct
 	// Stationary reports that neither difference exceeds what chance explains.
@@ -143,8 +144,7 @@ type Probe struct {
 	Attainment *Estimate `json:"attainment"`
 	// Verdict is yes, no or unresolved: whether the load met the objective.
 	Verdict string `json:"verdict"`
-	// TotalJ is the energy of the window, and PerGoodTokenJ per output token of a good request, in joules; null if
-	// unknown.
+	// TotalJ is the energy of the window, and PerGoodTokenJ per output token of a good request, in joules.
 	TotalJ        *Quantity `json:"total_j"`
 	PerGoodTokenJ *Quantity `json:"per_good_token_j"` // see TotalJ
 }

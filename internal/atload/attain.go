@@ -76,6 +76,7 @@ func (r Run) Judge(l *result.Load, w attribute.Window) {
 	l.GoodTokens, l.WastedTokens = t.Good, t.Wasted
 	good, share := Attained(Scheduled(r.Requests, w), r.SLO)
 	l.Good, l.Attainment, l.GoodputRPS = int64(good), share, float64(good)/w.Duration().Seconds()
+	l.LongRunGoodTokenJ = nil // of another objective
 	l.SLOMet, l.SLOReason = "", ""
 	if r.SLO.Set() {
 		l.SLOMet, l.SLOReason = r.verdict(l)

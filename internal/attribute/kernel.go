@@ -343,7 +343,8 @@ type tangent struct {
 	// rows are the derivatives of each value by the free weights, then by the kernel; residuals are what is left.
 	rows      [][]float64
 	residuals []float64
-	// known is the information of the priors, in units of one observation, and inverse that of all of it, inverted.
+	// known is the information of the priors, in units of one observation, and inverse the inverted information of
+	// priors and observations.
 	known   []float64
 	inverse linear.Matrix
 	// step leads from the kernel to the optimum, if the model were linear.

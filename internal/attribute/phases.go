@@ -298,7 +298,7 @@ func (s *Split) fill(r *regression, line []stretch) {
 }
 
 // stampDoubt is by how much the stamps of the steps may make every pause between two of them too long or too short.
-const stampDoubt = 40 * time.Microsecond
+const stampDoubt = 50 * time.Microsecond
 
 // doubtPauses widens the intervals by what stamps do not tell: which power belongs to a pause, and which to the step
 // before it. The series determines the sum of both, so that the error is the idle power over the error of the pause.

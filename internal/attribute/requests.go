@@ -13,8 +13,8 @@ type Shares struct {
 
 // PerRequest distributes the energy of the phases to the requests, in their order: each prefill step by the
 // prompt tokens of its requests, each decode step equally over its tokens. The sums over all requests are the
-// energies of the phases. A request that failed has its share if it had a first token. If the phases are of a part of
-// the window, the requests get their energies in all of it.
+// energies of the phases; failed requests get nothing. If the phases are of a part of the window, the requests get
+// their energies in all of it, without the energy of failed requests.
 func (s Split) PerRequest(requests []backend.Request) []Shares {
 	out := make([]Shares, len(requests))
 	d := s.fit.design
@@ -27,6 +27,9 @@ func (s Split) PerRequest(requests []backend.Request) []Shares {
 		index[&d.line[i]] = i
 	}
 	eachChunk(d.line, requests, func(st *stretch, request int, chunk, _ float64) {
+		if !requests[request].OK {
+			return
+		}
 		out[request].Prefill += cost[index[st]].prefill * chunk / st.prompt
 	})
 	position := make(map[*backend.Request]int, len(requests))
@@ -34,6 +37,9 @@ func (s Split) PerRequest(requests []backend.Request) []Shares {
 		position[&requests[i]] = i
 	}
 	eachToken(d.line, requests, func(st *stretch, q *backend.Request, _ int) {
+		if !q.OK {
+			return
+		}
 		out[position[q]].Decode += cost[index[st]].decode / st.output
 	})
 	if !d.whole {

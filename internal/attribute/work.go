@@ -108,8 +108,8 @@ func annotate(line []stretch, requests []backend.Request) {
 }
 
 // eachChunk calls visit for every part of a prompt that a step processed, with the number of tokens before
-// it. Requests get the steps' prompt tokens in the order of their first tokens, also those that failed later; the
-// tokens of a request that failed before its first one belong to nobody.
+// it. Requests get the steps' prompt tokens in the order of their first tokens, also if they failed later; the tokens
+// of a request that failed before its first one belong to nobody.
 func eachChunk(line []stretch, requests []backend.Request, visit func(s *stretch, request int, chunk, past float64)) {
 	order := make([]int, 0, len(requests))
 	for i, q := range requests {

@@ -151,7 +151,7 @@ func (j *join) loadEnergy() {
 	l := j.record.Load
 	total := j.record.Energy.TotalJ
 	if total == nil || j.counted == nil {
-		l.EnergyReason = j.record.Energy.Reason
+		l.EnergyReason, l.LongRunReason = j.record.Energy.Reason, j.record.Energy.Reason
 		return
 	}
 	ramp := attribute.Window{Start: j.Load.StartNS, End: j.Window.Start}
@@ -169,6 +169,7 @@ func (j *join) loadEnergy() {
 		l.EnergyReason += "idle_j: " + why[0] + ". "
 	}
 	atload.Energies(l, total)
+	j.loads[len(j.loads)-1].LongRun(l, j.Window, j.record.Energy.PerOutputTokenJ)
 	if l.Search == nil {
 		return
 	}

@@ -1,6 +1,7 @@
 package join
 
 import (
+	"cmp"
 	"errors"
 	"flag"
 	"math"
@@ -178,11 +179,18 @@ func (p point) chances() (out []figure) {
 		add(q.name+" p99", q.d.P99, q.d.P99CI95, quantile(q.all, 0.99), false)
 	}
 	add("effective_n", l.EffectiveN, nil, math.Min(truth.worth, float64(l.Scheduled)), false)
-	if q := p.rec.Energy.PerOutputTokenJ; q != nil {
-		add("per_output_token_j of the load", &q.Value, &q.CI95, truth.perOutput, false)
-	}
-	if q := l.PerGoodTokenJ; q != nil {
-		add("per_good_token_j of the load", &q.Value, &q.CI95, truth.perGood, false)
+	for _, q := range []struct {
+		name  string
+		q     *result.Quantity
+		truth float64
+	}{{"long_run_output_token_j", l.LongRunOutputTokenJ, truth.perOutput},
+		{"long_run_good_token_j", l.LongRunGoodTokenJ, truth.perGood}} {
+		f := figure{name: q.name, truth: q.truth, refused: cmp.Or(l.LongRunReason, "null")}
+		if q.q != nil {
+			f.value, f.low, f.high, f.refused = q.q.Value, q.q.CI95[0], q.q.CI95[1], ""
+			f.gain = p.server.GPUs[0].Counter.Gain
+		}
+		out = append(out, f)
 	}
 	if l.LittlePct != nil {
 		v := 1 + *l.LittlePct/100

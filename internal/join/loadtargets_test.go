@@ -62,8 +62,10 @@ var loadTargets = []loadTarget{
 	{what: "objective reached in the long run, but the verdict is no", want: "at most 5 %",
 		judge: loadShare(0, 0.05, point.steady,
 			func(p point) bool { return p.rec.Load.SLOMet == "no" && p.truth.attained >= p.slo.Attainment })},
-	{what: "J per token as a figure of the rate, not of the window: intervals that hold the value of a long run",
-		want: "at least 92 %", judge: loadCovers(0.92, any1, "per_output_token_j of the load"), missed: true},
+	{what: "J per output token in the long run: 95 % intervals that hold the value of a long run",
+		want: "at least 92 %", judge: loadCovers(0.92, any1, "long_run_output_token_j")},
+	{what: "the same per output token of a good request", want: "at least 92 %",
+		judge: loadCovers(0.92, any1, "long_run_good_token_j")},
 }
 
 var percentilesOf = []string{"response_ttft p50", "response_ttft p90", "response_ttft p95", "response_e2e p50",

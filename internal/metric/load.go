@@ -33,6 +33,10 @@ var rates = []Info{
 // loaded are the state of the engine under the load and its energy.
 var loaded = []Info{
 	{"load.per_good_token_j", "J", lower, "J/good", "Energy of the window per output token of a good request."},
+	{"load.long_run_output_token_j", "J", lower, "J/token in the long run",
+		"Energy per output token as a figure of the load, for other windows of it, too."},
+	{"load.long_run_good_token_j", "J", lower, "J/good in the long run",
+		"Energy per output token of a good request as a figure of the load, for other windows of it, too."},
 	{"load.good_tokens", "", higher, "good tokens", "Output tokens of requests that met the objective, in the window."},
 	{"load.wasted_tokens", "", lower, "wasted tokens", "Output tokens of requests that were not good, in the window."},
 	{"load.wasted_j", "J", lower, "wasted", "Share of the energy, by output tokens, of requests that were not good."},

@@ -93,7 +93,10 @@ func ownInterval(r *result.Record, metric string) *[2]float64 {
 		}
 	case GoodTokenMetric:
 		if l != nil {
-			q = l.PerGoodTokenJ
+			// Another window of the same load has other requests: the sensors' interval is of this window alone.
+			if q = l.LongRunGoodTokenJ; q == nil && l.LongRunOutputTokenJ == nil {
+				q = l.PerGoodTokenJ
+			}
 		}
 	case PowerMetric:
 		q = r.Energy.MeanW

@@ -25,7 +25,9 @@ func load(r *result.Record) []Section {
 			timesRow("send lag", l.SendLagMS), timesRow("service TTFT", l.ServiceTTFTMS),
 			timesRow("service end to end", l.ServiceE2EMS)}},
 		{Name: "Energy at load", Columns: []string{"value", "± stat, 95 %", "± gain, 95 %"}, Rows: []Row{
-			quantityRow("per good token", l.PerGoodTokenJ), quantityRow("wasted", l.WastedJ),
+			quantityRow("per good token", l.PerGoodTokenJ),
+			quantityRow("per good token, in the long run", l.LongRunGoodTokenJ),
+			quantityRow("per output token, in the long run", l.LongRunOutputTokenJ), quantityRow("wasted", l.WastedJ),
 			quantityRow("idle", l.IdleJ), quantityRow("ramp", l.RampJ), quantityRow("drain", l.DrainJ)},
 			Note: strings.Join(spentNotes(r), "\n")}}
 }
@@ -117,6 +119,9 @@ func spentNotes(r *result.Record) []string {
 		digits.SI(r.Window.DurationS, "s")}
 	if l.EnergyReason != "" {
 		notes = append(notes, l.EnergyReason)
+	}
+	if l.LongRunReason != "" && l.LongRunReason != l.EnergyReason {
+		notes = append(notes, "in the long run: "+l.LongRunReason)
 	}
 	if q := l.Search; q != nil {
 		notes = append(notes, searchNote(q))
