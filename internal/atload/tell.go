@@ -38,7 +38,10 @@ func (r Run) Tell(w attribute.Window) *result.Load {
 	l.GapCV = gapCV(scheduled)
 	l.SendLagMS = result.DistributionOf(sendLags(scheduled))
 	l.BacklogSlope = f.slope(w)
-	l.Saturated = !r.closed() && growing(l, seconds)
+	if !r.closed() {
+		l.BacklogSlope = f.walking(l, w)
+		l.Saturated = growing(l, seconds)
+	}
 	l.Halves = r.halves(w)
 	r.responses(l, scheduled, seconds)
 	r.Judge(l, w)
@@ -195,24 +198,53 @@ func (f flight) slope(w attribute.Window) *result.Estimate {
 	return &result.Estimate{Value: b * per, CI95: [2]float64{(b - half) * per, (b + half) * per}}
 }
 
-const (
-	// grown is the growth of the requests in flight over a window, relative to their mean, from which a slope above
-	// zero means that the backlog grows.
-	grown = 0.25
-	// walked is the growth in standard deviations of a queue at its limit, in which the number in flight walks at
-	// random: arrivals and ends of the window are independent of each other then, as in two Poisson processes.
-	walked = 2
-)
+// grown is the growth of the requests in flight over a window, relative to their mean, from which a slope above zero
+// means that the backlog grows.
+const grown = 0.25
 
-// growing reports whether the number in flight grows by more than a queue does that keeps up with its arrivals.
-func growing(l *result.Load, seconds float64) bool {
+// walking returns the slope with the interval of a backlog that grows, if it seems to. The number in flight is then not
+// a line with a scatter around it, but walks at random: arrivals and ends of the window are independent of each other,
+// and the slope through a random walk is off by 6/5 of the variance of its growth.
+func (f flight) walking(l *result.Load, w attribute.Window) *result.Estimate {
+	s := l.BacklogSlope
+	if s == nil || s.CI95[0] <= 0 {
+		return s
+	}
 	scatter := 1.0
 	if l.GapCV != nil {
 		scatter = *l.GapCV * *l.GapCV
 	}
+	half := load.Z95 * math.Sqrt(6./5*(l.OfferedRPS*scatter+l.CompletedRPS*f.dispersion(w))/w.Duration().Seconds())
+	return &result.Estimate{Value: s.Value, CI95: [2]float64{min(s.CI95[0], s.Value-half), max(s.CI95[1], s.Value+half)}}
+}
+
+const (
+	// endBlocks is the number of equal parts of a window over which ends are counted: few, because answers end in waves.
+	endBlocks = 5
+	// leastDispersion bounds the dispersion of ends, which is known from few parts.
+	leastDispersion = 0.1
+)
+
+// dispersion returns the variance of the number of ends in a part of a window, relative to the variance in a Poisson
+// process, which it does not exceed: an engine that is never idle answers more evenly.
+func (f flight) dispersion(w attribute.Window) float64 {
+	var counts [endBlocks]float64
+	for _, at := range f.ends {
+		if at >= w.Start && at < w.End {
+			counts[int(float64(at-w.Start)/float64(w.End-w.Start)*endBlocks)]++
+		}
+	}
+	s, ok := stats.Summarize(counts[:])
+	if !ok || s.Mean <= 0 {
+		return 1
+	}
+	return min(1, max(leastDispersion, s.SD*s.SD/s.Mean))
+}
+
+// growing reports whether the number in flight grows by more than a queue does that keeps up with its arrivals.
+func growing(l *result.Load, seconds float64) bool {
 	s := l.BacklogSlope
-	return s != nil && s.CI95[0] > 0 &&
-		s.Value*seconds > max(2, grown*l.InFlight, walked*math.Sqrt((l.OfferedRPS*scatter+l.CompletedRPS)*seconds))
+	return s != nil && s.CI95[0] > 0 && s.Value*seconds > max(2, grown*l.InFlight)
 }
 
 // Limits of the difference of two halves.

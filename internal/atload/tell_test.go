@@ -39,7 +39,7 @@ func TestGrowing(t *testing.T) {
 		for _, q := range []struct {
 			load      float64 // relative to what the server can do
 			low, high int     // of 200 runs that are to be found growing
-		}{{0.3, 0, 4}, {0.7, 0, 4}, {0.85, 0, 10}, {1.3, 190, 200}, {1.6, 196, 200}} {
+		}{{0.3, 0, 4}, {0.7, 0, 4}, {0.85, 0, 10}, {1, 0, 12}, {1.3, 190, 200}, {1.6, 196, 200}} {
 			capacity := float64(places)
 			if wave > 0 {
 				capacity /= 2 // an answer ends with the wave after its second
@@ -59,6 +59,7 @@ func TestGrowing(t *testing.T) {
 					}
 				}
 				l.CompletedRPS = float64(ended) / (seconds - 4)
+				l.BacklogSlope = f.walking(l, w)
 				if growing(l, seconds-4) {
 					found++
 				}
@@ -67,6 +68,34 @@ func TestGrowing(t *testing.T) {
 				t.Errorf("waves of %v s, %v of the capacity: %d of 200 runs grow, want %d to %d", wave, q.load, found,
 					q.low, q.high)
 			}
+		}
+	}
+}
+
+// TestSlopeOfAGrowingBacklog: the interval holds the growth of the window, and what the load gives in the long run. The
+// scatter around the line alone, as of independent values, would be far too narrow for a random walk.
+func TestSlopeOfAGrowingBacklog(t *testing.T) {
+	const seconds, places, runs = 20, 50, 200
+	for _, over := range []float64{1.3, 1.6} {
+		window, longRun, narrow := 0, 0, 0
+		for seed := range uint64(runs) {
+			rng := rand.New(rand.NewPCG(seed, 8))
+			r := Run{Requests: server(rng, over*places, places, seconds, 0), End: int64(time.Hour)}
+			w := attribute.Window{Start: int64(4 * time.Second), End: int64(seconds * time.Second)}
+			l, f := r.Tell(w), r.inFlight()
+			holds := func(ci [2]float64, v float64) int {
+				if ci[0] <= v && v <= ci[1] {
+					return 1
+				}
+				return 0
+			}
+			window += holds(l.BacklogSlope.CI95, l.OfferedRPS-l.CompletedRPS)
+			longRun += holds(l.BacklogSlope.CI95, (over-1)*places)
+			narrow += holds(f.slope(w).CI95, (over-1)*places)
+		}
+		if window < 0.95*runs || longRun < 0.92*runs || narrow > 0.9*runs {
+			t.Errorf("%v of the capacity: of %d intervals, %d hold the window's growth, %d the long run's; without the walk "+
+				"%d", over, runs, window, longRun, narrow)
 		}
 	}
 }

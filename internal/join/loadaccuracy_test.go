@@ -185,7 +185,7 @@ func (p point) chances() (out []figure) {
 		truth float64
 	}{{"long_run_output_token_j", l.LongRunOutputTokenJ, truth.perOutput},
 		{"long_run_good_token_j", l.LongRunGoodTokenJ, truth.perGood}} {
-		f := figure{name: q.name, truth: q.truth, refused: cmp.Or(l.LongRunReason, "null")}
+		f := figure{name: q.name, truth: q.truth * p.wander(), refused: cmp.Or(l.LongRunReason, "null")}
 		if q.q != nil {
 			f.value, f.low, f.high, f.refused = q.q.Value, q.q.CI95[0], q.q.CI95[1], ""
 			f.gain = p.server.GPUs[0].Counter.Gain
@@ -197,6 +197,20 @@ func (p point) chances() (out []figure) {
 		add("Little's law", &v, nil, 1, false)
 	}
 	return out
+}
+
+// wander returns the energy of the window relative to what its steps cost without the noise and drift of the power,
+// which a long run does not have.
+func (p point) wander() float64 {
+	total := p.out.Curves[0].Joules(p.m.Window.Start, p.m.Window.End)
+	plain := total
+	for _, s := range p.out.Steps {
+		from, to := max(s.Start, p.m.Window.Start), min(s.End, p.m.Window.End)
+		if to > from {
+			plain -= (s.Caused - s.Joules) * float64(to-from) / float64(s.End-s.Start)
+		}
+	}
+	return total / plain
 }
 
 // grew returns the change of the requests in flight over the window, per second.
@@ -259,6 +273,11 @@ func TestLoadAccuracy(t *testing.T) {
 		for seed := range each {
 			p := o.measure(t, library, uint64(1000*(*loadFirst+i)+seed))
 			all = append(all, p)
+			if l := p.rec.Load; *loadVerbose && beyond(p) && !l.Saturated {
+				t.Logf("NOT SATURATED: %d of %.3g/s, slope %.3g %.3g, in flight %.3g, gap CV %.3g, completed %.3g/s; %s",
+					l.Scheduled, l.OfferedRPS, l.BacklogSlope.Value, l.BacklogSlope.CI95, l.InFlight, *l.GapCV,
+					l.CompletedRPS, p.name)
+			}
 			for _, f := range p.figures {
 				if f.refused == "" && !math.IsNaN(f.low) && !f.covered() && *loadVerbose {
 					t.Logf("MISS %s: %.5g [%.5g, %.5g] want %.5g: %+.2f %%, half %.2f %%; %s", f.name, f.value, f.low,
