@@ -73,10 +73,12 @@ func hitsOf(requests []backend.Request, slo study.SLO) (good int, hits []float64
 // Judge completes what a load tells with what its objective decides.
 func (r Run) Judge(l *result.Load, w attribute.Window) {
 	t := r.Produced(w)
+	if t.Good != l.GoodTokens {
+		l.LongRunGoodTokenJ = nil // it was of another objective
+	}
 	l.GoodTokens, l.WastedTokens = t.Good, t.Wasted
 	good, share := Attained(Scheduled(r.Requests, w), r.SLO)
 	l.Good, l.Attainment, l.GoodputRPS = int64(good), share, float64(good)/w.Duration().Seconds()
-	l.LongRunGoodTokenJ = nil // of another objective
 	l.SLOMet, l.SLOReason = "", ""
 	if r.SLO.Set() {
 		l.SLOMet, l.SLOReason = r.verdict(l)

@@ -91,7 +91,9 @@ type regression struct {
 	design *design
 	obs    []observation
 	prior  prior
-	sight  *blur.Sight
+	// refined asks for the optimum of the kernel, see [Options].
+	refined bool
+	sight   *blur.Sight
 
 	kernel params
 	score  float64 // of the best kernel: smaller is more likely
@@ -215,7 +217,7 @@ func (r *regression) searchKernel() error {
 	if math.IsInf(best, 1) {
 		return errors.New("the power samples cannot separate the phases at all")
 	}
-	r.kernel = at
+	r.kernel, r.score = at, best
 	return nil
 }
 
@@ -270,12 +272,15 @@ func (r *regression) fit() error {
 	if err := r.searchKernel(); err != nil {
 		return err
 	}
+	searched := r.score
 	for range 2 { // the second time with the estimated noise
 		if err := r.weigh(); err != nil {
 			return err
 		}
 	}
-	if err := r.polish(); err != nil {
+	if !r.refined {
+		r.score = searched
+	} else if err := r.polish(); err != nil {
 		return err
 	}
 	return r.covariance()
@@ -507,12 +512,16 @@ func (k params) delay() float64 { return k[filterParam] + k[riseParam] }
 func (r *regression) sensor() Kernel {
 	at := func(i, j int) float64 { return r.cov.At(len(r.free)+i, len(r.free)+j) }
 	sd := func(variance float64) time.Duration { return time.Duration(math.Sqrt(max(0, variance))) }
+	filter := at(filterParam, filterParam)
+	if r.prior.sd[riseParam] > 0 {
+		filter += 2*at(filterParam, riseParam) + at(riseParam, riseParam)
+	}
 	return Kernel{
 		Lag: time.Duration(r.kernel[lagParam]), LagSD: sd(at(lagParam, lagParam)),
 		Window:    time.Duration(r.prior.window(r.obs[len(r.obs)/2], r.kernel)),
 		WindowSD:  sd(at(windowParam, windowParam)),
 		Filter:    time.Duration(r.kernel.delay()),
-		FilterSD:  sd(at(filterParam, filterParam) + 2*at(filterParam, riseParam) + at(riseParam, riseParam)),
+		FilterSD:  sd(filter),
 		ResidualW: r.sigma,
 	}
 }

@@ -40,7 +40,7 @@ func TestKernelIsTheOptimum(t *testing.T) {
 		rng := rand.New(rand.NewPCG(8, 2))
 		w := continuous(h200ish, 8, 512, 20, rng)
 		s, err := Phases(Options{Samples: w.seen(k, 0.002, rng), Steps: w.steps, Requests: w.requests, Window: w.window,
-			Tier: backend.TierExact})
+			Tier: backend.TierExact, Refined: true})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -113,7 +113,7 @@ func TestPausesAreKnownToTheStamps(t *testing.T) {
 	w.window = Window{0, at}
 	w.idle(at, 1000*ms, h200ish)
 	s, err := Phases(Options{Samples: w.seen(params{5 * msNS, 20 * msNS, 0, 0}, 0.002, rng), Steps: w.steps,
-		Window: w.window, Tier: backend.TierExact})
+		Window: w.window, Tier: backend.TierExact, Refined: true})
 	if err != nil {
 		t.Fatal(err)
 	}

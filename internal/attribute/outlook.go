@@ -176,7 +176,7 @@ func (o Outlook) samples(d *design, w Window, seed uint64) []power.Sample {
 	for at := w.Start - usualMargin; at < w.End+usualMargin; at += max(int64(o.Spacing), msNS) {
 		obs = append(obs, observation{at: at, window: int64(o.Averaging)})
 	}
-	prior := priorsOf(o.Source, o.Profile)[0]
+	prior := priorsOf(o.Source, o.Profile, false)[0]
 	noise := rand.New(rand.NewPCG(1, seed)) // the same question gets the same answer
 	off, fresh := 0.0, math.Sqrt(1-usualMemory*usualMemory)
 	out := make([]power.Sample, len(obs))

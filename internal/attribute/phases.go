@@ -29,6 +29,9 @@ type Options struct {
 	// Part, if set, is the part of the window whose energy is wanted: the power of the work is then determined from
 	// all of the window, and the phases are of the part.
 	Part Window
+	// Refined asks for a fit that is exact in long windows, too: see [regression.polish] and stampDoubt. Without it, the
+	// numbers are those of earlier versions, to the last digit.
+	Refined bool
 	// Tier is how well the steps are known.
 	Tier backend.Tier
 	// Profile, if set, is the self-test's profile of the sensor.
@@ -125,8 +128,8 @@ func Phases(o Options) (Split, error) {
 	if err := covered(obs, o.Window); err != nil {
 		return Split{}, o.asking(err)
 	}
-	r := &regression{design: newDesign(line, o.Window, o.part()), obs: obs}
-	priors := priorsOf(o.Samples[0].Source, o.Profile)
+	r := &regression{design: newDesign(line, o.Window, o.part()), obs: obs, refined: o.Refined}
+	priors := priorsOf(o.Samples[0].Source, o.Profile, o.Refined)
 	view := func(b *blur.Basis) [][]float64 { return rows(b, obs, priors[0], priors[0].mean) }
 	condition, err := r.design.choose(view)
 	if err != nil {
@@ -287,7 +290,9 @@ func (s *Split) fill(r *regression, line []stretch) {
 		func(e split) float64 { return e.decode + e.both })
 	other := func(e split) float64 { return e.other }
 	phase(&s.Other, other, other, other)
-	s.doubtPauses(r, line)
+	if r.refined {
+		s.doubtPauses(r, line)
+	}
 	s.Shared = max(0, 2*linear.Dot(part(func(e split) float64 { return e.both }), r.beta))
 	for c, col := range d.columns {
 		unit := make([]float64, len(d.columns))

@@ -19,14 +19,14 @@ var beliefs = map[string][]belief{
 	// The driver's ring: on an H200, a low-pass filter of 13 ms after a lag of 5 ms (bench/results);
 	// elsewhere it may be an average over its spacing.
 	sensor.SourceSamples: {
-		{lag: 5, lagSD: 7, window: 2, windowSD: 4, filter: 13, filterSD: 6, rise: 2, riseSD: 4},
+		{lag: 5, lagSD: 7, window: 2, windowSD: 4, filter: 13, filterSD: 6},
 		{lag: 5, lagSD: 9, window: 0, windowSD: 8, filter: 3, filterSD: 4, relative: true},
 	},
 	// Polled, so that the stamp is the time of the update: on an H200, the same filter as the ring's, updated
 	// every 100 ms; an average over 25 to 100 ms on other cards (measured over many of them in arXiv
 	// 2312.02741).
 	sensor.SourceInstant: {
-		{lag: 6, lagSD: 7, window: 2, windowSD: 4, filter: 13, filterSD: 6, rise: 2, riseSD: 4},
+		{lag: 6, lagSD: 7, window: 2, windowSD: 4, filter: 13, filterSD: 6},
 		{lag: 6, lagSD: 9, window: 28, windowSD: 20, filter: 3, filterSD: 4},
 	},
 	// One second on Ampere and newer.
@@ -37,8 +37,12 @@ var beliefs = map[string][]belief{
 // The power itself still needs time to follow the load.
 var exact = []belief{{lagSD: 1.5, windowSD: 1.5, filter: 3, filterSD: 4, relative: true}}
 
+// slowRise is the filter, in milliseconds, above which it is the sensor's own and the power may follow the load through
+// another one in series; a shorter one is how the power follows.
+const slowRise = 8
+
 // priorsOf returns the priors for one series, from the self-test if there is one.
-func priorsOf(source string, profile *power.SourceProfile) []prior {
+func priorsOf(source string, profile *power.SourceProfile, refined bool) []prior {
 	if profile != nil && profile.LagMS != nil && profile.WindowMS != nil {
 		// The self-test measured this card, but not the offset of the engine's stamps from its work, hence at
 		// least a millisecond of uncertainty.
@@ -55,6 +59,9 @@ func priorsOf(source string, profile *power.SourceProfile) []prior {
 	}
 	var out []prior
 	for _, b := range believed {
+		if refined && b.filter > slowRise {
+			b.rise, b.riseSD = 2, 4
+		}
 		out = append(out, b.prior())
 	}
 	return out

@@ -111,8 +111,9 @@ func annotate(line []stretch, requests []backend.Request) {
 // it. Requests get the steps' prompt tokens in the order of their first tokens, also if they failed later; the tokens
 // of a request that failed before its first one belong to nobody.
 func eachChunk(line []stretch, requests []backend.Request, visit func(s *stretch, request int, chunk, past float64)) {
-	order := make([]int, 0, len(requests))
+	order, failed := make([]int, 0, len(requests)), false
 	for i, q := range requests {
+		failed = failed || !q.OK
 		if q.FirstTokenNS > 0 && q.PromptComputed > 0 {
 			order = append(order, i)
 		}
@@ -126,12 +127,12 @@ func eachChunk(line []stretch, requests []backend.Request, visit func(s *stretch
 		if s.kind != prefill && s.kind != mixed {
 			continue
 		}
-		for next < len(order) && requests[order[next]].FirstTokenNS <= s.start {
+		for failed && next < len(order) && requests[order[next]].FirstTokenNS <= s.start {
 			next, done = next+1, 0 // complete, although fewer tokens were counted for it
 		}
 		for left := s.prompt; left > 0 && next < len(order); {
 			q := requests[order[next]]
-			if q.PrefillStartNS >= s.end {
+			if failed && q.PrefillStartNS >= s.end {
 				break // the rest is of a request that failed before its first token
 			}
 			computed := float64(q.PromptComputed)

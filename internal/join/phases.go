@@ -30,7 +30,7 @@ func (j *join) phases(counted []*deviceEnergy) {
 	for _, d := range counted {
 		s, err := attribute.Phases(attribute.Options{Samples: between(j.samples(d.device.ID), j.whole()),
 			Steps: j.Steps, Requests: j.Requests, Window: j.whole(), Part: j.Window, Tier: j.Engine.Tier,
-			Profile: d.device.Profile, Takes: digits.Duration(j.PhasesTakeS)})
+			Refined: j.Load != nil, Profile: d.device.Profile, Takes: digits.Duration(j.PhasesTakeS)})
 		if err != nil {
 			refused = d.device.ID + ": " + err.Error()
 			break
