@@ -215,11 +215,12 @@ func (f flight) walking(l *result.Load, w attribute.Window) *result.Estimate {
 		scatter = *l.GapCV * *l.GapCV
 	}
 	half := load.Z95 * math.Sqrt(6./5*(l.OfferedRPS*scatter+l.CompletedRPS*f.dispersion(w))/w.Duration().Seconds())
-	return &result.Estimate{Value: s.Value, CI95: [2]float64{min(s.CI95[0], s.Value-half), max(s.CI95[1], s.Value+half)}}
+	return &result.Estimate{Value: s.Value,
+		CI95: [2]float64{min(s.CI95[0], s.Value-half), max(s.CI95[1], s.Value+half)}}
 }
 
 const (
-	// endBlocks is the number of equal parts of a window over which ends are counted: few, because answers end in waves.
+	// endBlocks is the number of equal parts of a window over which ends are counted: few, as answers end in waves.
 	endBlocks = 5
 	// leastDispersion bounds the dispersion of ends, which is known from few parts.
 	leastDispersion = 0.1

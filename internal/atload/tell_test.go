@@ -94,8 +94,8 @@ func TestSlopeOfAGrowingBacklog(t *testing.T) {
 			narrow += holds(f.slope(w).CI95, (over-1)*places)
 		}
 		if window < 0.95*runs || longRun < 0.92*runs || narrow > 0.9*runs {
-			t.Errorf("%v of the capacity: of %d intervals, %d hold the window's growth, %d the long run's; without the walk "+
-				"%d", over, runs, window, longRun, narrow)
+			t.Errorf("%v of the capacity: of %d intervals, %d hold the window's growth, %d the long run's; "+
+				"without the walk %d", over, runs, window, longRun, narrow)
 		}
 	}
 }

@@ -29,8 +29,8 @@ type Options struct {
 	// Part, if set, is the part of the window whose energy is wanted: the power of the work is then determined from
 	// all of the window, and the phases are of the part.
 	Part Window
-	// Refined asks for a fit that is exact in long windows, too: see [regression.polish] and stampDoubt. Without it, the
-	// numbers are those of earlier versions, to the last digit.
+	// Refined asks for a fit that is exact in long windows, too: see polish and stampDoubt. Without it, results already
+	// published recompute to the last digit.
 	Refined bool
 	// Tier is how well the steps are known.
 	Tier backend.Tier
