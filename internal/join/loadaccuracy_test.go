@@ -275,7 +275,8 @@ func TestLoadAccuracy(t *testing.T) {
 			all = append(all, p)
 			if l := p.rec.Load; *loadVerbose && beyond(p) && !l.Saturated {
 				t.Logf("NOT SATURATED: %d of %.3g/s, slope %.3g %.3g, in flight %.3g, gap CV %.3g, "+
-					"completed %.3g/s; %s", l.Scheduled, l.OfferedRPS, l.BacklogSlope.Value, l.BacklogSlope.CI95, l.InFlight, *l.GapCV,
+					"completed %.3g/s; %s", l.Scheduled, l.OfferedRPS, l.BacklogSlope.Value,
+					l.BacklogSlope.CI95, l.InFlight, *l.GapCV,
 					l.CompletedRPS, p.name)
 			}
 			for _, f := range p.figures {

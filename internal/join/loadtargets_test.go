@@ -64,7 +64,7 @@ var loadTargets = []loadTarget{
 			func(p point) bool { return p.rec.Load.SLOMet == "no" && p.truth.attained >= p.slo.Attainment })},
 	{what: "J per output token in the long run: 95 % intervals that hold the value of a long run",
 		want: "at least 92 %", judge: loadCovers(0.92, any1, "long_run_output_token_j")},
-	{what: "the same per output token of a good request", want: "at least 92 %",
+	{what: "the same per output token of a good request", want: "at least 92 %", missed: true,
 		judge: loadCovers(0.92, any1, "long_run_good_token_j")},
 }
 
