@@ -57,7 +57,8 @@ func TestTraced(t *testing.T) {
 			t.Errorf("%s: %+v %s", q.load, need, reason)
 		}
 		all := contexts(s, e)
-		if len(all) > 0 != q.tooLong || q.tooLong && (!all[0].Error || all[0].Short != "context" || !all[0].Concerns(x)) {
+		if len(all) > 0 != q.tooLong || q.tooLong && (!all[0].Error || all[0].Short != "context" ||
+			!all[0].Concerns(x)) {
 			t.Errorf("%s: %+v", q.load, all)
 		}
 	}
