@@ -62,7 +62,8 @@ func (c *Comparison) within(a, b Side) string {
 		}
 		return head + strings.Join(texts, "; ") + "."
 	}
-	head += nameA + " " + found.A.text(a.Group, found.B) + " a good token, " + nameB + " " + found.B.text(b.Group, found.A) + ": "
+	head += nameA + " " + found.A.text(a.Group, found.B) + " a good token, " + nameB + " " + found.B.text(b.Group,
+		found.A) + ": "
 	return head + found.verdict() + "."
 }
 
