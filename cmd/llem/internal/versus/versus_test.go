@@ -18,8 +18,7 @@ import (
 )
 
 // system is an engine of which the truth is known: what a good token takes at a rate, and which share of the requests
-// is
-// within the objective.
+// is within the objective.
 type system struct {
 	idleW, requestJ float64
 	capacity        float64 // the rate at which half of the requests are good
@@ -168,17 +167,20 @@ func TestDifferentSides(t *testing.T) {
 	}
 }
 
-// seeds give each side of the tests of texts its own runs, the same ones each time.
-var seeds uint64
-
-func fixed() *rand.Rand {
-	seeds++
-	return rand.New(rand.NewPCG(1, seeds))
+// fixed returns a function that gives each side of a test of texts its own runs: the same ones each time, in any order
+// of the tests.
+func fixed() func() *rand.Rand {
+	seed := uint64(0)
+	return func() *rand.Rand {
+		seed++
+		return rand.New(rand.NewPCG(1, seed))
+	}
 }
 
 // TestAnswers: the answer names the objective, the load of each side with its energy and interval, and who takes less,
 // or why that is not known with what to run next.
 func TestAnswers(t *testing.T) {
+	next := fixed()
 	fast, slow := system{90, 20, 20}, system{90, 20, 11}
 	close95 := system{90, 20, 10.6} // just 95 % of the requests are good at 8 requests/s
 	for name, q := range map[string]struct {
@@ -187,19 +189,19 @@ func TestAnswers(t *testing.T) {
 		answer  string
 		next    string
 	}{
-		"lower": {side(fixed(), slow, 4, nil, rates...), side(fixed(), fast, 4, nil, rates...), compare.Lower,
+		"lower": {side(next(), slow, 4, nil, rates...), side(next(), fast, 4, nil, rates...), compare.Lower,
 			"Within TTFT 500 ms, TPOT 50 ms for 95 %: A at 8 req/s ", ""},
-		"one run": {side(fixed(), slow, 1, nil, rates...), side(fixed(), fast, 1, nil, rates...), compare.NotTested,
+		"one run": {side(next(), slow, 1, nil, rates...), side(next(), fast, 1, nil, rates...), compare.NotTested,
 			"which takes less is not tested, because a side has one run", "measure 3 to 5 cycles of each"},
-		"no load": {side(fixed(), system{90, 20, 2}, 3, nil, 4, 8), side(fixed(), fast, 3, nil, rates...), None,
+		"no load": {side(next(), system{90, 20, 2}, 3, nil, 4, 8), side(next(), fast, 3, nil, rates...), None,
 			"A met the objective at no load; the best: ", "measure A at loads below 4 req/s, such as 1"},
-		"not measured": {side(fixed(), fast, 4, nil, rates...), side(fixed(), fast, 4, nil, 2, 4), Open,
+		"not measured": {side(next(), fast, 4, nil, rates...), side(next(), fast, 4, nil, 2, 4), Open,
 			"which takes less is open: B was not measured between 4 req/s and 12 req/s", "measure B between 4 " +
 				"req/s and "},
-		"unresolved": {side(fixed(), fast, 4, nil, 2, 4, 6), side(fixed(), close95, 4, nil, 2, 4, 8), Open,
+		"unresolved": {side(next(), fast, 4, nil, 2, 4, 6), side(next(), close95, 4, nil, 2, 4, 8), Open,
 			"which takes less is open: B may meet the objective at 8 req/s, too, where it takes ",
 			"measure B at 8 req/s for "},
-		"other objectives": {side(fixed(), fast, 3, nil, 2, 4), side(fixed(), fast, 3, func(e *study.Experiment) {
+		"other objectives": {side(next(), fast, 3, nil, 2, 4), side(next(), fast, 3, func(e *study.Experiment) {
 			e.Workload.SLO.TTFTMS = 100
 		}, 2, 4), "", "the objectives differ (A ≥ 95 % within TTFT 500 ms, TPOT 50 ms, B ≥ 95 % within TTFT 100 ms",
 			"judge both by one objective, such as --slo"},
@@ -219,8 +221,9 @@ func TestAnswers(t *testing.T) {
 // load
 // that is saturated or was sent late has no latency on either side, with the reason.
 func TestPairs(t *testing.T) {
+	next := fixed()
 	s := system{90, 20, 16}
-	a, b := side(fixed(), s, 3, nil, 2, 4, 6, 8), side(fixed(), s, 3, nil, 4, 6, 8, 10)
+	a, b := side(next(), s, 3, nil, 2, 4, 6, 8), side(next(), s, 3, nil, 4, 6, 8, 10)
 	a.Group.Points[1].Saturated = 1
 	b.Group.Points[1].Runs[0].Warnings.Warn(codes.SendLag, "late")
 	c := of(t, a, b)
@@ -240,7 +243,7 @@ func TestPairs(t *testing.T) {
 			t.Errorf("%+v, want %+v", c.Alone[i], want)
 		}
 	}
-	gamma := side(fixed(), s, 3, func(e *study.Experiment) {
+	gamma := side(next(), s, 3, func(e *study.Experiment) {
 		e.Workload.Load.Kind, e.Workload.Load.CV = "gamma", 2
 	}, 4, 6, 8)
 	c = of(t, a, gamma)
@@ -253,6 +256,7 @@ func TestPairs(t *testing.T) {
 // TestWhatIsOneLoad: closed loops are paired by the requests in flight, and traces by what is replayed, wherever their
 // file is; a load that a search chose is compared with none.
 func TestWhatIsOneLoad(t *testing.T) {
+	next := fixed()
 	s := system{90, 20, 16}
 	closed := func(e *study.Experiment) {
 		e.Workload.Concurrency, e.Workload.Load = int(e.Workload.Load.Rate), study.Arrivals{}
@@ -274,7 +278,7 @@ func TestWhatIsOneLoad(t *testing.T) {
 		"other trace":  {trace("a.csv"), trace("b.csv"), 0, "was not measured"},
 		"search":       {search, nil, 0, "a search chose the load of A"},
 	} {
-		c := of(t, side(fixed(), s, 2, q.a, 2, 4), side(fixed(), s, 2, q.b, 4, 8))
+		c := of(t, side(next(), s, 2, q.a, 2, 4), side(next(), s, 2, q.b, 4, 8))
 		told := false
 		for _, x := range c.Alone {
 			told = told || strings.Contains(x.Why, q.why)
@@ -287,8 +291,9 @@ func TestWhatIsOneLoad(t *testing.T) {
 
 // TestOtherWork: other models, lengths and objectives are said, with the next step.
 func TestOtherWork(t *testing.T) {
+	next := fixed()
 	s := system{90, 20, 16}
-	a := side(fixed(), s, 3, nil, 2, 4)
+	a := side(next(), s, 3, nil, 2, 4)
 	for name, q := range map[string]struct {
 		change func(*study.Experiment)
 		want   string
@@ -298,7 +303,7 @@ func TestOtherWork(t *testing.T) {
 		"lengths": {func(e *study.Experiment) { e.Workload.InputTokens = 512 },
 			"the sides did different work (workload.input_tokens is 64 in A and 512 in B)"},
 	} {
-		c := of(t, a, side(fixed(), s, 3, q.change, 2, 4))
+		c := of(t, a, side(next(), s, 3, q.change, 2, 4))
 		if len(c.Pairs) != 2 || !strings.Contains(strings.Join(c.Warnings, "\n"), q.want) ||
 			!strings.Contains(c.Warnings[0], "; next: ") {
 			t.Errorf("%s: %d pairs, %q", name, len(c.Pairs), c.Warnings)
@@ -308,8 +313,9 @@ func TestOtherWork(t *testing.T) {
 
 // TestCapacity: the highest loads differ only where the limits of the searches do not overlap.
 func TestCapacity(t *testing.T) {
+	next := fixed()
 	of := func(limits ...[2]float64) Side {
-		s := side(fixed(), system{90, 20, 16}, len(limits), nil, 2)
+		s := side(next(), system{90, 20, 16}, len(limits), nil, 2)
 		for i, r := range s.Group.Points[0].Runs {
 			q := &result.Search{Over: load.OverRate, Load: 2, Resolved: true}
 			if limits[i][0] > 0 {
