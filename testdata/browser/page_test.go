@@ -121,7 +121,7 @@ func (p *tab) loaded() {
 }
 
 func TestTable(t *testing.T) {
-	for name, word := range map[string]string{"simulated.html": "64", "gallery.html": "float32"} {
+	for _, name := range []string{"simulated.html", "gallery.html"} {
 		t.Run(name, func(t *testing.T) {
 			p := open(t, name)
 			const column = `[...document.querySelectorAll("#table thead th")].findIndex((h) => ` +
@@ -140,6 +140,11 @@ func TestTable(t *testing.T) {
 				t.Errorf("after two clicks: %v", got)
 			}
 			all := len(order())
+			// A word that some rows have, and not all: measured numbers and IDs may hold any digits.
+			word := read[string](p, `(() => {
+				const texts = [...document.querySelectorAll("#table tbody tr")].map((r) => r.textContent.toLowerCase());
+				return texts.flatMap((t) => t.split(/\s+/)).find((w) => w && !texts.every((t) => t.includes(w))) || "";
+			})()`)
 			p.do(chromedp.SendKeys(chromedp.ID("filter"), word))
 			shown := read[int](p, `document.querySelectorAll("#table tbody tr:not([hidden])").length`)
 			if text := read[string](p, `document.getElementById("shown").textContent`); shown >= all ||
