@@ -26,8 +26,8 @@ const RequestsTerm = "requests of the window: what other windows of the same loa
 // hold what windows of the same load give in the long run. perOutput is the energy of the window per output token.
 //
 // Energy over tokens is a ratio estimator: the scatter of energy − ratio · tokens between batches is its standard
-// error, for as many independent batches as their autocorrelation leaves, with Student's quantile. The sensors' own
-// interval is added to it.
+// error, for as many independent batches as [stats.IntervalSize] leaves, which accounts for Student's quantile. The
+// sensors' own interval is added in quadrature.
 func (r Run) LongRun(l *result.Load, w attribute.Window, perOutput *result.Quantity) {
 	l.LongRunOutputTokenJ, l.LongRunGoodTokenJ, l.LongRunReason = nil, nil, ""
 	if perOutput == nil {

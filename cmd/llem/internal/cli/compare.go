@@ -158,7 +158,8 @@ func (env *Env) compare(a, b string, o compare.Options) (*report.Comparison, err
 	if err != nil {
 		return nil, comparisonError(err)
 	}
-	return &report.Comparison{Comparison: found, A: report.Sides(first.Runs), B: report.Sides(second.Runs),
+	return &report.Comparison{Comparison: found, Pair: report.Pair{
+		A: report.Sides(first.Runs), B: report.Sides(second.Runs),
 		Differ:    report.Differing(first.Runs[0].Config, second.Runs[0].Config),
-		ExcludedA: first.Excluded, ExcludedB: second.Excluded}, nil
+		ExcludedA: first.Excluded, ExcludedB: second.Excluded}}, nil
 }

@@ -22,6 +22,11 @@ import (
 // Comparison compares configuration B with A.
 type Comparison struct {
 	*compare.Comparison
+	Pair
+}
+
+// Pair is what a comparison compares: two sides in words.
+type Pair struct {
 	A string `json:"a"`
 	B string `json:"b"`
 	// ExcludedA and ExcludedB are runs that were ok and are not compared.
@@ -48,22 +53,35 @@ func Differing(a, b study.Experiment) []ComparedKey {
 	return out
 }
 
+// head prints the sides and the keys in which they differ.
+func (p Pair) head(t Terminal, b *strings.Builder) {
+	t.wrap(b, "A  ", "   ", p.A)
+	t.wrap(b, "B  ", "   ", p.B)
+	if len(p.Differ) == 0 {
+		return
+	}
+	b.WriteString("\n")
+	rows := []Row{{Label: "", Cells: []string{"A", "B"}}}
+	for _, k := range p.Differ {
+		values := table.Shorten([]string{cmp.Or(k.A, missing), cmp.Or(k.B, missing)}, valueWidth)
+		rows = append(rows, Row{Label: k.Key, Cells: values})
+	}
+	t.columns(b, 2, rows)
+}
+
+// cautions prints what is not compared, and the reasons to doubt the whole comparison.
+func (p Pair) cautions(t Terminal, b *strings.Builder, warnings []string) {
+	for _, text := range slices.Concat(left("A", p.ExcludedA), left("B", p.ExcludedB), warnings) {
+		t.wrap(b, t.warn("caution")+": ", "         ", text)
+	}
+}
+
 // Text prints the answer, then two configurations side by side.
 func (c *Comparison) Text(t Terminal, w io.Writer) error {
 	var b strings.Builder
 	t.styled(&b, t.bold, c.Answer)
 	b.WriteString("\n")
-	t.wrap(&b, "A  ", "   ", c.A)
-	t.wrap(&b, "B  ", "   ", c.B)
-	if len(c.Differ) > 0 {
-		b.WriteString("\n")
-		rows := []Row{{Label: "", Cells: []string{"A", "B"}}}
-		for _, k := range c.Differ {
-			values := table.Shorten([]string{cmp.Or(k.A, missing), cmp.Or(k.B, missing)}, valueWidth)
-			rows = append(rows, Row{Label: k.Key, Cells: values})
-		}
-		t.columns(&b, 2, rows)
-	}
+	c.head(t, &b)
 	b.WriteString("\n")
 	t.print(&b, within(comparedRows(c.Metrics), t.Columns))
 	for _, g := range c.Missing {
@@ -72,9 +90,7 @@ func (c *Comparison) Text(t Terminal, w io.Writer) error {
 	for _, text := range comparedNotes(c) {
 		t.wrap(&b, "  ", "  ", text)
 	}
-	for _, text := range append(append(left("A", c.ExcludedA), left("B", c.ExcludedB)...), c.Warnings...) {
-		t.wrap(&b, t.warn("caution")+": ", "         ", text)
-	}
+	c.cautions(t, &b, c.Warnings)
 	_, err := io.WriteString(w, t.Style.Text(b.String()))
 	return err
 }

@@ -181,7 +181,7 @@ func TestBest(t *testing.T) {
 func TestDiffering(t *testing.T) {
 	a, b := measuredGPU().Config, measuredGPU().Config
 	b.Model, b.Container.Image = "random:llama-3.2-1b-with-a-very-long-name", "vllm/vllm-openai:v2"
-	c := &Comparison{A: "one", B: "two", Differ: Differing(a, b), Comparison: &compare.Comparison{
+	c := &Comparison{Pair: Pair{A: "one", B: "two", Differ: Differing(a, b)}, Comparison: &compare.Comparison{
 		Metrics: []compare.Metric{{Name: "energy.mean_w", Unit: "W", A: 445, B: 440, NA: 1, NB: 1}}}}
 	var out strings.Builder
 	if err := c.Text(Terminal{}, &out); err != nil {

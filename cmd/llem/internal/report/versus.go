@@ -22,21 +22,15 @@ import (
 // Versus is configuration B compared with A under load.
 type Versus struct {
 	*versus.Comparison
-	A string `json:"a"`
-	B string `json:"b"`
-	// ExcludedA and ExcludedB are runs that were ok and are not compared.
-	ExcludedA []result.Exclusion `json:"excluded_a,omitempty"`
-	ExcludedB []result.Exclusion `json:"excluded_b,omitempty"`
-	// Differ are the keys in which the two configurations differ.
-	Differ []ComparedKey `json:"differ"`
+	Pair
 }
 
 // VersusOf describes a comparison under load with its sides.
 func VersusOf(c *versus.Comparison, a, b versus.Side) *Versus {
 	x, y := a.Group.Base, b.Group.Base
 	x.Workload.SLO, y.Workload.SLO = x.Workload.SLO.Canonical(), y.Workload.SLO.Canonical()
-	return &Versus{Comparison: c, A: sideOf(a), B: sideOf(b), ExcludedA: a.Excluded(), ExcludedB: b.Excluded(),
-		Differ: Differing(x, y)}
+	return &Versus{Comparison: c, Pair: Pair{A: sideOf(a), B: sideOf(b), ExcludedA: a.Excluded(),
+		ExcludedB: b.Excluded(), Differ: Differing(x, y)}}
 }
 
 // sideOf is a side in a line.
@@ -74,17 +68,7 @@ func (c *Versus) Text(t Terminal, w io.Writer) error {
 		t.wrap(&b, "", "  ", c.Capacity.Text)
 	}
 	b.WriteString("\n")
-	t.wrap(&b, "A  ", "   ", c.A)
-	t.wrap(&b, "B  ", "   ", c.B)
-	if len(c.Differ) > 0 {
-		b.WriteString("\n")
-		rows := []Row{{Label: "", Cells: []string{"A", "B"}}}
-		for _, k := range c.Differ {
-			values := table.Shorten([]string{cmp.Or(k.A, missing), cmp.Or(k.B, missing)}, valueWidth)
-			rows = append(rows, Row{Label: k.Key, Cells: values})
-		}
-		t.columns(&b, 2, rows)
-	}
+	c.head(t, &b)
 	for _, rows := range versusTables(c.Comparison, cmp.Or(t.Columns, t.width())) {
 		b.WriteString("\n")
 		t.print(&b, rows)
@@ -93,9 +77,7 @@ func (c *Versus) Text(t Terminal, w io.Writer) error {
 	for _, text := range versusNotes(c.Comparison) {
 		t.wrap(&b, "  ", "  ", text)
 	}
-	for _, text := range slices.Concat(left("A", c.ExcludedA), left("B", c.ExcludedB), c.Warnings) {
-		t.wrap(&b, t.warn("caution")+": ", "         ", text)
-	}
+	c.cautions(t, &b, c.Warnings)
 	_, err := io.WriteString(w, t.Style.Text(b.String()))
 	return err
 }

@@ -36,7 +36,7 @@ func manyLoads() *Versus {
 		c.Pairs = append(c.Pairs, p)
 	}
 	c.Alone = []versus.Alone{{Side: "B", Load: 7, ID: "cc", Why: "A was not measured"}}
-	return &Versus{Comparison: c, A: "side a", B: "side b"}
+	return &Versus{Comparison: c, Pair: Pair{A: "side a", B: "side b"}}
 }
 
 // TestVersusFits: the tables of many loads fit in a terminal, each load is in them, and what is known of a change

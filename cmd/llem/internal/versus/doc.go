@@ -74,8 +74,7 @@ type Cheapest struct {
 	A Least `json:"a"`
 	B Least `json:"b"`
 	// Verdict is about B: lower, higher, same, not told, not tested or confounded; open if a load that may be cheaper
-	// is
-	// not resolved or was not measured; none if a side has no load within the objective.
+	// is not resolved or was not measured; none if a side has no load within the objective.
 	Verdict compare.Verdict `json:"verdict"`
 	// Why the verdict is open; empty otherwise.
 	Why string `json:"why,omitempty"`
