@@ -22,8 +22,8 @@ import (
 )
 
 // Preflight finds mistakes that can be detected before anything is started or written: requests that are longer than
-// the context of their model, and models and data sets
-// that do not exist or cannot be read. Each mistake is reported once. files reads the traces of loads.
+// the context of their model, and models and data sets that do not exist or cannot be read. Each mistake is reported
+// once. files reads the traces of loads.
 func Preflight(s *study.Study, files *extent.Files) error {
 	var errs study.Errors
 	for _, p := range Problems(s, files) {

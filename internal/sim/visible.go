@@ -9,7 +9,8 @@ import (
 
 // Visible is [EngineOptions.Scale] for an engine in a process with this CUDA_VISIBLE_DEVICES: all of the model's power
 // on each GPU in the list. An entry is an index among the usable GPUs, or the beginning of a UUID; the list ends at its
-// first other entry. If it names no GPU of the simulation, as on a machine whose list is about its real ones, it is nil.
+// first other entry. If it names no GPU of the simulation, as on a machine whose list is about its real ones, it is
+// nil.
 func (f *File) Visible(list string) []float64 {
 	var scale []float64
 	var usable []int
