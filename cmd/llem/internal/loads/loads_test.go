@@ -211,9 +211,7 @@ func TestNext(t *testing.T) {
 }
 
 // TestCyclesOfAStudy: 60 good requests alone do not show that 95 of 100 are good; the requests of three cycles do.
-// Requests
-// that
-// were sent too late to judge a limit stay unresolved however many they are, with that reason.
+// Requests that were sent too late to judge a limit stay unresolved however many they are, with that reason.
 func TestCyclesOfAStudy(t *testing.T) {
 	for cycles, want := range map[int]string{1: load.Unresolved, 3: load.Yes} {
 		if got := of(t, open(t, cycles)).Groups[0].Points[0].SLOMet; got != want {

@@ -11,9 +11,8 @@ import (
 	"github.com/llenergymeasure/llem/study"
 )
 
-// Longer returns how much longer some loads must run to resolve whether they meet the objective, such as "12 req/s
-// for 3
-// times as long"; empty for none.
+// Longer returns how much longer some loads must run to resolve whether they meet the objective, such as "12 req/s for
+// 3 times as long"; empty for none.
 func (g Group) Longer(of []float64) string {
 	var out []string
 	for _, p := range g.Points {

@@ -40,8 +40,7 @@ func manyLoads() *Versus {
 }
 
 // TestVersusFits: the tables of many loads fit in a terminal, each load is in them, and what is known of a change
-// stands
-// at its number.
+// stands at its number.
 func TestVersusFits(t *testing.T) {
 	for _, width := range []int{60, 80, 120} {
 		var b strings.Builder

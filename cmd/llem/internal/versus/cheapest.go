@@ -82,9 +82,8 @@ func amount(p loads.Point, metric string) *Amount {
 }
 
 // mayTakeLess returns why the side that takes more at its cheapest load may yet take less at another one; empty if it
-// does not, with what to measure. A load that is not resolved may meet the objective, and a load up to the cheapest
-// one of the other side may
-// not have been measured.
+// does not, with what to measure. A load that is not resolved may meet the objective, and a load up to the cheapest one
+// of the other side may not have been measured.
 func mayTakeLess(less Side, least Least, more Side, most Least, name string) (why, next string, err error) {
 	for _, p := range more.Group.Points {
 		f, ok := p.Figure(loads.GoodTokenMetric)

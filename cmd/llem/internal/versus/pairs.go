@@ -40,8 +40,7 @@ type at struct {
 }
 
 // atOf is the load of a configuration, without what does not change the rate: its seed, how long it lasts, and where
-// the
-// file of a trace is.
+// the file of a trace is.
 func atOf(e study.Experiment) at {
 	l := e.Workload.Load.Canonical()
 	l.Seed, l.DurationS = 0, 0

@@ -218,8 +218,7 @@ func TestAnswers(t *testing.T) {
 }
 
 // TestPairs: loads are paired by kind, rate and coefficient of variation; a load of one side alone is listed, and a
-// load
-// that is saturated or was sent late has no latency on either side, with the reason.
+// load that is saturated or was sent late has no latency on either side, with the reason.
 func TestPairs(t *testing.T) {
 	next := fixed()
 	s := system{90, 20, 16}
