@@ -42,6 +42,13 @@ func (c *Comparison) arrivals(a, b Side) string {
 		text == "" {
 		text = fmt.Sprintf("%strace is %s in A and %s in B", arrivals, orNone(x), orNone(y))
 	}
+	for _, p := range a.Group.Points {
+		for _, q := range b.Group.Points {
+			if text == "" && atOf(p.Summary.Config) == atOf(q.Summary.Config) {
+				text = otherTrace(p, q)
+			}
+		}
+	}
 	if text == "" {
 		return ""
 	}

@@ -14,6 +14,7 @@ import (
 	"github.com/llenergymeasure/llem/internal/codes"
 	"github.com/llenergymeasure/llem/internal/compare"
 	"github.com/llenergymeasure/llem/internal/digits"
+	"github.com/llenergymeasure/llem/load/trace"
 	"github.com/llenergymeasure/llem/note"
 	"github.com/llenergymeasure/llem/result"
 	"github.com/llenergymeasure/llem/study"
@@ -62,7 +63,7 @@ func (c *Comparison) pair(a, b Side, common bool, o Options) error {
 			c.Alone = append(c.Alone, Alone{"A", p.Load, p.Summary.ID, cmp.Or(why, "B was not measured")})
 			continue
 		}
-		if why := apart(q, "B"); why != "" {
+		if why := cmp.Or(apart(q, "B"), otherTrace(p, q)); why != "" {
 			c.Alone = append(c.Alone, Alone{"A", p.Load, p.Summary.ID, why})
 			paired[q.Summary.ID] = true
 			continue
@@ -152,6 +153,29 @@ func apart(p loads.Point, side string) string {
 		return "a search chose the load of " + side
 	}
 	return ""
+}
+
+// otherTrace returns why two points with a trace of one name replayed different requests: the file was changed, or is
+// another one of that name; empty if they did not.
+func otherTrace(p, q loads.Point) string {
+	x, y := replayed(p), replayed(q)
+	if x == nil || y == nil || x.Rows == y.Rows && x.Requests == y.Requests && x.RecordedS == y.RecordedS &&
+		x.Repeated == y.Repeated {
+		return ""
+	}
+	return fmt.Sprintf("the traces of this name differ: A replayed %s over %s s, B %s over %s s",
+		digits.Count(int(x.Requests), "request"), digits.Significant(x.RecordedS, 3),
+		digits.Count(int(y.Requests), "request"), digits.Significant(y.RecordedS, 3))
+}
+
+// replayed is what the runs of a point took from their trace; nil if that is not known.
+func replayed(p loads.Point) *trace.Summary {
+	for _, r := range p.Runs {
+		if r.Load != nil && r.Load.Trace != nil {
+			return r.Load.Trace
+		}
+	}
+	return nil
 }
 
 // at are the runs of a point, as they are judged.

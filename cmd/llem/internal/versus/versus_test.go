@@ -13,6 +13,7 @@ import (
 	"github.com/llenergymeasure/llem/internal/codes"
 	"github.com/llenergymeasure/llem/internal/compare"
 	"github.com/llenergymeasure/llem/load"
+	"github.com/llenergymeasure/llem/load/trace"
 	"github.com/llenergymeasure/llem/result"
 	"github.com/llenergymeasure/llem/study"
 )
@@ -285,6 +286,31 @@ func TestWhatIsOneLoad(t *testing.T) {
 		if len(c.Pairs) != q.pairs || !told {
 			t.Errorf("%s: %d pairs, alone %+v", name, len(c.Pairs), c.Alone)
 		}
+	}
+}
+
+// TestChangedTrace: a trace whose file was changed between two studies is another load, although its name is the same.
+func TestChangedTrace(t *testing.T) {
+	next := fixed()
+	traced := func(e *study.Experiment) {
+		e.Workload.Load = study.Arrivals{Kind: "trace", Trace: "a.csv", Speed: e.Workload.Load.Rate}
+	}
+	a, b := side(next(), system{90, 20, 16}, 2, traced, 2), side(next(), system{90, 20, 16}, 2, traced, 2)
+	set := func(s Side, requests int64) {
+		for _, r := range s.Group.Points[0].Runs {
+			r.Load.Trace = &trace.Summary{Rows: 100, Requests: requests, RecordedS: 60}
+		}
+	}
+	set(a, 90)
+	set(b, 90)
+	if c := of(t, a, b); len(c.Pairs) != 1 || len(c.Warnings) != 0 {
+		t.Errorf("of one file: %d pairs, %q", len(c.Pairs), c.Warnings)
+	}
+	set(b, 91)
+	const why = "the traces of this name differ: A replayed 90 requests over 60.0 s, B 91 requests over 60.0 s"
+	if c := of(t, a, b); len(c.Pairs) != 0 || len(c.Alone) != 1 || c.Alone[0].Why != why ||
+		c.Cheapest.Verdict != Open || !strings.Contains(c.Answer, why) || len(c.Warnings) != 1 {
+		t.Errorf("of two files: %d pairs, %+v: %s\n%q", len(c.Pairs), c.Alone, c.Answer, c.Warnings)
 	}
 }
 
