@@ -248,9 +248,7 @@ func prompts(set *workload.Set, s *study.Study) []Problem {
 		out = append(out, Problem{Finding{Error: true, Short: "data set", Note: note.Note{Code: codes.Mistake,
 			Message: fmt.Sprintf("dataset %s: has %s, but up to %d are requested", set.Source, what,
 				most.Prompts),
-			Next: fmt.Sprintf(
-				"lower -n or workload.prompts to %d, give a larger file, or use dataset: synthetic; a study that "+
-					"has such a point is refused", have)}},
+			Next: workload.Fewer(have, most.Load.Turns) + "; a study that has such a point is refused"}},
 			func(x study.Experiment) bool { return uses(x) && lacks(x.Workload) }})
 	}
 	if wanted > longest {

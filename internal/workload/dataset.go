@@ -239,9 +239,8 @@ func (s *Set) Select(n int, seed uint64) ([]Prompt, error) {
 			fmt.Sprintf("%d prompts asked for", n))
 	}
 	if n > have {
-		return nil, wrong(s.Source, nil,
-			fmt.Sprintf("lower -n or workload.prompts to %d, give a larger file, or use dataset: synthetic",
-				have), fmt.Sprintf("has %s, %d asked for", digits.Count(have, "prompt"), n))
+		return nil, wrong(s.Source, nil, Fewer(have, 1), fmt.Sprintf("has %s, %d asked for",
+			digits.Count(have, "prompt"), n))
 	}
 	if s.shuffled {
 		return shuffle(s.Prompts, seed)[:n:n], nil

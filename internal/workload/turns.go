@@ -32,6 +32,18 @@ func (s *Set) Room(turns int) int {
 	return n
 }
 
+// Fewer returns what helps if a set has fewer prompts, or conversations of a number of turns, than requested.
+func Fewer(have, turns int) string {
+	next := "give a larger file, or use dataset: synthetic"
+	if turns > 1 {
+		next = "lower workload.load.turns, " + next
+	}
+	if have > 0 {
+		next = fmt.Sprintf("lower -n or workload.prompts to %d, ", have) + next
+	}
+	return next
+}
+
 // Take returns the prompts of n conversations of this number of turns, one conversation after another. The turns of a
 // conversation are the first turns of the user in one record, of the first records that have enough; their recorded
 // answers are left out. In a set without conversations each turn is a prompt of its own, as [Set.Select] chooses them.
@@ -55,8 +67,7 @@ func (s *Set) Take(n, turns int, seed uint64) ([]Prompt, error) {
 		}
 	}
 	if have := len(out) / turns; have < n {
-		return nil, wrong(s.Source, nil, fmt.Sprintf("lower -n or workload.prompts to %d, lower workload.load.turns, "+
-			"or give a larger file", have), fmt.Sprintf("has %s with at least %d turns of the user, %d asked for",
+		return nil, wrong(s.Source, nil, Fewer(have, turns), fmt.Sprintf("has %s with at least %d turns of the user, %d asked for",
 			digits.Count(have, "conversation"), turns, n))
 	}
 	return out, nil

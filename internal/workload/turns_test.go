@@ -94,3 +94,20 @@ func TestTakenOrigins(t *testing.T) {
 		t.Error("a set of prompts keeps all turns")
 	}
 }
+
+// TestFewer: the next step never asks for 0 prompts, and names turns where they are the reason.
+func TestFewer(t *testing.T) {
+	for _, q := range []struct {
+		have, turns int
+		want        string
+	}{
+		{3, 1, "lower -n or workload.prompts to 3, give a larger file, or use dataset: synthetic"},
+		{3, 2, "lower -n or workload.prompts to 3, lower workload.load.turns, give a larger file, or use dataset: " +
+			"synthetic"},
+		{0, 2, "lower workload.load.turns, give a larger file, or use dataset: synthetic"},
+	} {
+		if got := Fewer(q.have, q.turns); got != q.want {
+			t.Errorf("%d of %d turns: %q, want %q", q.have, q.turns, got, q.want)
+		}
+	}
+}

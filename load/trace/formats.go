@@ -121,7 +121,7 @@ func parseSeconds(text string) (int64, error) {
 func nanoseconds(v, unit float64) (int64, error) {
 	const most = 1e18 // 30 years
 	if !(v*unit >= 0 && v*unit <= most) {
-		return 0, fmt.Errorf("the time %g is absurd", v)
+		return 0, fmt.Errorf("the time %g is not from 0 to 30 years", v)
 	}
 	return int64(math.Round(v * unit)), nil
 }
@@ -243,8 +243,10 @@ func parseOwn(block int) func([]byte, *row) error {
 		if q.Session == "" {
 			return errors.New("wait_s is the pause after the turn before it: name its session")
 		}
-		r.wait, err = nanoseconds(*q.WaitS, 1e9)
-		return err
+		if r.wait, err = nanoseconds(*q.WaitS, 1e9); err != nil {
+			return fmt.Errorf("wait_s: %w", err)
+		}
+		return nil
 	}
 }
 

@@ -208,7 +208,7 @@ func TestMistakes(t *testing.T) {
 		{"another version", `{"llem_trace": 2}`, "t:1: version 2 with blocks of 0 tokens is not known"},
 		{"too many blocks", `{"timestamp": 0, "input_length": 512, "output_length": 1, "hash_ids": [1, 2]}`,
 			"t:1: 2 blocks of 512 tokens for a prompt of 512 tokens"},
-		{"a negative time", `{"timestamp": -5, "input_length": 512, "output_length": 1}`, "t:1: the time -5 is absurd"},
+		{"a negative time", `{"timestamp": -5, "input_length": 512, "output_length": 1}`, "t:1: the time -5 is not from 0 to 30 years"},
 		{"conversations", `[{"id": "a", "conversations": []}]`, "t:1: a list of conversations has no times"},
 		{"a conversation", `{"conversations": []}`, "t:1: conversations without times"},
 		{"other JSON", `{"prompt": 1}`, `t:1: the first line, "{\"prompt\": 1}", is not a request of a known trace`},
