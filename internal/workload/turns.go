@@ -67,8 +67,8 @@ func (s *Set) Take(n, turns int, seed uint64) ([]Prompt, error) {
 		}
 	}
 	if have := len(out) / turns; have < n {
-		return nil, wrong(s.Source, nil, Fewer(have, turns), fmt.Sprintf("has %s with at least %d turns of the user, %d asked for",
-			digits.Count(have, "conversation"), turns, n))
+		return nil, wrong(s.Source, nil, Fewer(have, turns), fmt.Sprintf("has %s with at least %d turns of the user, "+
+			"%d asked for", digits.Count(have, "conversation"), turns, n))
 	}
 	return out, nil
 }

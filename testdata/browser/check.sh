@@ -21,12 +21,13 @@ installed typescript "$typescript" && installed axe-core "$axe" ||
 pages=$(mktemp -d)
 trap 'rm -rf "$pages"' EXIT
 "$llem" run -b fake -m random:tiny-llama -n 8 --input-tokens 16,64 --output-tokens 16 --batch-size 1,4 --cycles 2 \
-  --no-gaps -s baseline.seconds=0.2 -q -o "$pages/results" > /dev/null
+  --no-gaps -s energy.min_window=1 -s baseline.seconds=0.2 -q -o "$pages/results" > /dev/null
 "$llem" report "$pages"/results/* --html "$pages/simulated.html"
 tar -xzf bench/results/2026-11-29-h200/gallery.tar.gz -C "$pages"
 "$llem" report "$pages/llama-batch-precision" --html "$pages/gallery.html"
 hostile='<script>hacked=1</script>"><img src=x onerror=hacked=1>'
-"$llem" run -b fake -m random:tiny-llama -n 4 --output-tokens 8 --no-gaps -s baseline.seconds=0.2 -q \
+"$llem" run -b fake -m random:tiny-llama -n 4 --output-tokens 8 --no-gaps -s energy.min_window=1 \
+  -s baseline.seconds=0.2 -q \
   -s "name='$hostile'" -o "$pages/results" > /dev/null
 "$llem" site "$pages/results" "$pages/llama-batch-precision" --title "$hostile" -o "$pages/site"
 LLEM_TEST_PAGES="$pages" CGO_ENABLED=0 go test -count=1 -run '^(TestHostileNames|TestLarge|TestReadings)$' ./cmd/llem/internal/page
