@@ -69,7 +69,7 @@ func TestGaps(t *testing.T) {
 	}
 	for line, want := range map[string]string{
 		`{"at_s": 1, "input": 1, "output": 1, "wait_s": 1}`:                   "name its session",
-		`{"at_s": 1, "input": 1, "output": 1, "wait_s": -1, "session": "a"}`:  "wait_s: the time -1 is not from 0 to 30",
+		`{"at_s": 1, "input": 1, "output": 1, "wait_s": -1, "session": "a"}`:  "wait_s: the time -1 is not from 0",
 		`{"at_s": 1, "input": 1, "output": 1, "wait_s": "x", "session": "a"}`: "wait_s is string",
 	} {
 		_, err := Read(strings.NewReader("{\"llem_trace\": 1}\n"+line), "own.jsonl", Options{})
