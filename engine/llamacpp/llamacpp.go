@@ -167,7 +167,7 @@ func (e *dialect) Launch(ctx context.Context, spec backend.Spec, port int) (serv
 	}
 	e.chats = facts.Template
 	known := asked.OptionsOf(ctx, e.command, e.info.Version, []string{"--help"})
-	section, err := server.Section(spec.Options)
+	section, err := option.Section(spec.Options)
 	if err != nil {
 		return server.Launch{}, err
 	}
@@ -224,7 +224,7 @@ func (e *dialect) Launch(ctx context.Context, spec backend.Spec, port int) (serv
 }
 
 // flags are the options of llama-server that differ from the usual form.
-var flags = server.Flags{
+var flags = option.Flags{
 	"flash_attn": func(v any) []string {
 		if v == true {
 			return []string{"--flash-attn", "on"}

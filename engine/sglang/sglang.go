@@ -26,6 +26,7 @@ import (
 	"github.com/llenergymeasure/llem/internal/adapter"
 	"github.com/llenergymeasure/llem/internal/asked"
 	"github.com/llenergymeasure/llem/internal/codes"
+	"github.com/llenergymeasure/llem/internal/option"
 	"github.com/llenergymeasure/llem/internal/prom"
 	"github.com/llenergymeasure/llem/internal/server"
 	"github.com/llenergymeasure/llem/note"
@@ -96,19 +97,23 @@ func (e *dialect) Launch(ctx context.Context, spec backend.Spec, port int) (serv
 	if err != nil {
 		return server.Launch{}, err
 	}
+	var cache server.Cache
+	if e.cache {
+		cache = server.Cache{Path: "/flush_cache", Key: "sglang.disable_radix_cache"}
+	}
 	return server.Launch{
 		Command: backend.Command{Path: e.command.Path, Args: append(args, section...), Folders: e.lora.Folders(),
 			Env: append(append(server.Offline(), e.command.Env...), "SGLANG_ALLOW_OVERWRITE_LONGER_CONTEXT_LEN=1")},
 		// A server that answers this has generated a token.
 		Health: "/health_generate",
 		Loaded: backend.Loaded{Info: e.info, DType: spec.DType, Vocab: vocab, TextVocab: text},
-		Known:  known, Cleanup: e.lora.Remove,
+		Known:  known, Cleanup: e.lora.Remove, Cache: cache,
 	}, nil
 }
 
 // flags returns the section's settings as arguments of SGLang's program. Its switches can only switch on.
 func (e *dialect) flags(spec backend.Spec, known asked.Known) ([]string, error) {
-	section, err := server.Section(spec.Options)
+	section, err := option.Section(spec.Options)
 	if err != nil {
 		return nil, err
 	}
@@ -130,7 +135,7 @@ func (e *dialect) flags(spec backend.Spec, known asked.Known) ([]string, error) 
 			return nil, err
 		}
 	}
-	f := server.Flags{
+	f := option.Flags{
 		"lora": func(any) []string {
 			return []string{"--max-loras-per-batch", "2", "--lora-paths", adapter.Name + "=" + e.lora.Path}
 		},
@@ -140,7 +145,7 @@ func (e *dialect) flags(spec backend.Spec, known asked.Known) ([]string, error) 
 		},
 		// Since 0.5.20 there is one for each phase.
 		"cuda_graph_max_bs": func(v any) []string {
-			return server.Flag(known.First("--cuda-graph-max-bs", "--cuda-graph-max-bs-decode")[2:], v)
+			return option.Flag(known.First("--cuda-graph-max-bs", "--cuda-graph-max-bs-decode")[2:], v)
 		},
 	}
 	return f.Of(section), nil

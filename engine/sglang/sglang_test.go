@@ -32,7 +32,7 @@ func TestConformance(t *testing.T) {
 func TestStub(t *testing.T) {
 	s := servertest.Suite{Backend: stub, Spec: servertest.Spec(t), SaysCache: true, CountsEarly: true,
 		Option:   "--max-running-requests",
-		Settings: `{"max_running_requests":4}`}
+		Settings: `{"max_running_requests":4}`, Caching: `{"disable_radix_cache":false}`}
 	t.Run("incremental", func(t *testing.T) { s.Run(t, name) })
 	t.Run("cumulative", func(t *testing.T) { s.Run(t, "cumulative") })
 }

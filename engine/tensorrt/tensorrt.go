@@ -71,9 +71,14 @@ func (*dialect) Name() string { return name }
 func (e *dialect) Launch(ctx context.Context, spec backend.Spec, port int) (server.Launch, error) {
 	known := asked.OptionsOf(ctx, e.command, e.info.Version, []string{"serve", "--help"}, []string{"--help"})
 	e.log = spec.LogPath
-	config, err := config(spec)
+	config, caches, err := config(spec)
 	if err != nil {
 		return server.Launch{}, err
+	}
+	var cache server.Cache
+	if caches {
+		// In no release so far: see https://github.com/NVIDIA/TensorRT-LLM/pull/15313.
+		cache = server.Cache{Path: "/reset_prefix_cache", Key: "tensorrt.enable_block_reuse"}
 	}
 	vocab, text, err := asked.Vocabulary(spec.Path)
 	if err != nil {
@@ -99,6 +104,7 @@ func (e *dialect) Launch(ctx context.Context, spec backend.Spec, port int) (serv
 		Loaded:  backend.Loaded{Info: e.info, DType: spec.DType, Vocab: vocab, TextVocab: text},
 		Known:   known,
 		Cleanup: cleanup,
+		Cache:   cache,
 	}, nil
 }
 
@@ -108,12 +114,13 @@ const together = 2048
 // maxSteps is how many steps the server remembers between two reads.
 const maxSteps = 10_000
 
-// config is the configuration file: JSON, which is YAML.
-func config(spec backend.Spec) ([]byte, error) {
-	section, err := server.Section(spec.Options)
+// config is the configuration file: JSON, which is YAML. caches reports that it enables the prefix cache.
+func config(spec backend.Spec) (file []byte, caches bool, err error) {
+	section, err := option.Section(spec.Options)
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
+	caches = section["enable_block_reuse"] == true
 	for key, v := range map[string]any{
 		"dtype": spec.DType, "max_seq_len": spec.MaxContext, "enable_block_reuse": false,
 		"enable_iter_perf_stats": true, "iter_stats_max_iterations": maxSteps,
@@ -132,9 +139,9 @@ func config(spec backend.Spec) ([]byte, error) {
 	out := option.Named(new(settings).Fields(), section)
 	text, err := json.MarshalIndent(out, "", "  ")
 	if err != nil {
-		return nil, fmt.Errorf("encode the settings: %w", err)
+		return nil, false, fmt.Errorf("encode the settings: %w", err)
 	}
-	return text, nil
+	return text, caches, nil
 }
 
 // completion is the body of a request. The server refuses unknown keys.

@@ -26,7 +26,8 @@ func TestConformance(t *testing.T) {
 }
 
 func TestStub(t *testing.T) {
-	servertest.Suite{Backend: stub, Spec: servertest.Spec(t), CountsEarly: true}.Run(t, name)
+	servertest.Suite{Backend: stub, Spec: servertest.Spec(t), CountsEarly: true,
+		Caching: `{"enable_block_reuse":true}`}.Run(t, name)
 }
 
 // TestCommandLine checks the arguments of the engine, and its configuration file.

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 
 	"github.com/llenergymeasure/llem/backend"
+	"github.com/llenergymeasure/llem/internal/option"
 	"github.com/llenergymeasure/llem/internal/pyworker"
 	"github.com/llenergymeasure/llem/internal/server"
 )
@@ -21,13 +22,13 @@ const offlineMode = "offline"
 
 // offline reports whether the study requests the worker.
 func offline(spec backend.Spec) bool {
-	section, err := server.Section(spec.Options)
+	section, err := option.Section(spec.Options)
 	return err == nil && section["mode"] == offlineMode
 }
 
 // startOffline launches the worker.
 func (b launcher) startOffline(ctx context.Context, spec backend.Spec) (backend.Session, error) {
-	section, err := server.Section(spec.Options)
+	section, err := option.Section(spec.Options)
 	if err != nil {
 		return nil, err
 	}

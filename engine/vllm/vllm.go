@@ -117,11 +117,17 @@ func (e *dialect) Launch(ctx context.Context, spec backend.Spec, port int) (serv
 	}
 	e.log = spec.LogPath
 	env := append(append(server.Offline(), e.command.Env...), "VLLM_NO_USAGE_STATS=1")
+	var cache server.Cache
+	if e.cache {
+		// Only then, the server has a path that empties the cache.
+		env = append(env, "VLLM_SERVER_DEV_MODE=1")
+		cache = server.Cache{Path: "/reset_prefix_cache", Key: "vllm.enable_prefix_caching"}
+	}
 	return server.Launch{
 		Command: backend.Command{Path: e.command.Path, Args: append(args, section...), Env: env,
 			Folders: e.lora.Folders()},
-		Cleanup: e.lora.Remove,
-		Health:  "/health", Together: together,
+		Cleanup: e.lora.Remove, Cache: cache,
+		Health: "/health", Together: together,
 		Loaded: backend.Loaded{Info: e.info, DType: spec.DType, Vocab: vocab, TextVocab: text},
 		// Newer versions print all options only on request.
 		Known: asked.OptionsOf(ctx, e.command, e.info.Version, []string{"serve", "--help=all"},
@@ -131,14 +137,14 @@ func (e *dialect) Launch(ctx context.Context, spec backend.Spec, port int) (serv
 
 // flags returns the section's settings as arguments of vLLM's program: its keys are the names of the options.
 func (e *dialect) flags(spec backend.Spec) ([]string, error) {
-	section, err := server.Section(spec.Options)
+	section, err := option.Section(spec.Options)
 	if err != nil {
 		return nil, err
 	}
 	if e.lora, err = adapterOf(spec, section); err != nil {
 		return nil, err
 	}
-	args := server.Flags{
+	args := option.Flags{
 		"mode":             func(any) []string { return nil },
 		"lora":             func(any) []string { return loading(e.lora) },
 		"compilation_mode": func(v any) []string { return []string{"-O" + fmt.Sprint(v)} },

@@ -33,7 +33,7 @@ func TestConformance(t *testing.T) {
 
 func TestStub(t *testing.T) {
 	servertest.Suite{Backend: stub, Spec: servertest.Spec(t), SaysCache: true, Option: "--max-num-seqs",
-		Settings: `{"max_num_seqs":4}`}.Run(t, name)
+		Settings: `{"max_num_seqs":4}`, Caching: `{"enable_prefix_caching":true}`}.Run(t, name)
 }
 
 // TestCommandLine checks the arguments of the engine.

@@ -33,11 +33,16 @@ type Launch struct {
 	// Together is the minimum number of requests that the engine runs at once if the study does not bound it; 0 if
 	// unknown.
 	Together int
+	// Cache is how the server empties its prefix cache; zero if the study does not enable one.
+	Cache Cache
 	// Known are the options that the program has; nil if it does not list them.
 	Known asked.Known
 	// Cleanup removes the files of the launch; nil if there are none.
 	Cleanup func()
 }
+
+// Cache is the path that empties a prefix cache, and the key of a study that enables the cache.
+type Cache struct{ Path, Key string }
 
 // Request is a request with a JSON body, answered by a stream of events.
 type Request struct {

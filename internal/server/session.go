@@ -314,6 +314,9 @@ func (s *Session) Run(ctx context.Context, w backend.Workload) (*backend.Log, er
 	if err := w.Check(s.spec.MaxContext, s.loaded.Vocab); err != nil {
 		return nil, err
 	}
+	if err := s.forget(ctx); err != nil {
+		return nil, err
+	}
 	c := &client{engine: s.engine, spec: s.spec, address: s.address, solo: soloStreams,
 		streams: cmp.Or(w.Concurrency, s.opt.Streams),
 		vital:   s.child.Vital(s.opt.StallTimeout, true),

@@ -87,6 +87,9 @@ func (SGLang) Pages(s *Stub) map[string]http.HandlerFunc {
 				`"disable_radix_cache":%v,"version":"0.0.stub","lora_paths":%s}`, !s.Caches(), loraPaths())
 		},
 		"/tokenize": tokenize("prompt"),
+		"/flush_cache": s.forget("Cache flushed.", func(w http.ResponseWriter, _ *http.Request) {
+			http.Error(w, "Flush cache failed.", http.StatusBadRequest)
+		}),
 	}
 }
 

@@ -111,6 +111,9 @@ type Stub struct {
 	seen    []Request
 	writes  map[string][]int64
 	next    int
+	kept    map[string]bool // prompts in the prefix cache
+	// refusals is how often it refused to forget them.
+	refusals int
 }
 
 // New returns a stub.
@@ -124,7 +127,7 @@ func New(o Options) *Stub {
 }
 
 // Caches reports whether the stub claims to have a prefix cache.
-func (s *Stub) Caches() bool { return s.o.Fault == KeepsCache }
+func (s *Stub) Caches() bool { return s.o.Fault == KeepsCache || s.remembers() }
 
 // Counts returns the totals so far.
 func (s *Stub) Counts() (prompt, cached, output, steps int64, running int) {
@@ -199,6 +202,7 @@ func (s *Stub) stream(w http.ResponseWriter, hr *http.Request) {
 	if s.o.Fault == CacheHit {
 		cached = len(r.Prompt) / 2
 	}
+	cached += s.reused(r.Prompt)
 	s.mu.Lock()
 	name := strconv.Itoa(s.next)
 	if len(r.Prompt) > 0 {

@@ -23,6 +23,8 @@ type Suite struct {
 	// Option is the first of the dialect's options, with the settings that make the
 	// backend pass it.
 	Option, Settings string
+	// Caching are the settings that enable the prefix cache; empty if the engine has none.
+	Caching string
 	// SaysCache reports that the engine can be queried whether it keeps a prefix cache.
 	SaysCache bool
 	// LateTokens reports that the engine's count includes tokens without an event.
@@ -77,6 +79,7 @@ func Shaped(t *testing.T) string {
 func (s Suite) Run(t *testing.T, dialect string) {
 	t.Run("Faults", func(t *testing.T) { s.faults(t, dialect) })
 	t.Run("OtherWork", func(t *testing.T) { s.otherWork(t, dialect) })
+	t.Run("Forgets", func(t *testing.T) { s.forgets(t, dialect) })
 	t.Run("UnknownOption", func(t *testing.T) { s.unknownOption(t, dialect) })
 }
 

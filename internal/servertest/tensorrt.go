@@ -66,6 +66,9 @@ func (TensorRT) End(r Request, output, cached int) []string { return VLLM{}.End(
 func (TensorRT) Pages(s *Stub) map[string]http.HandlerFunc {
 	var read int64 // prompt tokens of the steps that have been read
 	return map[string]http.HandlerFunc{
+		"/reset_prefix_cache": s.forget("", func(w http.ResponseWriter, _ *http.Request) {
+			http.Error(w, `{"error":"requests are running"}`, http.StatusInternalServerError)
+		}),
 		"/metrics": func(w http.ResponseWriter, _ *http.Request) {
 			prompt, cached, _, steps, running := s.Counts()
 			s.mu.Lock()

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"os"
 	"slices"
 	"strings"
 
@@ -27,7 +28,8 @@ func (VLLM) Paths() []string { return []string{"/v1/completions"} }
 func (VLLM) Options() []string {
 	return []string{"--max-num-seqs", "--served-model-name", "--dtype", "--seed", "--generation-config",
 		"--enable-prompt-tokens-details",
-		"--load-format", "--no-enable-prefix-caching", "--max-model-len", "--enable-lora", "--max-loras",
+		"--load-format", "--no-enable-prefix-caching", "--enable-prefix-caching",
+		"--max-model-len", "--enable-lora", "--max-loras",
 		"--max-lora-rank", "--lora-modules"}
 }
 
@@ -132,8 +134,19 @@ func (VLLM) Pages(s *Stub) map[string]http.HandlerFunc {
 			}
 			fmt.Fprintf(w, `{"object":"list","data":[{"id":"llem","object":"model","parent":null}%s]}`, lora)
 		},
-		"/tokenize": s.tokenizeChat,
+		"/tokenize":           s.tokenizeChat,
+		"/reset_prefix_cache": s.resetPage(),
 	}
+}
+
+// resetPage empties the prefix cache in development mode only.
+func (s *Stub) resetPage() http.HandlerFunc {
+	if os.Getenv("VLLM_SERVER_DEV_MODE") != "1" {
+		return http.NotFound
+	}
+	return s.forget(`{"success": true}`, func(w http.ResponseWriter, _ *http.Request) {
+		fmt.Fprint(w, `{"success": false}`)
+	})
 }
 
 // tokenizeChat answers like tokenize if a prompt is given, and with a conversation in the template if messages
