@@ -18,28 +18,22 @@ type Distribution struct {
 	// Mean is the mean in the unit of the values, like all numbers here but N.
 	Mean float64 `json:"mean"`
 	// SD is the sample standard deviation; null for fewer than two values.
-	SD *float64 `json:"sd"`
-	// Min is the smallest value.
-	Min float64 `json:"min"`
+	SD  *float64 `json:"sd"`
+	Min float64  `json:"min"` // the smallest value
 	// P50 is the median, for any number of values.
 	P50 float64 `json:"p50"`
-	// P90 is the 90th percentile.
+	// P90, P95 and P99 are percentiles.
 	P90 *float64 `json:"p90"`
-	// P95 is the 95th percentile.
-	P95 *float64 `json:"p95"`
-	// P99 is the 99th percentile.
-	P99 *float64 `json:"p99"`
-	// Max is the largest value.
-	Max float64 `json:"max"`
+	P95 *float64 `json:"p95"` // see P90
+	P99 *float64 `json:"p99"` // see P90
+	Max float64  `json:"max"` // the largest value
 	// P50CI95 is the 95 % confidence interval of the median from order statistics, for as many independent
 	// values as they are worth; null if there are too few, and in results of earlier versions.
 	P50CI95 *[2]float64 `json:"p50_ci95"`
-	// P90CI95 is the confidence interval of P90, and null if P90 is.
+	// P90CI95, P95CI95 and P99CI95 are the confidence intervals of the percentiles, and null if these are.
 	P90CI95 *[2]float64 `json:"p90_ci95"`
-	// P95CI95 is the confidence interval of P95.
-	P95CI95 *[2]float64 `json:"p95_ci95"`
-	// P99CI95 is the confidence interval of P99.
-	P99CI95 *[2]float64 `json:"p99_ci95"`
+	P95CI95 *[2]float64 `json:"p95_ci95"` // see P90CI95
+	P99CI95 *[2]float64 `json:"p99_ci95"` // see P90CI95
 	// Reason is why percentiles are null.
 	Reason string `json:"reason,omitempty"`
 }

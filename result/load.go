@@ -25,6 +25,11 @@ type Load struct {
 	OfferedRPS   float64 `json:"offered_rps"`
 	SentRPS      float64 `json:"sent_rps"`      // see OfferedRPS
 	CompletedRPS float64 `json:"completed_rps"` // see OfferedRPS
+	// CompletedRPSPerGPU and OutputTokensPerSPerGPU are rates for each GPU that runs the model; null if none is known.
+	CompletedRPSPerGPU     *float64 `json:"completed_rps_per_gpu"`
+	OutputTokensPerSPerGPU *float64 `json:"output_tokens_per_s_per_gpu"` // see CompletedRPSPerGPU
+	// OutputTokensPerSPerUser is the reciprocal of the median TPOT, at which one request gets its tokens.
+	OutputTokensPerSPerUser *float64 `json:"output_tokens_per_s_per_user"`
 	// GapCV is the coefficient of variation of the times between scheduled requests.
 	GapCV *float64 `json:"gap_cv"`
 	// Scheduled is the number of requests scheduled in the window. Failed of them failed, and Cut had no answer at the

@@ -62,6 +62,7 @@ func (j *join) compute() {
 		}
 	}
 	if j.Load != nil {
+		atload.Each(j.record, j.gpus())
 		atload.Doubts(j.record.Load, j.medianTTFT(), j.warn)
 		j.checkLoad()
 	} else {

@@ -10,6 +10,7 @@ import (
 	"github.com/llenergymeasure/llem/internal/attribute"
 	"github.com/llenergymeasure/llem/internal/latencies"
 	"github.com/llenergymeasure/llem/load"
+	"github.com/llenergymeasure/llem/power"
 	"github.com/llenergymeasure/llem/result"
 )
 
@@ -84,6 +85,16 @@ func (m *Material) powerOf(w attribute.Window) func(from, to int64) float64 {
 		}
 		return watts
 	}
+}
+
+// gpus is the number of GPUs that run the model.
+func (m *Material) gpus() (n int) {
+	for _, d := range m.Devices {
+		if d.Kind == power.GPU && m.Engine.Counts(d.Device) {
+			n++
+		}
+	}
+	return n
 }
 
 // steadyPart returns the steady part of a load, with its limits at readings of the energy counter if there are some

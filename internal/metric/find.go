@@ -27,6 +27,9 @@ var titles = map[string]string{
 	"load.per_good_token_j":             "energy per good token",
 	"load.attainment":                   "fraction of requests within the objective",
 	"load.goodput_rps":                  "good requests per second",
+	"load.completed_rps_per_gpu":        "completed requests per second and GPU",
+	"load.output_tokens_per_s_per_gpu":  "output tokens per second and GPU",
+	"load.output_tokens_per_s_per_user": "output tokens per second and user",
 }
 
 // others are further names that results use for a metric.

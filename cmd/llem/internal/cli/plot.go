@@ -30,7 +30,8 @@ func newPlot(env *Env) *cobra.Command {
 			"  cycles    a metric of every run, in the order in which they ran\n\n" +
 			"of a study with loads (workload.load):\n\n" +
 			"  load      power, or --y J/request, over the rate of requests, with the load line\n" +
-			"  frontier  energy per good token over the attainment of the objective",
+			"  frontier  energy per good token over the attainment of the objective, or --x tok/s/user, tok/s/GPU,\n" +
+			"            completed/GPU",
 		Example: "  llem plot results/batches pareto -o pareto.pdf\n" +
 			"  llem plot results/batches scaling --y TTFT -o ttft.svg --grey",
 		Args: func(_ *cobra.Command, args []string) error {

@@ -22,11 +22,13 @@ const (
 // LoadKinds are the charts of studies with loads.
 func LoadKinds() []string { return []string{LoadChart, Frontier} }
 
-// frontier draws the energy per good token over the attainment.
+// frontier draws the energy per good token over the attainment, or another metric.
 func (s study) frontier(o Options) (*Picture, error) {
-	if o.X == "" {
-		o.X = loads.AttainmentMetric
+	x, err := metricOf(o.X, loads.AttainmentMetric)
+	if err != nil {
+		return nil, err
 	}
+	o.X = x.Name
 	if o.Y == "" {
 		o.Y = loads.GoodTokenMetric
 	}
@@ -38,9 +40,11 @@ func (s study) frontier(o Options) (*Picture, error) {
 		if all, err := loads.Of(s.StudyResult); err == nil && all.SLO.Set() {
 			chart.Title += " · " + loads.Objective(all.SLO)
 		}
-		chart.X.Log = false
-		for i, m := range chart.Marks { // a fraction is at most 1
-			chart.Marks[i].X.High = min(m.X.High, 1)
+		if o.X == loads.AttainmentMetric { // a fraction
+			chart.X.Log = false
+			for i, m := range chart.Marks {
+				chart.Marks[i].X.High = min(m.X.High, 1)
+			}
 		}
 		p.Chart = chart
 	}

@@ -62,6 +62,15 @@ func TestLoads(t *testing.T) {
 			}
 		}
 	}
+	p, err := New(Frontier, opened.StudyResult, Options{X: "completed"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, m := range p.Chart.(figure.Pareto).Marks { // rates above 1 in a chart that is usually one of fractions
+		if m.X.High < m.X.Value {
+			t.Errorf("the mark at %g ends at %g", m.X.Value, m.X.High)
+		}
+	}
 	for _, kind := range LoadKinds() {
 		if p, err := New(kind, simulated(t), Options{}); err == nil {
 			t.Errorf("%s of a study without loads is %v", kind, p.Data)
