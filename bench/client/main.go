@@ -1,5 +1,6 @@
 // Command client compares load generators by what they report of a server that knows its times: llem itself,
-// GuideLLM, AIPerf, inference-perf and vllm-bench, one after the other against the same stub (internal/metronome).
+// GuideLLM, AIPerf, inference-perf, vllm-bench and vllm bench serve, one after the other against the same stub
+// (internal/metronome).
 //
 //	client run -tool llem=PROGRAM -tool guidellm=PROGRAM … -streams 1,100,500,1000
 //	client run … -rate 100 -arrivals constant
@@ -73,7 +74,7 @@ func run(ctx context.Context, args []string) error {
 	f := flag.NewFlagSet("run", flag.ContinueOnError)
 	tools := map[string]string{}
 	var order []string
-	tool := "NAME=PROGRAM: llem, guidellm, aiperf, inference-perf or vllm-bench; repeated"
+	tool := "NAME=PROGRAM: llem, guidellm, aiperf, inference-perf, vllm-bench or vllm; repeated"
 	f.Func("tool", tool, func(s string) error {
 		name, path, ok := strings.Cut(s, "=")
 		if _, known := drivers[name]; !ok || !known {

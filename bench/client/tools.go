@@ -38,7 +38,8 @@ type driver struct {
 
 var drivers = map[string]driver{
 	"llem":           {arguments: llemArguments, own: true, report: llemReport},
-	"vllm-bench":     {arguments: vllmArguments, report: vllmReport},
+	"vllm-bench":     {arguments: rustArguments, report: vllmReport},
+	"vllm":           {arguments: pythonArguments, report: vllmReport},
 	"guidellm":       {arguments: guideArguments, report: guideReport},
 	"aiperf":         {arguments: aiperfArguments, report: aiperfReport, online: true},
 	"inference-perf": {arguments: inferencePerfArguments, report: inferencePerfReport},
@@ -111,7 +112,10 @@ func measure(ctx context.Context, name, program string, l load, dir, tokenizer s
 		return outcome{}, err
 	}
 	var o outcome
-	from, to, tokens := o.know(last(list, l.requests), l.rate)
+	if !d.own { // which warms up nothing, and has as many arrivals as chance gives
+		list = last(list, l.requests)
+	}
+	from, to, tokens := o.know(list, l.rate)
 	o.cpu = between(spent, from, to) / float64(max(1, tokens)) * 1e6
 	if o.told, err = d.report(j); err != nil {
 		return o, err
@@ -180,26 +184,36 @@ func llemReport(j job) (figures, error) {
 			}
 		}
 	}
-	if len(ttft) != j.requests {
-		return figures{}, fmt.Errorf("llem completed %d of %d requests", len(ttft), j.requests)
+	if len(ttft) != len(rows) {
+		return figures{}, fmt.Errorf("llem completed %d of %d requests", len(ttft), len(rows))
 	}
 	return figures{mean(ttft), percentile(ttft, 99), mean(itl), percentile(lag, 50), percentile(lag, 99)}, nil
 }
 
-func vllmArguments(j job) ([]string, error) {
+// rustArguments are of vllm-bench, the client in Rust.
+func rustArguments(j job) ([]string, error) {
+	// Without it, it asks the server how many tokens a text has.
+	return append(vllmArguments(j), "--prompt-token-ids"), nil
+}
+
+// pythonArguments are of vLLM itself.
+func pythonArguments(j job) ([]string, error) {
+	return append([]string{"bench", "serve"}, vllmArguments(j)...), nil
+}
+
+func vllmArguments(j job) []string {
 	args := []string{"--backend", "openai", "--base-url", j.url, "--model", "llem", "--tokenizer", j.tokenizer,
 		"--dataset-name", "random", "--random-input-len", strconv.Itoa(input), "--random-output-len",
 		strconv.Itoa(j.output), "--num-prompts", strconv.Itoa(j.requests), "--ignore-eos", "--save-result",
-		"--result-dir", j.dir, "--result-filename", "report.json", "--disable-tqdm",
-		"--prompt-token-ids"} // otherwise it asks the server how many tokens a text has
+		"--result-dir", j.dir, "--result-filename", "report.json", "--disable-tqdm"}
 	if j.rate > 0 {
 		args = append(args, "--request-rate", fmt.Sprint(j.rate))
 		if j.arrivals == "constant" {
 			args = append(args, "--burstiness", "inf")
 		}
-		return args, nil
+		return args
 	}
-	return append(args, "--max-concurrency", strconv.Itoa(j.streams)), nil
+	return append(args, "--max-concurrency", strconv.Itoa(j.streams))
 }
 
 func vllmReport(j job) (figures, error) {

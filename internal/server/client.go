@@ -60,6 +60,9 @@ type stream struct {
 	mu   sync.Mutex // guards conn against the end of the run
 	conn *conn
 	got  events
+	// text is a request that has begun, of which sent bytes are written; nil before.
+	text []byte
+	sent int
 	// shared counts tokens that came in one event with the token before.
 	shared int
 	// reconnects counts connections that the server had closed between two requests.
@@ -240,20 +243,30 @@ func clipped(s string, most int) string {
 // post sends the request. A connection that the server has closed since the last request is reopened, and counted:
 // the time for it is part of the request.
 func (s *stream) post(ctx context.Context, body Request, out *backend.Request) (int, error) {
-	text := s.conn.framed("POST", body.Path, body.Body)
-	out.SubmittedNS = clock.Mono()
-	out.PrefillStartNS = out.SubmittedNS
-	out.ArrivedNS = cmp.Or(out.ArrivedNS, out.SubmittedNS)
-	status, err := s.conn.exchange(text)
+	if s.text == nil {
+		s.begin(body, out)
+	}
+	text := s.text
+	s.text = nil
+	status, err := s.conn.exchange(text, s.sent)
 	out.WrittenNS, out.FirstByteNS = s.conn.wrote, s.conn.first
 	if err == nil || !s.conn.idleClosed(err) || ctx.Err() != nil {
 		return status, err
 	}
 	s.renew(ctx)
 	s.reconnects++
-	status, err = s.conn.exchange(text)
+	status, err = s.conn.exchange(text, 0)
 	out.WrittenNS, out.FirstByteNS = s.conn.wrote, s.conn.first
 	return status, err
+}
+
+// begin sends what the socket takes of a request at once.
+func (s *stream) begin(body Request, out *backend.Request) {
+	s.text = s.conn.framed("POST", body.Path, body.Body)
+	out.SubmittedNS = clock.Mono()
+	out.PrefillStartNS = out.SubmittedNS
+	out.ArrivedNS = cmp.Or(out.ArrivedNS, out.SubmittedNS)
+	s.sent = s.conn.offer(s.text)
 }
 
 // renew replaces an unusable connection. If none can be opened, the next request fails on the old one.

@@ -103,7 +103,7 @@ func (c *conn) line() ([]byte, error) {
 
 // send writes a request with a JSON body and reads the head of the answer.
 func (c *conn) send(method, path string, payload []byte) (status int, err error) {
-	return c.exchange(c.framed(method, path, payload))
+	return c.exchange(c.framed(method, path, payload), 0)
 }
 
 // framed returns a request with a JSON body as it is written.
@@ -116,14 +116,16 @@ func (c *conn) framed(method, path string, payload []byte) []byte {
 	return append(append(text, "\r\n"...), payload...)
 }
 
-// exchange writes a request and reads the head of the answer.
-func (c *conn) exchange(request []byte) (status int, err error) {
-	c.wrote, c.first = 0, 0
-	c.waitForEnd(false)
-	if err := c.write(request); err != nil {
-		return 0, err
+// exchange writes what is left of a request after the bytes sent already, and reads the head of the answer.
+func (c *conn) exchange(request []byte, sent int) (status int, err error) {
+	if sent < len(request) {
+		c.wrote, c.first = 0, 0
+		c.waitForEnd(false)
+		if err := c.write(request[sent:]); err != nil {
+			return 0, err
+		}
+		c.wrote = clock.Mono()
 	}
-	c.wrote = clock.Mono()
 	status, err = c.head()
 	if err == nil {
 		c.served++

@@ -2,7 +2,6 @@ package server
 
 import (
 	"cmp"
-	"container/heap"
 	"context"
 	"errors"
 	"fmt"
@@ -34,36 +33,14 @@ type openLoop struct {
 
 	mu      sync.Mutex
 	whole   map[int][]int32
-	ahead   timeline  // requests whose time is known
-	unknown int       // requests that wait for the end of another one
-	idle    []*stream // connections without a request
-	flying  int       // requests in flight
-	waiting []int     // requests that are due and wait for the cap
+	ahead   pacing.Timeline // requests whose time is known
+	unknown int             // requests that wait for the end of another one
+	idle    []*stream       // connections without a request
+	flying  int             // requests in flight
+	waiting []int           // requests that are due and wait for the cap
 	done    int
 	streams []*stream // all
 	closed  bool      // the run is over
-}
-
-// timed is a request, by index, and when it is due.
-type timed struct {
-	at int64
-	i  int
-}
-
-// timeline implements heap.Interface.
-type timeline []timed
-
-func (t timeline) Len() int { return len(t) }
-func (t timeline) Less(a, b int) bool {
-	return cmp.Or(cmp.Compare(t[a].at, t[b].at), t[a].i-t[b].i) < 0
-}
-func (t timeline) Swap(a, b int) { t[a], t[b] = t[b], t[a] }
-func (t *timeline) Push(v any)   { *t = append(*t, v.(timed)) }
-func (t *timeline) Pop() any {
-	last := len(*t) - 1
-	v := (*t)[last]
-	*t = (*t)[:last]
-	return v
 }
 
 // look is how long the pacing goroutine sleeps at most while answers may make further requests due. A request that is
@@ -129,17 +106,15 @@ func (o *openLoop) run(ctx context.Context, ready int) error {
 		}
 		last = max(last, at)
 		if p.After == nil {
-			o.ahead = append(o.ahead, timed{at, i})
+			o.ahead.Add(pacing.Due{At: at, I: i})
 		}
 	}
-	heap.Init(&o.ahead)
 	if o.w.Open && o.w.DrainNS > 0 {
 		over := time.AfterFunc(time.Duration(last+o.w.DrainNS-o.log.StartNS), func() { cut(errDrain) })
 		defer over.Stop()
 	}
 	o.all.Go(func() {
-		pacing.Own()
-		o.pace(ctx)
+		o.pace(ctx, pacing.New())
 	})
 	o.all.Wait()
 	o.log.EndNS = clock.Mono()
@@ -166,22 +141,19 @@ func (o *openLoop) follows() {
 }
 
 // pace lets requests arrive at their times.
-func (o *openLoop) pace(ctx context.Context) {
+func (o *openLoop) pace(ctx context.Context, p *pacing.Pacer) {
 	for {
 		o.mu.Lock()
 		at, now := int64(math.MaxInt64), clock.Mono()
 		if o.unknown > 0 {
 			at = now + int64(look)
 		}
-		for len(o.ahead) > 0 && o.ahead[0].at <= now {
-			t, _ := heap.Pop(&o.ahead).(timed)
-			o.arrive(ctx, t)
+		for o.ahead.Next().At <= now {
+			o.arrive(ctx, o.ahead.Take())
 		}
-		if len(o.ahead) > 0 {
-			at = min(at, o.ahead[0].at)
-		}
+		at = min(at, o.ahead.Next().At)
 		o.mu.Unlock()
-		if at == math.MaxInt64 || !pacing.Until(ctx, at, o.quiet) {
+		if at == math.MaxInt64 || !p.Until(ctx, at, o.quiet) {
 			return
 		}
 	}
@@ -200,14 +172,14 @@ func (o *openLoop) quiet() {
 }
 
 // arrive sends a request that is due, or puts it into the queue of the cap. The caller holds the lock.
-func (o *openLoop) arrive(ctx context.Context, t timed) {
-	q := &o.log.Requests[t.i]
+func (o *openLoop) arrive(ctx context.Context, t pacing.Due) {
+	q := &o.log.Requests[t.I]
 	if o.w.Open || o.most == 0 { // else it arrives when its client is free
-		q.ArrivedNS = t.at
+		q.ArrivedNS = t.At
 	}
 	if o.most > 0 && o.flying >= o.most {
 		q.Capped = o.w.Open
-		o.waiting = append(o.waiting, t.i)
+		o.waiting = append(o.waiting, t.I)
 		return
 	}
 	if o.flying == 0 {
@@ -217,8 +189,9 @@ func (o *openLoop) arrive(ctx context.Context, t timed) {
 	var s *stream
 	if n := len(o.idle); n > 0 {
 		s, o.idle = o.idle[n-1], o.idle[:n-1]
+		s.begin(o.bodies[t.I], q) // here: the goroutine that reads the answer starts later
 	}
-	o.all.Go(func() { o.serve(ctx, s, t.i) })
+	o.all.Go(func() { o.serve(ctx, s, t.I) })
 }
 
 // next takes a request that waited for the cap: the first one, or in a closed loop the first one that continues
@@ -277,9 +250,9 @@ func (o *openLoop) follow(ctx context.Context, i int) {
 	}
 	for _, k := range o.after[i] {
 		p := o.w.Requests[k]
-		t := timed{q.EndNS + p.WaitNS, k}
+		t := pacing.Due{At: q.EndNS + p.WaitNS, I: k}
 		if o.w.Open {
-			t.at = max(t.at, o.log.StartNS+p.DueNS)
+			t.At = max(t.At, o.log.StartNS+p.DueNS)
 		}
 		o.unknown--
 		if reason := unfollowed(q); reason != "" {
@@ -293,18 +266,18 @@ func (o *openLoop) follow(ctx context.Context, i int) {
 		o.log.Requests[k].PromptTokens = len(p.Tokens)
 		o.bodies[k] = o.engine.Request(o.spec, p, o.w.Asked(p))
 		switch now := clock.Mono(); {
-		case t.at <= now:
+		case t.At <= now:
 			o.arrive(ctx, t)
-		case t.at <= now+int64(look):
+		case t.At <= now+int64(look):
 			o.all.Go(func() {
-				if pacing.Until(ctx, t.at, nil) {
+				if pacing.Until(ctx, t.At) {
 					o.mu.Lock()
 					defer o.mu.Unlock()
 					o.arrive(ctx, t)
 				}
 			})
 		default:
-			heap.Push(&o.ahead, t)
+			o.ahead.Add(t)
 		}
 	}
 }
@@ -321,13 +294,13 @@ func unfollowed(q *backend.Request) string {
 }
 
 // drop fails a request that cannot be sent, and with it the ones that continue it. The caller holds the lock.
-func (o *openLoop) drop(ctx context.Context, t timed, reason string) {
-	q := &o.log.Requests[t.i]
+func (o *openLoop) drop(ctx context.Context, t pacing.Due, reason string) {
+	q := &o.log.Requests[t.I]
 	q.Failure, q.Cut = reason, errors.Is(context.Cause(ctx), errDrain)
-	q.EndNS, q.ArrivedNS = clock.Mono(), t.at
-	q.EndNS = max(q.EndNS, t.at)
+	q.EndNS, q.ArrivedNS = clock.Mono(), t.At
+	q.EndNS = max(q.EndNS, t.At)
 	o.done++
-	o.follow(ctx, t.i)
+	o.follow(ctx, t.I)
 }
 
 // unsent ends the requests that were not sent before the end of the run.

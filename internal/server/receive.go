@@ -34,6 +34,23 @@ func (c *conn) write(p []byte) error {
 	return err
 }
 
+// offer sends what the socket takes of a request at once, and returns how much that was. The next write or read has
+// its error.
+func (c *conn) offer(request []byte) (n int) {
+	c.wrote, c.first = 0, 0
+	c.waitForEnd(false)
+	if c.box != nil {
+		n, _ = c.box.writeSome(request)
+	} else {
+		_ = c.raw.Write(func(fd uintptr) bool {
+			n, _ = unix.Write(int(fd), request)
+			return true
+		})
+	}
+	c.wrote = clock.Mono()
+	return max(0, n)
+}
+
 // waitForEnd reports whether the reader needs nothing before the end of the answer, so that a loop need not wake it.
 func (c *conn) waitForEnd(yes bool) {
 	if c.box != nil {
