@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # A machine with several GPUs: the sampler on all of them, one run on one GPU, one run on each GPU at the same time
 # (CUDA_VISIBLE_DEVICES), a second one on a GPU in use, and the self-test over all GPUs. Prints a table; raw results go
-# to $OUT. METER, RUNS and DOCTOR are 1 or 0.
+# to $OUT. METER, RUNS, AFTER (one run on one GPU again) and DOCTOR are 1 or 0.
 #
 #   bench/device/build.sh            # where Go is
 #   OUT=/tmp/out bench/device/host.sh
@@ -40,7 +40,7 @@ if [ "${RUNS:-1}" = 1 ]; then
   measure again 0 # GPU 0 is in use
   grep -h -A2 -i "in use\|another llem" "$work/again-gpu0.err" | head -4
   wait "${pids[@]}"
-  measure after 0
+  [ "${AFTER:-1}" = 0 ] || measure after 0
   echo "runs: $((SECONDS - began)) s"
 fi
 "$python" bench/device/host_table.py "$work" | tee "$OUT/host.md"
