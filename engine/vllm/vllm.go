@@ -116,7 +116,9 @@ func (e *dialect) Launch(ctx context.Context, spec backend.Spec, port int) (serv
 		return server.Launch{}, err
 	}
 	e.log = spec.LogPath
-	env := append(append(server.Offline(), e.command.Env...), "VLLM_NO_USAGE_STATS=1")
+	env := append(append(server.Offline(), e.command.Env...), "VLLM_NO_USAGE_STATS=1",
+		// Seconds; after the usual five, a request finds its connection closed.
+		"VLLM_HTTP_TIMEOUT_KEEP_ALIVE=86400")
 	var cache server.Cache
 	if e.cache {
 		// Only then, the server has a path that empties the cache.

@@ -8,6 +8,7 @@ import (
 
 	"github.com/llenergymeasure/llem/backend"
 	"github.com/llenergymeasure/llem/internal/codes"
+	"github.com/llenergymeasure/llem/internal/installed"
 	"github.com/llenergymeasure/llem/note"
 )
 
@@ -96,9 +97,9 @@ func (b Backend) command(spec backend.Spec) (backend.Command, error) {
 	case inside != nil:
 		cmd = *inside
 	case b.Product.Module != "":
-		cmd.Path, err = pythonProgram(b.Python)
+		cmd.Path, err = installed.Python(b.Python)
 	default:
-		cmd.Path, err = programOf(cmp.Or(b.Program, b.Product.Program), b.Python)
+		cmd.Path, err = installed.Program(cmp.Or(b.Program, b.Product.Program), b.Python)
 	}
 	if b.Product.Module != "" && b.Command == nil {
 		cmd.Args = []string{"-m", b.Product.Module}
@@ -113,26 +114,26 @@ func (b Backend) version(ctx context.Context, cmd backend.Command) (string, erro
 	case cmd.Container != nil:
 		return versionInside(ctx, cmd, b.Product.Package)
 	case b.Command != nil:
-		return versionOf(ctx, cmd, "--version")
+		return installed.Version(ctx, cmd, "--version")
 	case b.Product.Module != "":
-		version, err := packageOf(ctx, backend.Command{Path: cmd.Path}, b.Product.Package)
+		version, err := installed.PackageVersion(ctx, backend.Command{Path: cmd.Path}, b.Product.Package)
 		if err != nil {
 			return "", b.missing(ctx, err)
 		}
 		return version, nil
 	}
 	if python := runs(cmd.Path); python != "" {
-		if version, err := packageOf(ctx, backend.Command{Path: python}, b.Product.Package); err == nil {
+		if version, err := installed.PackageVersion(ctx, backend.Command{Path: python}, b.Product.Package); err == nil {
 			return version, nil
 		}
 	}
-	return versionOf(ctx, cmd, "--version")
+	return installed.Version(ctx, cmd, "--version")
 }
 
 // runs finds the interpreter that runs a program: the one named on its first line, or the one beside it, because
 // that line may name a shell.
 func runs(program string) string {
-	for _, python := range []string{interpreter(program), filepath.Join(filepath.Dir(program), "python3")} {
+	for _, python := range []string{installed.Interpreter(program), filepath.Join(filepath.Dir(program), "python3")} {
 		if path, err := exec.LookPath(python); err == nil {
 			return path
 		}
@@ -143,7 +144,7 @@ func runs(program string) string {
 // Interpreter finds the interpreter that has the engine: the given one, or the one that runs the engine's program.
 func (b Backend) Interpreter(ctx context.Context) (string, error) {
 	if b.Python != "" {
-		path, err := named(b.Python)
+		path, err := installed.Named(b.Python)
 		if err != nil {
 			return "", b.missing(ctx, err)
 		}

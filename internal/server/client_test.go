@@ -375,28 +375,6 @@ func TestLineEnds(t *testing.T) {
 	}
 }
 
-// TestListening: a connection to a port is not a listener on it.
-func TestListening(t *testing.T) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	c, err := net.Dial("tcp", l.Addr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer c.Close()
-	accepted, err := l.Accept()
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer accepted.Close()
-	if n := len(listening(l.Addr().(*net.TCPAddr).Port)); n != 1 {
-		t.Errorf("%d sockets listen, want 1", n)
-	}
-}
-
 // TestCountsBelieved: the limits within which an engine's count of the tokens so far is accepted.
 func TestCountsBelieved(t *testing.T) {
 	ids := func(n int) []int32 { return make([]int32, n) }

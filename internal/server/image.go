@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"github.com/llenergymeasure/llem/backend"
+	"github.com/llenergymeasure/llem/internal/installed"
 )
 
 // For a process, the program is found beside an interpreter or in PATH; inside an image, the shell that every
@@ -41,11 +42,11 @@ func Interpreted(c *backend.Container, args ...string) (*backend.Container, []st
 // the program cmd, which may import all of itself first.
 func versionInside(ctx context.Context, cmd backend.Command, name string) (string, error) {
 	box, args := Interpreted(cmd.Container)
-	version, err := packageOf(ctx, backend.Command{Path: box.Program, Args: args, Container: box}, name)
+	version, err := installed.PackageVersion(ctx, backend.Command{Path: box.Program, Args: args, Container: box}, name)
 	if err == nil {
 		return version, nil
 	}
-	if version, asked := versionOf(ctx, cmd, "--version"); asked == nil {
+	if version, asked := installed.Version(ctx, cmd, "--version"); asked == nil {
 		return version, nil
 	}
 	return "", err

@@ -35,7 +35,8 @@ type loop struct {
 	got    int // of events
 
 	mu    sync.RWMutex
-	boxes []*inbox // by their number in the set
+	boxes []*inbox // by their number in the set; nil is free
+	free  []int
 
 	offset, offsetAt int64 // the result of monoOfWall, and when
 }
@@ -55,6 +56,7 @@ type inbox struct {
 	loop *loop
 	conn *conn
 	fd   int
+	at   int           // its number
 	wake chan struct{} // has room for one
 	// patient is set by the reader: it needs nothing before the end of the answer.
 	patient bool
@@ -112,11 +114,16 @@ func (l *loop) add(c *conn, fd int) error {
 	c.box = &inbox{loop: l, conn: c, fd: fd, wake: make(chan struct{}, 1)}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.boxes = append(l.boxes, c.box)
+	if n := len(l.free); n > 0 {
+		c.box.at, l.free = l.free[n-1], l.free[:n-1]
+		l.boxes[c.box.at] = c.box
+	} else {
+		c.box.at, l.boxes = len(l.boxes), append(l.boxes, c.box)
+	}
 	err := unix.EpollCtl(l.epoll, unix.EPOLL_CTL_ADD, fd, &unix.EpollEvent{
-		Events: unix.EPOLLIN | unix.EPOLLRDHUP | unix.EPOLLET, Fd: int32(len(l.boxes) - 1)})
+		Events: unix.EPOLLIN | unix.EPOLLRDHUP | unix.EPOLLET, Fd: int32(c.box.at)})
 	if err != nil {
-		return errors.Join(fmt.Errorf("wait for a connection: %w", err), c.box.close())
+		return errors.Join(fmt.Errorf("wait for a connection: %w", err), c.box.shut())
 	}
 	return nil
 }
@@ -128,7 +135,9 @@ func (l *loop) turn() {
 		latest := int64(0)
 		l.mu.RLock()
 		for _, e := range l.events[:l.got] {
-			latest = max(latest, l.boxes[e.Fd].hear(e.Events))
+			if b := l.boxes[e.Fd]; b != nil {
+				latest = max(latest, b.hear(e.Events))
+			}
 		}
 		l.mu.RUnlock()
 		if latest > 0 {
@@ -161,7 +170,9 @@ func (l *loop) sweep() {
 		now := clock.Mono()
 		l.mu.RLock()
 		for _, b := range l.boxes {
-			b.sweep(now)
+			if b != nil {
+				b.sweep(now)
+			}
 		}
 		l.mu.RUnlock()
 	}
@@ -288,8 +299,20 @@ func (b *inbox) writeSome(p []byte) (int, error) {
 	return unix.Write(b.fd, p)
 }
 
-// close ends the connection and wakes its reader.
+// close ends the connection, and gives its number back.
 func (b *inbox) close() error {
+	err := b.shut()
+	l := b.loop
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.boxes[b.at] == b {
+		l.boxes[b.at], l.free = nil, append(l.free, b.at)
+	}
+	return err
+}
+
+// shut closes the socket and wakes its reader.
+func (b *inbox) shut() error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.closed {

@@ -15,10 +15,6 @@ import (
 	"github.com/llenergymeasure/llem/internal/pacing"
 )
 
-// spareStreams is the number of connections that are kept open for requests to come: a burst of as many finds
-// all of its connections open.
-const spareStreams = 64
-
 // openLoop sends requests when they are due, however many are in flight. It also sends the requests of a closed loop
 // with conversations: all of them are due at once there, with a cap.
 type openLoop struct {
@@ -37,6 +33,7 @@ type openLoop struct {
 	unknown int             // requests that wait for the end of another one
 	idle    []*stream       // connections without a request
 	flying  int             // requests in flight
+	peak    int             // most of them so far
 	waiting []int           // requests that are due and wait for the cap
 	done    int
 	streams []*stream // all
@@ -113,10 +110,10 @@ func (o *openLoop) run(ctx context.Context, ready int) error {
 		over := time.AfterFunc(time.Duration(last+o.w.DrainNS-o.log.StartNS), func() { cut(errDrain) })
 		defer over.Stop()
 	}
-	o.all.Go(func() {
-		o.pace(ctx, pacing.New())
-	})
+	o.all.Go(func() { o.pace(ctx, pacing.New()) })
+	end := o.kept(ctx)
 	o.all.Wait()
+	end()
 	o.log.EndNS = clock.Mono()
 	o.unsent(ctx)
 	for _, s := range o.streams {
@@ -186,9 +183,9 @@ func (o *openLoop) arrive(ctx context.Context, t pacing.Due) {
 		o.heard(clock.Mono())
 	}
 	o.flying++
-	var s *stream
-	if n := len(o.idle); n > 0 {
-		s, o.idle = o.idle[n-1], o.idle[:n-1]
+	o.peak = max(o.peak, o.flying)
+	s := o.take()
+	if s != nil {
 		s.begin(o.bodies[t.I], q) // here: the goroutine that reads the answer starts later
 	}
 	o.all.Go(func() { o.serve(ctx, s, t.I) })
@@ -209,7 +206,9 @@ func (o *openLoop) next() int {
 // serve sends a request over an open connection or a new one, and then requests that waited for the cap.
 func (o *openLoop) serve(ctx context.Context, s *stream, i int) {
 	if s == nil {
-		s = o.connect(ctx)
+		if s = o.connect(ctx); s != nil {
+			s.reconnects++
+		}
 	}
 	for {
 		q := &o.log.Requests[i]

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"time"
@@ -49,6 +50,24 @@ func (c *conn) offer(request []byte) (n int) {
 	}
 	c.wrote = clock.Mono()
 	return max(0, n)
+}
+
+// gone reports whether the server has closed a connection without a request, or sends what nobody asked for.
+func (c *conn) gone() (gone bool) {
+	look := func(fd uintptr) {
+		var b [1]byte
+		_, _, err := unix.Recvfrom(int(fd), b[:], unix.MSG_PEEK|unix.MSG_DONTWAIT)
+		gone = !errors.Is(err, unix.EAGAIN) && !errors.Is(err, unix.EINTR)
+	}
+	if c.box == nil {
+		return c.raw.Control(look) != nil || gone
+	}
+	c.box.mu.Lock()
+	defer c.box.mu.Unlock()
+	if !c.box.closed {
+		look(uintptr(c.box.fd))
+	}
+	return gone || c.box.closed
 }
 
 // waitForEnd reports whether the reader needs nothing before the end of the answer, so that a loop need not wake it.

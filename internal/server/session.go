@@ -17,6 +17,7 @@ import (
 	"github.com/llenergymeasure/llem/clock"
 	"github.com/llenergymeasure/llem/internal/codes"
 	"github.com/llenergymeasure/llem/internal/fault"
+	"github.com/llenergymeasure/llem/internal/portowner"
 	"github.com/llenergymeasure/llem/internal/watch"
 	"github.com/llenergymeasure/llem/note"
 )
@@ -177,7 +178,7 @@ func (s *Session) ready(outer context.Context) error {
 		}
 	}
 	if processes := s.child.Notice(); len(processes) > 0 { // the client of a container may not report its process
-		if err := ours(s.engine.Name(), s.port, processes); err != nil {
+		if err := portowner.Check(s.engine.Name(), s.port, processes); err != nil {
 			return err
 		}
 	}

@@ -1,4 +1,4 @@
-package server
+package installed
 
 import (
 	"os"
@@ -15,13 +15,13 @@ import (
 func TestProgram(t *testing.T) {
 	dir := t.TempDir()
 	python := filepath.Join(dir, "python")
-	if _, err := programOf("engine", python); err == nil || !strings.Contains(err.Error(), "interpreter") ||
+	if _, err := Program("engine", python); err == nil || !strings.Contains(err.Error(), "interpreter") ||
 		!strings.Contains(err.Error(), python) {
 		t.Errorf("no interpreter: %v", err)
 	}
 	for _, path := range []string{python, filepath.Join(dir, "engine")} {
 		if path != python {
-			if _, err := programOf("engine", python); err == nil ||
+			if _, err := Program("engine", python); err == nil ||
 				!strings.Contains(err.Error(), "no program engine beside "+python) {
 				t.Errorf("no program: %v", err)
 			}
@@ -30,7 +30,7 @@ func TestProgram(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if got, err := programOf("engine", python); err != nil || got != filepath.Join(dir, "engine") {
+	if got, err := Program("engine", python); err != nil || got != filepath.Join(dir, "engine") {
 		t.Errorf("%q, %v", got, err)
 	}
 }
@@ -46,21 +46,21 @@ func TestInterpreter(t *testing.T) {
 		if err := os.WriteFile(path, []byte(first), 0o755); err != nil {
 			t.Fatal(err)
 		}
-		if got := interpreter(path); got != want {
+		if got := Interpreter(path); got != want {
 			t.Errorf("%q is run by %q, want %q", first, got, want)
 		}
 	}
-	if got := interpreter("/no/such/program"); got != "" {
+	if got := Interpreter("/no/such/program"); got != "" {
 		t.Errorf("%q", got)
 	}
 }
 
 func TestPackage(t *testing.T) {
-	python, err := pythonProgram("")
+	python, err := Python("")
 	if err != nil {
 		t.Skip("no Python here")
 	}
-	_, err = packageOf(t.Context(), backend.Command{Path: python}, "no-such-package-of-llem")
+	_, err = PackageVersion(t.Context(), backend.Command{Path: python}, "no-such-package-of-llem")
 	if f := fault.As(err); err == nil || f.Class != codes.ClassNotInstalled ||
 		f.Message != python+" has no package no-such-package-of-llem" {
 		t.Errorf("%v", err)

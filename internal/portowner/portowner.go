@@ -1,4 +1,9 @@
-package server
+// Package portowner tells whose process listens on a port.
+//
+// Between the search for a free port and the engine's start another program may take the port. The engine then
+// fails at once, or after minutes, when it has loaded its model; until then the other program would answer in its
+// place.
+package portowner
 
 import (
 	"bytes"
@@ -10,10 +15,6 @@ import (
 	"github.com/llenergymeasure/llem/internal/codes"
 	"github.com/llenergymeasure/llem/note"
 )
-
-// Between the search for a free port and the engine's start another program may take the port. The engine then
-// fails at once, or after minutes, when it has loaded its model; until then the other program would answer in its
-// place.
 
 // listening returns the sockets that listen on a port of IPv4 or IPv6, by their inodes.
 func listening(port int) map[string]bool {
@@ -50,9 +51,9 @@ func holds(pid int, sockets map[string]bool) (yes, known bool) {
 	return false, true
 }
 
-// ours refuses a server that listens on the port but is not one of the engine's processes. If that is unknown, it
+// Check refuses a server that listens on the port but is not one of the engine's processes. If that is unknown, it
 // is accepted.
-func ours(name string, port int, processes []int) error {
+func Check(name string, port int, processes []int) error {
 	sockets := listening(port)
 	if len(sockets) == 0 {
 		return nil
