@@ -27,7 +27,7 @@ var exceptions = map[string]string{
 	"internal/disk os.Open":               "this package: a folder to sync",
 	"internal/disk os.OpenFile":           "this package",
 	"internal/printed os.OpenFile":        "the log of an engine, which this program has made",
-	"internal/portowner os.ReadFile":         "the kernel's tables of connections",
+	"internal/portowner os.ReadFile":      "the kernel's tables of connections",
 	"internal/surface os.ReadFile":        "the sources of this module",
 	"internal/tenants os.ReadFile":        "the kernel's accounts of processes, below a root that only tests give",
 	"power/sensors os.Open":               "the kernel's sensors, below a root that only tests give",
