@@ -103,7 +103,9 @@ func (e *dialect) Launch(ctx context.Context, spec backend.Spec, port int) (serv
 	}
 	return server.Launch{
 		Command: backend.Command{Path: e.command.Path, Args: append(args, section...), Folders: e.lora.Folders(),
-			Env: append(append(server.Offline(), e.command.Env...), "SGLANG_ALLOW_OVERWRITE_LONGER_CONTEXT_LEN=1")},
+			Env: append(append(server.Offline(), e.command.Env...), "SGLANG_ALLOW_OVERWRITE_LONGER_CONTEXT_LEN=1",
+				// Seconds; after the usual five, a request finds its connection closed.
+				"SGLANG_TIMEOUT_KEEP_ALIVE=86400")},
 		// A server that answers this has generated a token.
 		Health: "/health_generate",
 		Loaded: backend.Loaded{Info: e.info, DType: spec.DType, Vocab: vocab, TextVocab: text},

@@ -2,6 +2,7 @@ package figure
 
 import (
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -17,6 +18,8 @@ type Axis struct {
 	FromZero bool
 	// Tight ends a linear axis at its values, not at whole ticks.
 	Tight bool
+	// Most is the highest value that there can be, where the axis ends; 0 for none.
+	Most float64
 	// Ticks are the values to label; nil chooses them.
 	Ticks []float64
 }
@@ -66,6 +69,10 @@ func newScale(a Axis, values []float64, from, to, room float64) scale {
 		s.decades(a, count)
 	} else {
 		s.steps(a, count)
+	}
+	if a.Most > 0 && s.high > a.Most {
+		s.high = a.Most
+		s.ticks = slices.DeleteFunc(s.ticks, func(t tick) bool { return t.at > a.Most })
 	}
 	if a.Ticks != nil {
 		s.ticks = nil

@@ -27,7 +27,7 @@ func gallery(t *testing.T) string {
 // unpack unpacks an archive of the repository.
 func unpack(t *testing.T, file, dir string) {
 	t.Helper()
-	if out, err := exec.CommandContext(t.Context(), "tar", "-xzf", filepath.Join(repository, file), "-C",
+	if out, err := exec.CommandContext(t.Context(), "tar", "-xf", filepath.Join(repository, file), "-C",
 		dir).CombinedOutput(); err != nil {
 		t.Fatalf("unpack %s: %v\n%s", file, err, out)
 	}
@@ -38,28 +38,7 @@ func TestGallery(t *testing.T) {
 	t.Parallel()
 	study, out := gallery(t), t.TempDir()
 	for _, kind := range picture.Kinds() {
-		file := filepath.Join(out, kind+".svg")
-		if code, _, stderr := llemMain(t, "plot", study, kind, "-o", file); code != 0 {
-			t.Errorf("plot %s: exit %d\n%s", kind, code, stderr)
-			continue
-		}
-		got, err := os.ReadFile(file)
-		if err != nil {
-			t.Fatal(err)
-		}
-		kept := filepath.Join(repository, "docs/gallery", kind+".svg")
-		if *updateDocs {
-			if err := os.WriteFile(kept, got, 0o600); err != nil {
-				t.Fatal(err)
-			}
-		}
-		want, err := os.ReadFile(kept)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if !bytes.Equal(got, want) {
-			t.Errorf("%s differs: run with -update and look at it", kept)
-		}
+		galleryFigure(t, kind, "plot", study, kind)
 	}
 	page := filepath.Join(out, "report.html")
 	if code, _, stderr := llemMain(t, "report", study, "--html", page); code != 0 {
@@ -77,6 +56,40 @@ func TestGallery(t *testing.T) {
 			t.Errorf("the page has no section %s", section)
 		}
 	}
+}
+
+// galleryFigure compares a figure of docs/gallery with what a command draws.
+func galleryFigure(t *testing.T, name string, command ...string) {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), name+".svg")
+	if code, _, stderr := llemMain(t, append(command, "-o", file)...); code != 0 {
+		t.Errorf("%q: exit %d\n%s", command, code, stderr)
+		return
+	}
+	got, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	kept := filepath.Join(repository, "docs/gallery", name+".svg")
+	if *updateDocs {
+		if err := os.WriteFile(kept, got, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if want, err := os.ReadFile(kept); err != nil || !bytes.Equal(got, want) {
+		t.Errorf("%s differs (%v): run with -update and look at it", kept, err)
+	}
+}
+
+// TestGalleryOfLoads draws the figures of docs/gallery from the stored studies of a server.
+func TestGalleryOfLoads(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	unpack(t, "bench/results/2026-11-29-h200/load/load-line.tar.xz", dir)
+	unpack(t, "bench/results/2026-11-30-h200/load-trace.tar.xz", dir)
+	galleryFigure(t, "load", "plot", filepath.Join(dir, "load-line-20261129T185125Z"), "load", "--columns", "2")
+	galleryFigure(t, "load-frontier", "plot", filepath.Join(dir, "load-trace-20261130T055737Z"), "frontier", "--x",
+		"tok/s/user", "--columns", "2")
 }
 
 // TestGalleryOfEngines makes the site of docs/gallery/engines from stored studies of several engines, and compares its

@@ -41,7 +41,7 @@ func (s study) frontier(o Options) (*Picture, error) {
 			chart.Title += " · " + loads.Objective(all.SLO)
 		}
 		if o.X == loads.AttainmentMetric { // a fraction
-			chart.X.Log = false
+			chart.X.Log, chart.X.Most = false, 1
 			for i, m := range chart.Marks {
 				chart.Marks[i].X.High = min(m.X.High, 1)
 			}

@@ -215,6 +215,9 @@ func (s study) source() string {
 			kinds = append(kinds, kind)
 		}
 	}
+	if len(kinds) > 1 { // a configuration without energy is in no chart of energies
+		kinds = slices.DeleteFunc(kinds, func(kind string) bool { return kind == string(result.None) })
+	}
 	if len(kinds) == 1 && kinds[0] == string(result.Measured) {
 		return ""
 	}

@@ -56,15 +56,21 @@ func TestMark(t *testing.T) {
 	if err != nil || !strings.Contains(svg(t, p), want) {
 		t.Errorf("times of a simulated GPU without energy have no mark (%v)", err)
 	}
-	for kinds, mark := range map[string][]result.Provenance{"": {"measured", "measured"},
-		"energy modelled, not measured": {"modelled", "modelled"}, "energy: measured and modelled": {"measured",
-			"modelled"},
+	for _, q := range []struct {
+		kinds []result.Provenance
+		mark  string
+	}{
+		{[]result.Provenance{"measured", "measured"}, ""},
+		{[]result.Provenance{"measured", "none"}, ""},
+		{[]result.Provenance{"modelled", "modelled"}, "energy modelled, not measured"},
+		{[]result.Provenance{"none", "modelled"}, "energy modelled, not measured"},
+		{[]result.Provenance{"measured", "modelled"}, "energy: measured and modelled"},
 	} {
 		for i := range s.Experiments {
-			s.Experiments[i].Provenance, s.Experiments[i].Flags = mark[i%2], nil
+			s.Experiments[i].Provenance, s.Experiments[i].Flags = q.kinds[i%2], nil
 		}
-		if got := Of(s).Mark(); got != kinds {
-			t.Errorf("%v: mark %q, want %q", mark, got, kinds)
+		if got := Of(s).Mark(); got != q.mark {
+			t.Errorf("%v: mark %q, want %q", q.kinds, got, q.mark)
 		}
 	}
 }
