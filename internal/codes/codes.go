@@ -186,6 +186,7 @@ const (
 	LoadUnsteady note.Code = "load_unsteady"
 	LoadFew      note.Code = "load_few"
 	LoadLost     note.Code = "load_lost"
+	LoadStalled  note.Code = "load_stalled"
 )
 
 // Codes of notes about a configuration or a study over its runs.
@@ -318,6 +319,8 @@ func Codes() []Entry {
 
 		{UnequalWork, Excluded, "The engine did not compute exactly the given and requested tokens."},
 		{RequestsFailed, Excluded, "Requests failed, and the total includes their energy."},
+		{LoadStalled, Excluded,
+			"The engine stopped working under a load: it sent nothing more, with requests in flight."},
 		{CommandFailed, Care, "A metered command ended with an exit code other than 0."},
 		{NoWarmUp, Flagged, "There was no warm-up, so the first requests include one-time costs."},
 		{WarmUpLimit, Care, "The warm-up did not cover all shapes of the window, or its times did not settle."},

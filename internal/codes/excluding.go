@@ -13,6 +13,8 @@ func Excluding() note.List {
 			Next: "check for a prefix cache, prompts truncated to the model's context, or an output that ends " +
 				"early; fix " +
 				"it and rerun the configuration in a new study"},
+		{Code: LoadStalled, Message: "the engine stopped working under the load",
+			Next: "see engine.log of the run; try another version of the engine, or a lower load, in a new study"},
 		{Code: MachineMixed, Message: "the worker's machine differs from the machine on which the study began",
 			Next: "compare these runs by their rows (llem report DIR --json), or run a study on one kind of machine"},
 		{Code: RequestsFailed, Message: "requests failed, and the total includes their energy",

@@ -64,6 +64,7 @@ func (j *join) compute() {
 	if j.Load != nil {
 		atload.Each(j.record, j.gpus())
 		atload.Doubts(j.record.Load, j.medianTTFT(), j.warn)
+		j.loads[len(j.loads)-1].Stalled(j.warn)
 		j.checkLoad()
 	} else {
 		j.checkWork(tokens)
