@@ -15,8 +15,8 @@ import (
 func TestStalled(t *testing.T) {
 	const s = int64(time.Second)
 	done := func(at, first, end int64) backend.Request {
-		return backend.Request{ArrivedNS: at, SubmittedNS: at, FirstTokenNS: first, EndNS: end, TokenNS: []int64{first, end},
-			OK: true}
+		return backend.Request{ArrivedNS: at, SubmittedNS: at, FirstTokenNS: first, EndNS: end,
+			TokenNS: []int64{first, end}, OK: true}
 	}
 	cut := func(at int64, tokens ...int64) backend.Request {
 		q := backend.Request{ArrivedNS: at, SubmittedNS: at, EndNS: 100 * s, TokenNS: tokens, Cut: true}
