@@ -65,7 +65,7 @@ func tree(root int) map[int]float64 {
 		parent, _ := strconv.Atoi(f[1])
 		user, _ := strconv.ParseFloat(f[11], 64)
 		system, _ := strconv.ParseFloat(f[12], 64)
-		all[pid] = process{parent, (user + system) / hertz, bytes.HasSuffix(name, []byte("(vllm"))}
+		all[pid] = process{parent, (user + system) / hertz, pid != root && bytes.HasSuffix(name, []byte("(vllm"))}
 	}
 	out := map[int]float64{}
 	for pid, p := range all {
