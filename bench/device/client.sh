@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# llem's client beside vllm-bench (Rust) and vllm bench serve on a quiet machine (docs/client.md). Prints two tables per
-# kind of load; raw files are not kept.
+# llem's client beside vllm-bench (Rust) and vllm bench serve on a quiet machine (docs/client.md). Prints tables of
+# closed and open loops; raw files are not kept.
 #
 #   bench/device/build.sh ./bench/client     # where Go is; VLLM_BENCH is a built vllm-bench, carried there
 #   bench/device/vllm.sh unpack DIR/*.tar    # there, for vllm bench serve

@@ -186,12 +186,16 @@ func (e *dialect) Launch(ctx context.Context, spec backend.Spec, port int) (serv
 			section["parallel"] = slots
 		}
 	}
+	n, err := strconv.Atoi(fmt.Sprint(section["parallel"]))
+	if err != nil {
+		return server.Launch{}, note.Failf(codes.ClassConfig, "give llamacpp.parallel a whole number",
+			"llamacpp.parallel is %v", section["parallel"])
+	}
+	if http := "--threads-http"; known[http] {
+		// An open connection holds one of them, with or without a request.
+		args = append(args, http, strconv.Itoa(n+server.MostIdle))
+	}
 	if section["ctx_size"] == nil {
-		n, err := strconv.Atoi(fmt.Sprint(section["parallel"]))
-		if err != nil {
-			return server.Launch{}, note.Failf(codes.ClassConfig, "give llamacpp.parallel a whole number",
-				"llamacpp.parallel is %v", section["parallel"])
-		}
 		section["ctx_size"] = n * ((spec.MaxContext + spare + block - 1) / block * block)
 	}
 	dtype := string(facts.DType)

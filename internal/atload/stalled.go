@@ -16,10 +16,11 @@ const (
 	timesSlower = 3
 )
 
-// Stalled warns of an engine that stopped working before the end of the run: it sent nothing more, with requests in
-// flight.
+// Stalled warns of an engine that stopped working before the end of the run: with requests in flight, it sent nothing
+// more.
 func (r Run) Stalled(warn func(code note.Code, message string)) {
 	last, slowest, cut := r.Start, int64(0), 0
+	waiting := r.End // since when the first of the requests without an answer waits
 	for _, q := range r.Requests {
 		last = max(last, q.FirstByteNS, q.FirstTokenNS, q.DoneNS)
 		if n := len(q.TokenNS); n > 0 {
@@ -31,8 +32,10 @@ func (r Run) Stalled(warn func(code note.Code, message string)) {
 		}
 		if Cut(q) && q.SubmittedNS > 0 {
 			cut++
+			waiting = min(waiting, q.SubmittedNS)
 		}
 	}
+	last = max(last, waiting)
 	silence := r.End - last
 	if cut == 0 || silence < max(int64(shortestStall), timesSlower*slowest) {
 		return

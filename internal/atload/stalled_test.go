@@ -33,6 +33,7 @@ func TestStalled(t *testing.T) {
 		"never began":             {[]backend.Request{cut(s), cut(20 * s)}, true},
 		"answers until the end":   {[]backend.Request{done(s, 2*s, 3*s), cut(2*s, 3*s, 99*s), cut(7 * s)}, false},
 		"everything was answered": {[]backend.Request{done(s, 2*s, 3*s), done(4*s, 5*s, 6*s)}, false},
+		"idle, then cut early":    {[]backend.Request{done(s, 2*s, 3*s), cut(95 * s)}, false},
 		"long prompts":            {[]backend.Request{done(s, 40*s, 41*s), cut(2 * s)}, false},
 		"the last one not sent": {[]backend.Request{done(s, 2*s, 3*s),
 			{ArrivedNS: 4 * s, EndNS: 100 * s, Cut: true}}, false},

@@ -334,7 +334,7 @@ func Codes() []Entry {
 		{Engine, Told, "The engine reported how it runs the model."},
 		{EngineRestarted, Told, "The engine was restarted because it could not apply the next run's settings."},
 		{SettingOverridden, Flagged, "The engine used a different value of a setting than requested."},
-		{Reconnects, Flagged, "Connections to the server were opened in the window."},
+		{Reconnects, Flagged, "Connections to the server were opened while requests waited for them."},
 		{SharedStamps, Flagged, "Tokens arrived together, so the times between them are not known."},
 		{FLOPsUnknown, Missing, "Parameters and FLOPs of the model are unknown."},
 		{FLOPsApproximate, Care,

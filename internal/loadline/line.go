@@ -64,7 +64,7 @@ const (
 func Fit(points []Point) (Line, error) {
 	l := Line{Runs: len(points), Rates: distinct(points)}
 	if l.Runs < leastRuns || l.Rates < leastRates {
-		return l, fmt.Errorf("a load line needs %d rates below saturation, not %d", leastRates, l.Rates)
+		return l, fmt.Errorf("a load line needs %d rates below saturation, and the study has %d", leastRates, l.Rates)
 	}
 	n := float64(len(points))
 	var meanW float64

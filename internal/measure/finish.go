@@ -75,8 +75,8 @@ func (d *desk) finish(c *collected) series.All {
 func (d *desk) checkStreams(log *backend.Log) {
 	if n := log.Reconnects; n > 0 {
 		d.warn(codes.Reconnects,
-			digits.Count(n, "connection")+" to the server were opened in the window: the time "+
-				"for this is part of TTFT")
+			digits.Count(n, "connection")+" to the server were opened while requests waited for them: "+
+				"the time for this is part of their TTFT")
 	}
 	if n := log.SharedStamps; n > 0 {
 		d.warn(codes.SharedStamps,

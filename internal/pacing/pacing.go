@@ -41,8 +41,8 @@ func New() *Pacer {
 	return &Pacer{}
 }
 
-// Until waits until a time of CLOCK_MONOTONIC in nanoseconds; it returns false if ctx ends first. It calls waits, if
-// not nil, a few times a second.
+// Until waits until a time of CLOCK_MONOTONIC in nanoseconds; it returns false if ctx ends first. In a long wait it
+// calls waits, if not nil, some times a second.
 func (p *Pacer) Until(ctx context.Context, at int64, waits func()) bool {
 	for {
 		if ctx.Err() != nil {
@@ -55,8 +55,9 @@ func (p *Pacer) Until(ctx context.Context, at int64, waits func()) bool {
 			}
 			return true
 		}
-		p.learn(sleep(min(at-p.early, now+slice)))
-		if waits != nil {
+		to := min(at-p.early, now+slice)
+		p.learn(sleep(to))
+		if waits != nil && to < at-p.early {
 			waits()
 		}
 	}

@@ -65,7 +65,7 @@ type stream struct {
 	sent int
 	// shared counts tokens that came in one event with the token before.
 	shared int
-	// reconnects counts connections that the server had closed between two requests.
+	// reconnects counts connections that were opened while a request waited for one.
 	reconnects int
 }
 

@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -42,6 +43,8 @@ type conn struct {
 	errno   unix.Errno
 	// wrote is when the last request was written, and first when the first byte after it arrived; 0 for neither.
 	wrote, first int64
+	// opened is when the connection was made.
+	opened int64
 	// served counts requests whose answer has begun.
 	served int
 	body   body
@@ -73,7 +76,8 @@ func dial(ctx context.Context, address string) (*conn, error) {
 	if err != nil {
 		return nil, errors.Join(err, c.Close())
 	}
-	out := &conn{tcp: tcp, raw: raw, host: address, buf: make([]byte, bufferSize), oob: make([]byte, 64)}
+	out := &conn{tcp: tcp, raw: raw, host: address, opened: clock.Mono(), buf: make([]byte, bufferSize),
+		oob: make([]byte, 64)}
 	out.receive = out.recvmsg
 	err = raw.Control(func(fd uintptr) {
 		// If the kernel refuses, the time of reading the bytes is used instead.
@@ -133,10 +137,13 @@ func (c *conn) exchange(request []byte, sent int) (status int, err error) {
 	return status, err
 }
 
-// idleClosed reports whether a request failed because the server had closed the connection after an earlier one,
-// which is allowed.
+// oldAfter is the least time after which servers close connections without a request.
+const oldAfter = int64(time.Second)
+
+// idleClosed reports whether a request failed because the server had closed the connection after an earlier one, or
+// long after it was opened, which is allowed.
 func (c *conn) idleClosed(err error) bool {
-	return c.served > 0 && c.r == c.w &&
+	return (c.served > 0 || c.wrote-c.opened > oldAfter) && c.r == c.w &&
 		(errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, unix.EPIPE) || errors.Is(err, unix.ECONNRESET))
 }
 

@@ -17,6 +17,9 @@ const (
 	busyFor, busyEvery = 10 * time.Second, 50 * time.Millisecond
 )
 
+// lacks are the answers of a server that does not know the path.
+var lacks = map[int]bool{http.StatusNotFound: true, http.StatusMethodNotAllowed: true, http.StatusNotImplemented: true}
+
 // forget empties the prefix cache, if the study enables it: a run does not depend on the ones before it.
 func (s *Session) forget(ctx context.Context) error {
 	if s.launch.Cache.Path == "" {
@@ -30,7 +33,7 @@ func (s *Session) forget(ctx context.Context) error {
 			return nil
 		case err != nil && !ok || ctx.Err() != nil:
 			return s.failed(ctx, err, "emptying its prefix cache")
-		case ok && refused.status == http.StatusNotFound || clock.Mono() > end:
+		case ok && lacks[refused.status] || clock.Mono() > end:
 			return &note.Failure{Class: codes.ClassVersion, Err: err, LogTail: s.child.LogTail(),
 				Message: s.engine.Name() +
 					" did not empty its prefix cache: the run would depend on the ones before it",

@@ -123,6 +123,7 @@ func (l *loop) add(c *conn, fd int) error {
 	err := unix.EpollCtl(l.epoll, unix.EPOLL_CTL_ADD, fd, &unix.EpollEvent{
 		Events: unix.EPOLLIN | unix.EPOLLRDHUP | unix.EPOLLET, Fd: int32(c.box.at)})
 	if err != nil {
+		l.boxes[c.box.at], l.free = nil, append(l.free, c.box.at)
 		return errors.Join(fmt.Errorf("wait for a connection: %w", err), c.box.shut())
 	}
 	return nil

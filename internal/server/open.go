@@ -113,8 +113,8 @@ func (o *openLoop) run(ctx context.Context, ready int) error {
 	o.all.Go(func() { o.pace(ctx, pacing.New()) })
 	end := o.kept(ctx)
 	o.all.Wait()
-	end()
 	o.log.EndNS = clock.Mono()
+	end()
 	o.unsent(ctx)
 	for _, s := range o.streams {
 		o.log.Reconnects += s.reconnects
@@ -148,10 +148,19 @@ func (o *openLoop) pace(ctx context.Context, p *pacing.Pacer) {
 		for o.ahead.Next().At <= now {
 			o.arrive(ctx, o.ahead.Take())
 		}
-		at = min(at, o.ahead.Next().At)
+		next := o.ahead.Next().At
 		o.mu.Unlock()
-		if at == math.MaxInt64 || !p.Until(ctx, at, o.quiet) {
+		switch {
+		case min(next, at) == math.MaxInt64:
 			return
+		case next <= at:
+			if !p.Until(ctx, next, o.quiet) {
+				return
+			}
+		case !pacing.Until(ctx, at):
+			return
+		default:
+			o.quiet()
 		}
 	}
 }

@@ -8,9 +8,11 @@ import (
 )
 
 const (
-	// spareStreams is the number of connections that are kept open at most for requests to come: a burst of as many
-	// finds all of its connections open. fewestSpare more are kept open than were ever in flight.
+	// spareStreams is how many connections an open loop begins with, so that a burst of as many finds all of them open.
+	// Later, closed ones are replaced up to fewestSpare more than were ever in flight.
 	spareStreams, fewestSpare = 64, 8
+	// MostIdle bounds the connections without a request, together with the questions beside requests.
+	MostIdle = spareStreams + fewestSpare
 	// keepEvery is how often connections that the server has closed are replaced.
 	keepEvery = 200 * time.Millisecond
 )
@@ -39,15 +41,13 @@ func (o *openLoop) discard(s *stream) {
 
 // kept keeps connections open for the requests to come, until the returned function is called.
 func (o *openLoop) kept(ctx context.Context) (end func()) {
-	over := make(chan struct{})
+	ctx, cancel := context.WithCancel(ctx)
 	var keeping sync.WaitGroup
 	keeping.Go(func() {
 		tick := time.NewTicker(keepEvery)
 		defer tick.Stop()
 		for {
 			select {
-			case <-over:
-				return
 			case <-ctx.Done():
 				return
 			case <-tick.C:
@@ -56,7 +56,7 @@ func (o *openLoop) kept(ctx context.Context) (end func()) {
 		}
 	})
 	return func() {
-		close(over)
+		cancel()
 		keeping.Wait()
 	}
 }
@@ -79,7 +79,11 @@ func (o *openLoop) refresh(ctx context.Context) {
 			o.discard(s)
 		}
 	}
-	missing := min(spareStreams, o.peak+fewestSpare, len(o.bodies)) - o.flying - len(o.idle)
+	want := min(spareStreams, o.peak+fewestSpare, len(o.bodies))
+	if o.most > 0 {
+		want = min(want, o.most)
+	}
+	missing := want - o.flying - len(o.idle)
 	o.mu.Unlock()
 	for range missing {
 		s := o.connect(ctx)

@@ -78,3 +78,51 @@ func TestIdleClosed(t *testing.T) {
 		})
 	}
 }
+
+// TestRefresh: connections that the server has closed are replaced by as many, no more than a cap, and the loop uses
+// their numbers again.
+func TestRefresh(t *testing.T) {
+	for name, q := range map[string]struct{ most, want int }{"no cap": {0, 10}, "a cap": {4, 4}} {
+		t.Run(name, func(t *testing.T) {
+			l, err := net.Listen("tcp", "127.0.0.1:0")
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer l.Close()
+			accepted := make(chan net.Conn, 100)
+			go func() {
+				for {
+					c, err := l.Accept()
+					if err != nil {
+						return
+					}
+					accepted <- c
+				}
+			}()
+			c := &client{engine: completions{}, address: l.Addr().String(), vital: &watch.Engine{Limit: time.Minute}}
+			if c.loop, err = newLoop(func(int64) {}); err != nil {
+				t.Fatal(err)
+			}
+			defer c.loop.end()
+			o := &openLoop{client: c, most: q.most, peak: 2, bodies: make([]Request, 50), log: &backend.Log{}}
+			defer func() { closeAll(o.streams) }()
+			for range 3 { // what is open is closed by the server, and replaced
+				o.refresh(t.Context())
+				if len(o.idle) != q.want || len(o.streams) != q.want {
+					t.Fatalf("%d connections wait and %d are known, want %d", len(o.idle), len(o.streams), q.want)
+				}
+				for range q.want {
+					_ = (<-accepted).Close()
+				}
+				for _, s := range o.idle {
+					for !s.conn.gone() {
+						time.Sleep(time.Millisecond)
+					}
+				}
+			}
+			if n := len(c.loop.boxes); n != q.want {
+				t.Errorf("the loop has room for %d connections, want %d", n, q.want)
+			}
+		})
+	}
+}

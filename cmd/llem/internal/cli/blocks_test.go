@@ -142,6 +142,9 @@ const elsewhere = `
 by hand: it needs a GPU
 	bench/device/meter.sh get && OUT=/tmp/out bench/device/meter.sh --repeats 7,2,1
 	OUT=/tmp/out MORE=--no-gaps LINE=480 SEARCH=440 bench/device/engine-study.sh
+	STATIC=200 TRACE=500 LLAMACPP=275 MORE=--no-gaps bench/device/engine-study.sh
+	bench/device/build.sh ./bench/client
+	OUT=/tmp/out VLLM_BENCH=/tmp/vllm-bench bench/device/client.sh
 Makefile
 	llem run -b ctranslate2 -m random:smollm2-135m --python ct2/bin/python --estimate
 internal/join/accuracy_test.go
