@@ -1,6 +1,7 @@
 package server
 
 import (
+	"bytes"
 	"net"
 	"testing"
 	"time"
@@ -10,7 +11,7 @@ import (
 	"github.com/llenergymeasure/llem/internal/watch"
 )
 
-// impatient accepts connections that are closed when nothing goes over them for a while, as many servers do.
+// impatient accepts connections that are closed when they wait for a request for a while, as by many servers.
 type impatient struct {
 	net.Listener
 	idle time.Duration
@@ -32,12 +33,16 @@ type idling struct {
 
 func (c *idling) Read(p []byte) (int, error) {
 	n, err := c.Conn.Read(p)
-	c.end.Reset(c.idle)
+	if n > 0 { // a request is not waited for
+		c.end.Stop()
+	}
 	return n, err
 }
 
 func (c *idling) Write(p []byte) (int, error) {
-	c.end.Reset(c.idle)
+	if bytes.HasSuffix(p, []byte("0\r\n\r\n")) { // the end of an answer
+		c.end.Reset(c.idle)
+	}
 	return c.Conn.Write(p)
 }
 
