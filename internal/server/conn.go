@@ -138,7 +138,7 @@ func (c *conn) exchange(request []byte, sent int) (status int, err error) {
 }
 
 // oldAfter is the least time after which servers close connections without a request.
-const oldAfter = int64(time.Second)
+const oldAfter = int64(200 * time.Millisecond)
 
 // idleClosed reports whether a request failed because the server had closed the connection after an earlier one, or
 // long after it was opened, which is allowed.
