@@ -3,6 +3,7 @@
     python check_guidellm.py benchmarks.json
 """
 import math
+import random
 import sys
 
 from guidellm.benchmark.schemas.report import GenerativeBenchmarksReport
@@ -30,17 +31,29 @@ def values(list):
     return [DistributionSummary.from_values(list)]
 
 
-def shifted(of, list, start, end):
-    """The distribution as it is, and where the window begins or ends a few steps of a float sooner or later."""
-    return [of(list, start + a, end + b) for a, b in ((0, 0), (2e-6, 0), (-2e-6, 0), (0, 2e-6), (0, -2e-6))]
+def shifted(of, list, start, end, moved):
+    """The distribution as it is, and where the window, or each time, is a few steps of a float sooner or later."""
+    shifts = ((0, 0), (2e-6, 0), (-2e-6, 0), (0, 2e-6), (0, -2e-6))
+    out = [of(list, start + a, end + b) for a, b in shifts]
+    draw = random.Random(7)
+    for _ in range(20):
+        out.append(of([moved(t, lambda: draw.uniform(-5e-7, 5e-7)) for t in list], start, end))
+    return out
 
 
 def rates(list, start, end):
-    return shifted(DistributionSummary.rate_distribution_from_timings, list, start, end)
+    """Of times, or of pairs of a time and a weight."""
+    def moved(t, by):
+        return (t[0] + by(), *t[1:]) if isinstance(t, tuple) else t + by()
+
+    return shifted(DistributionSummary.rate_distribution_from_timings, list, start, end, moved)
 
 
 def concurrency(list, start, end):
-    return shifted(DistributionSummary.concurrency_distribution_from_timings, list, start, end)
+    def moved(t, by):
+        return t[0] + by(), t[1] + by()
+
+    return shifted(DistributionSummary.concurrency_distribution_from_timings, list, start, end, moved)
 
 
 for benchmark in report.benchmarks:
