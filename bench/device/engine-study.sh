@@ -30,10 +30,10 @@ study() {
   name=$(basename "$1" .yaml) work=/tmp/studies/$(basename "$1" .yaml)
   folder=$(ls -d "$work"/*/ 2> /dev/null | head -1)
   if [ "$folder" ]; then
-    timeout -s INT -k 20 "$limit" "$llem" run --resume="$folder" --retry-failed --quiet < /dev/null \
+    timeout -s INT -k 60 "$limit" "$llem" run --resume="$folder" --retry-failed --quiet < /dev/null \
       > "$OUT/$name.txt" 2>&1
   else
-    timeout -s INT -k 20 "$limit" "$llem" run "$1" --quiet ${MORE:-} -o "$work" < /dev/null > "$OUT/$name.txt" 2>&1
+    timeout -s INT -k 60 "$limit" "$llem" run "$1" --quiet ${MORE:-} -o "$work" < /dev/null > "$OUT/$name.txt" 2>&1
   fi
   echo "$name: exit $?, $((SECONDS - began)) s"
   tail -45 "$OUT/$name.txt"

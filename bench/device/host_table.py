@@ -4,13 +4,10 @@ import json
 import os
 import sys
 
+from table import number
+
 HEAD = ("run", "counted", "seen", "J/output token", "tokens/s", "mean W", "counter/series, %", "sampler, % of a core",
         "gaps", "others' processor s", "doubts")
-
-
-def number(value, digits=4):
-    """A number with a few significant digits, or a dash."""
-    return "–" if value is None else f"{value:.{digits}g}"
 
 
 def row(name, run):

@@ -32,12 +32,19 @@ func (s study) frontier(o Options) (*Picture, error) {
 	if o.Y == "" {
 		o.Y = loads.GoodTokenMetric
 	}
+	all, err := loads.Of(s.StudyResult)
+	if err != nil {
+		return nil, err
+	}
+	if len(all.Groups) == 0 {
+		return nil, &Error{"no run has a load", drawLoads}
+	}
 	p, err := s.pareto(o)
 	if err != nil {
 		return nil, err
 	}
 	if chart, ok := p.Chart.(figure.Pareto); ok {
-		if all, err := loads.Of(s.StudyResult); err == nil && all.SLO.Set() {
+		if all.SLO.Set() {
 			chart.Title += " · " + loads.Objective(all.SLO)
 		}
 		if o.X == loads.AttainmentMetric { // a fraction
@@ -50,6 +57,9 @@ func (s study) frontier(o Options) (*Picture, error) {
 	}
 	return p, nil
 }
+
+// drawLoads is the next step where a study has no loads.
+const drawLoads = "draw a study with workload.load, or another chart"
 
 // steps is how many points a curve has.
 const steps = 100
@@ -104,7 +114,7 @@ func (s study) load(o Options) (*Picture, error) {
 		}
 	}
 	if len(all.Groups) == 0 || len(chart.Lines) == 0 {
-		return nil, &Error{"no run has a load with " + m.Name, "draw a study with workload.load, or another chart"}
+		return nil, &Error{"no run has a load with " + m.Name, drawLoads}
 	}
 	chart.Y.FromZero = m.Name == loads.PowerMetric || !figure.AutoLog(ys)
 	chart.Y.Log = !chart.Y.FromZero

@@ -382,17 +382,20 @@ func front(status string) figure.Front {
 // nothing is the error of a study without the metrics of a chart, with the reason that its runs give.
 func (s study) nothing(metrics ...string) error {
 	what, why := "no configuration has "+strings.Join(metrics, " and "), ""
+	succeeded := slices.ContainsFunc(s.Experiments, func(e result.ExperimentSummary) bool {
+		return e.MetricsReason == ""
+	})
 	for _, e := range s.Experiments {
 		for _, m := range e.Missing {
 			if why == "" && slices.ContainsFunc(metrics, m.Holds) {
 				why = ": " + m.Reason
 			}
 		}
-		if why == "" && e.MetricsReason != "" {
+		if why == "" && !succeeded {
 			why = ": " + e.MetricsReason
 		}
 	}
-	return &Error{what + why, "choose other metrics with --x and --y, or measure again"}
+	return &Error{what + why, "choose other metrics with --x and --y, or measure again with this version of llem"}
 }
 
 // cells prints a value and its interval in the unit of its metric.

@@ -75,6 +75,23 @@ func TestMark(t *testing.T) {
 	}
 }
 
+// TestNoValues: that one configuration failed is not the reason why none has a metric.
+func TestNoValues(t *testing.T) {
+	t.Parallel()
+	const why = "no run succeeded"
+	s := simulated(t)
+	s.Experiments[0].MetricsReason = why
+	if _, err := New("pareto", s, Options{X: "load.completed_rps"}); err == nil || strings.Contains(err.Error(), why) {
+		t.Errorf("one of %d failed: %v", len(s.Experiments), err)
+	}
+	for i := range s.Experiments {
+		s.Experiments[i].MetricsReason = why
+	}
+	if _, err := New("pareto", s, Options{X: "load.completed_rps"}); err == nil || !strings.Contains(err.Error(), why) {
+		t.Errorf("all failed: %v", err)
+	}
+}
+
 // TestFlags: a flag is a letter in the chart, explained below it, and words in the data.
 func TestFlags(t *testing.T) {
 	t.Parallel()
